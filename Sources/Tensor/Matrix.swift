@@ -1,0 +1,80 @@
+/// A view of float32 rows in memory that someone else owns: [rows, columns], row-major, `stride` floats from one row to the next.
+///
+/// Kernels take and return these; owners are `Buffer` here and `Arena` in `Parallel`. A view is valid as
+/// long as its owner lives. It is `Sendable` because it is only an address: who may write where, and when, is
+/// settled by the phases of a step (each worker owns its shards' rows; barriers separate phases), not by the type.
+public struct Matrix: @unchecked Sendable {
+  public let base: UnsafeMutablePointer<Float>
+  public let rows: Int
+  public let columns: Int
+  public let stride: Int
+
+  @inlinable
+  public init(_ base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
+    precondition(rows >= 0 && columns >= 0, "matrix of \(rows) × \(columns)")
+    precondition(rows <= 1 || stride ?? columns >= columns, "stride \(stride ?? columns) under \(columns) columns")
+    self.base = base
+    self.rows = rows
+    self.columns = columns
+    self.stride = stride ?? columns
+  }
+
+  /// Number of elements, without what lies between rows.
+  @inlinable public var count: Int { rows * columns }
+
+  /// Whether rows follow one another without a gap.
+  @inlinable public var isContiguous: Bool { stride == columns || rows <= 1 }
+
+  /// The address of row `i`, `columns` floats long.
+  @inlinable public func row(_ i: Int) -> UnsafeMutablePointer<Float> {
+    assert(i >= 0 && i < rows, "row \(i) of \(rows)")
+    return base + i * stride
+  }
+
+  @inlinable public subscript(i: Int, j: Int) -> Float {
+    get {
+      assert(j >= 0 && j < columns, "column \(j) of \(columns)")
+      return row(i)[j]
+    }
+    nonmutating set { row(i)[j] = newValue }
+  }
+
+  /// The view of some of its rows.
+  @inlinable public func rows(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
+    return Matrix(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
+  }
+
+  /// The view of some of its columns.
+  @inlinable public func columns(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
+    return Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+  }
+
+  /// The same contiguous floats in other rows and columns.
+  @inlinable public func reshaped(rows newRows: Int, columns newColumns: Int) -> Matrix {
+    precondition(isContiguous && newRows * newColumns == count, "\(rows) × \(columns) as \(newRows) × \(newColumns)")
+    return Matrix(base, rows: newRows, columns: newColumns)
+  }
+
+  /// All elements in a contiguous view.
+  @inlinable public var elements: UnsafeMutableBufferPointer<Float> {
+    precondition(isContiguous, "rows \(stride) apart are not contiguous over \(columns) columns")
+    return UnsafeMutableBufferPointer(start: base, count: count)
+  }
+
+  /// Sets every element.
+  public func fill(_ value: Float) {
+    if isContiguous {
+      base.update(repeating: value, count: count)
+    } else {
+      for i in 0..<rows { row(i).update(repeating: value, count: columns) }
+    }
+  }
+
+  /// Copies the elements of a matrix of the same shape.
+  public func copy(from other: Matrix) {
+    precondition(rows == other.rows && columns == other.columns, "shapes differ")
+    for i in 0..<rows { row(i).update(from: other.row(i), count: columns) }
+  }
+}
