@@ -1,0 +1,28 @@
+/// BERT's Adam over a run of elements: no bias correction, decoupled weight decay.
+public struct Adam: Sendable {
+  public var firstDecay: Float = 0.9
+  public var secondDecay: Float = 0.999
+  public var epsilon: Float = 1e-6
+
+  public init() {}
+
+  /// With g = gradientScale · gradient: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
+  /// θ ← θ − rate (m / (√v + ε) + weightDecay θ).
+  public func update(
+    _ parameters: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
+    second: UnsafeMutablePointer<Float>, count: Int, gradientScale: Float, rate: Float, weightDecay: Float
+  ) {
+    let (b1, b2) = (Floats(firstDecay), Floats(secondDecay))
+    let (c1, c2) = (Floats(1 - firstDecay), Floats(1 - secondDecay))
+    forEachVector(count) { i, lanes in
+      let g = load(gradient + i, lanes: lanes) * Floats(gradientScale)
+      let m = (load(first + i, lanes: lanes) * b1).addingProduct(g, c1)
+      let v = (load(second + i, lanes: lanes) * b2).addingProduct(g * g, c2)
+      store(m, first + i, lanes: lanes)
+      store(v, second + i, lanes: lanes)
+      let θ = load(parameters + i, lanes: lanes)
+      let step = (m / (v.squareRoot() + Floats(epsilon))).addingProduct(θ, Floats(weightDecay))
+      store(θ.addingProduct(step, Floats(-rate)), parameters + i, lanes: lanes)
+    }
+  }
+}

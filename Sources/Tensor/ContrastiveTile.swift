@@ -1,0 +1,43 @@
+/// Passes over a tile of similarities x_ij = f_i · f_j / τ of the supervised contrastive loss, while it is in cache.
+///
+/// Rows have unit length, so x ≤ 1/τ and e_ij = exp(x_ij − 1/τ) needs no running maximum.
+public enum ContrastiveTile {
+  /// What e_ij must be 0 for is set to this before: a row with itself, an empty queue row.
+  public static let excluded: Float = -1e30
+
+  /// rowSums[i] ← rowSums[i] + Σ_j e_ij and, if given, columnSums[j] ← columnSums[j] + Σ_i e_ij.
+  public static func addExponentialSums(
+    of x: Matrix, shift: Float, rowSums: UnsafeMutablePointer<Float>, columnSums: UnsafeMutablePointer<Float>?
+  ) {
+    for r in 0..<x.rows {
+      let row = x.row(r)
+      var sum = Floats.zero
+      if let columnSums {
+        forEachVector(x.columns) { i, lanes in
+          let e = masked(exponential(load(row + i, lanes: lanes) - Floats(shift)), lanes: lanes)
+          sum += e
+          store(load(columnSums + i, lanes: lanes) + e, columnSums + i, lanes: lanes)
+        }
+      } else {
+        forEachVector(x.columns) { i, lanes in
+          sum += masked(exponential(load(row + i, lanes: lanes) - Floats(shift)), lanes: lanes)
+        }
+      }
+      rowSums[r] += sum.total
+    }
+  }
+
+  /// x_ij ← e_ij (rowFactors[i] + columnFactors[j]).
+  public static func weigh(
+    _ x: Matrix, shift: Float, rowFactors: UnsafePointer<Float>, columnFactors: UnsafePointer<Float>
+  ) {
+    for r in 0..<x.rows {
+      let row = x.row(r)
+      let factor = Floats(rowFactors[r])
+      forEachVector(x.columns) { i, lanes in
+        let e = exponential(load(row + i, lanes: lanes) - Floats(shift))
+        store(e * (factor + load(columnFactors + i, lanes: lanes)), row + i, lanes: lanes)
+      }
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/// The exact Gaussian error linear unit: gelu(u) = u Φ(u), Φ(u) = (1 + erf(u/√2)) / 2; gelu'(u) = Φ(u) + u φ(u).
+public enum GELU {
+  /// u ← u + bias (kept for backward), g ← gelu(u); both [rows, columns], bias [columns].
+  public static func forward(_ u: Matrix, bias: UnsafePointer<Float>, into g: Matrix) {
+    for r in 0..<u.rows {
+      let (source, target) = (u.row(r), g.row(r))
+      forEachVector(u.columns) { i, lanes in
+        let v = load(source + i, lanes: lanes) + load(bias + i, lanes: lanes)
+        store(v, source + i, lanes: lanes)
+        store(v * cumulative(v), target + i, lanes: lanes)
+      }
+    }
+  }
+
+  /// dg ← du = dg · gelu'(u); g ← gelu(u) again, bit for bit; the bias gradient grows by du's column sums.
+  public static func backward(_ u: Matrix, _ dg: Matrix, output g: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
+    for r in 0..<u.rows {
+      let (source, slope, target) = (u.row(r), dg.row(r), g.row(r))
+      forEachVector(u.columns) { i, lanes in
+        let v = load(source + i, lanes: lanes)
+        let phi = cumulative(v)
+        store(v * phi, target + i, lanes: lanes)
+        let density = Floats(0.398_942_280_4) * exponential(v * v * Floats(-0.5))
+        let d = load(slope + i, lanes: lanes) * phi.addingProduct(v, density)
+        store(d, slope + i, lanes: lanes)
+        store(load(biasGradient + i, lanes: lanes) + d, biasGradient + i, lanes: lanes)
+      }
+    }
+  }
+
+  /// Φ(u), the normal distribution function.
+  @inline(__always) private static func cumulative(_ u: Floats) -> Floats {
+    Floats(0.5).addingProduct(errorFunction(u * Floats(0.707_106_781_2)), Floats(0.5))
+  }
+}

@@ -1,0 +1,72 @@
+/// Softmax over the columns of each row, with the dropout that attention puts behind it.
+public enum Softmax {
+  /// scores ← p = softmax(scores), rows of one sample; `dropped` ← p · mask / (1 − rate), where it may be
+  /// `scores` itself if nobody needs p.
+  ///
+  /// - Parameter firstRow: the first row's number within the sample at this dropout site.
+  public static func forward(_ scores: Matrix, dropped: Matrix, dropout: Dropout, sample: Int, firstRow: Int) {
+    for r in 0..<scores.rows {
+      let (row, target) = (scores.row(r), dropped.row(r))
+      let scale = Floats(exponentials(row, scores.columns))
+      if dropout.isActive {
+        dropout.forEachVector(scores.columns, sample: UInt32(sample), row: firstRow + r) { i, lanes, factor in
+          let p = load(row + i, lanes: lanes) * scale
+          store(p, row + i, lanes: lanes)
+          store(p * factor, target + i, lanes: lanes)
+        }
+      } else {
+        forEachVector(scores.columns) { i, lanes in
+          let p = load(row + i, lanes: lanes) * scale
+          store(p, row + i, lanes: lanes)
+          store(p, target + i, lanes: lanes)
+        }
+      }
+    }
+  }
+
+  /// scores ← softmax(scores).
+  public static func forward(_ scores: Matrix) {
+    forward(scores, dropped: scores, dropout: .none, sample: 0, firstRow: 0)
+  }
+
+  /// row ← e^(row − max row); returns 1 / Σ.
+  @inline(__always)
+  private static func exponentials(_ row: UnsafeMutablePointer<Float>, _ columns: Int) -> Float {
+    var top = Floats(-Float.infinity)
+    forEachVector(columns) { i, lanes in
+      top = greater(top, lanes == 16 ? load(row + i) : load(row + i, lanes: lanes, else: row[0]))
+    }
+    let maximum = Floats(top.greatest)
+    var sum = Floats.zero
+    forEachVector(columns) { i, lanes in
+      let e = exponential(load(row + i, lanes: lanes) - maximum)
+      sum += masked(e, lanes: lanes)
+      store(e, row + i, lanes: lanes)
+    }
+    return 1 / sum.total
+  }
+
+  /// ds = dropped · dd − p · Σ (dropped · dd), written over dd, where dd is the gradient of `dropped`: dropout's
+  /// mask is in `dropped` already.
+  public static func backward(_ p: Matrix, dropped: Matrix, _ dd: Matrix) {
+    for r in 0..<p.rows {
+      let (probability, kept, slope) = (p.row(r), dropped.row(r), dd.row(r))
+      var sum = Floats.zero
+      forEachVector(p.columns) { i, lanes in
+        sum = sum.addingProduct(load(kept + i, lanes: lanes), load(slope + i, lanes: lanes))
+      }
+      let mean = Floats(-sum.total)
+      forEachVector(p.columns) { i, lanes in
+        let product = load(kept + i, lanes: lanes) * load(slope + i, lanes: lanes)
+        store(product.addingProduct(load(probability + i, lanes: lanes), mean), slope + i, lanes: lanes)
+      }
+    }
+  }
+}
+
+/// The first `lanes` of sixteen floats; `filler` in the rest.
+@inline(__always) private func load(_ p: UnsafePointer<Float>, lanes: Int, else filler: Float) -> Floats {
+  var v = Floats(filler)
+  for i in 0..<lanes { v[i] = p[i] }
+  return v
+}
