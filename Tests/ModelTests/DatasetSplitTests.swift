@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Testing
 
@@ -83,5 +84,33 @@ import Testing
     let line = error?.description ?? ""
     #expect(line.hasPrefix("\(path): expected ") && line.contains(Self.spoilt[index].message), "\(line)")
     #expect(!line.contains("\n") && line.contains("; "))
+  }
+
+  /// Whatever a damaged file says, it is refused, or all of it can be read.
+  @Test func thousandsOfMutations() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("a.safetensors")
+    try SampleFile().write(to: path)
+    let whole = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    var random = SplitMix64(seed: 2)
+    var opened = 0
+    for round in 0..<3000 {
+      var bytes = whole
+      // Odd rounds spoil the header, where the digits of shapes and offsets are; even rounds anything.
+      let range = round % 2 == 1 ? 8..<700 : 0..<whole.count
+      for _ in 0..<2 { bytes[Int.random(in: range, using: &random)] = .random(in: 44...58, using: &random) }
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      guard let split = try? DatasetSplit(path: path) else { continue }
+      opened += 1
+      for sample in 0..<split.count {
+        for (i, modality) in split.modalities.enumerated() {
+          var copy = [Float](repeating: 0, count: modality.steps * modality.features)
+          split.copyFeatures(sample: sample, modality: i, steps: modality.lengths[sample], into: &copy)
+          #expect(copy.allSatisfy { $0.isFinite })
+        }
+        #expect(split.labels(ofSample: sample).allSatisfy { $0 == 0 || $0 == 1 })
+      }
+    }
+    #expect(opened > 0 && opened < 3000)
   }
 }

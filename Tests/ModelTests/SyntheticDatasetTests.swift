@@ -130,6 +130,14 @@ import Testing
     #expect(dataset.train.labelNames == ["label0"] && dataset.train.modalities.map(\.steps) == [1, 3])
   }
 
+  @Test func evidenceBeyondDoubtGivesEveryLabel() throws {
+    let directory = try TemporaryDirectory()
+    var settings = Self.small
+    settings.visibility = 100
+    let summary = try SyntheticDataset.write(settings, to: directory.path)
+    #expect(summary.splits.map(\.bestMicroF1) == [1, 1, 1])
+  }
+
   static let impossible: [@Sendable (inout SyntheticDataset.Settings) -> Void] = [
     { $0.train = 0 }, { $0.labels = 0 }, { $0.labels = 17 }, { $0.features[1] = 5 }, { $0.steps = [60] },
     { $0.steps[0] = 0 }, { $0.modalities = ["a", "a", "b"] }, { $0.visibility = .nan }, { $0.gain = -1 },

@@ -1,4 +1,4 @@
-/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike in all but their samples.
+/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
 ///
 /// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.

@@ -68,18 +68,23 @@ package struct SyntheticProcess {
   func posterior(evidence: [[Double]]) -> [Double] {
     let c = settings.labels
     // log p(e | present) − log p(e | absent), summed over modalities, is linear in e since the variances agree.
-    let ratio = (0..<c).map { label in
-      exp(zip(visibility, evidence).reduce(0.0) { $0 + $1.0[label] * $1.1[label] })
+    let logRatio = (0..<c).map { label in zip(visibility, evidence).reduce(0.0) { $0 + $1.0[label] * $1.1[label] } }
+    // log p(mood, e) up to a constant, and p(present | mood, e); each pair of terms is scaled by the larger.
+    var logJoint = moods.map { log($0) }
+    var conditional = presence
+    for mood in moods.indices {
+      for label in 0..<c {
+        let scale = max(logRatio[label], 0)
+        let present = presence[mood][label] * exp(logRatio[label] - scale)
+        let absent = (1 - presence[mood][label]) * exp(-scale)
+        logJoint[mood] += scale + log(present + absent)
+        conditional[mood][label] = present / (present + absent)
+      }
     }
-    var total = 0.0
-    var present = [Double](repeating: 0, count: c)
-    for (mood, probabilities) in zip(moods, presence) {
-      let odds = (0..<c).map { probabilities[$0] * ratio[$0] }
-      let evidenceOfMood = (0..<c).reduce(mood) { $0 * (odds[$1] + 1 - probabilities[$1]) }
-      total += evidenceOfMood
-      for label in 0..<c { present[label] += evidenceOfMood * odds[label] / (odds[label] + 1 - probabilities[label]) }
-    }
-    return present.map { $0 / total }
+    let largest = logJoint.max() ?? 0
+    let joint = logJoint.map { exp($0 - largest) }
+    let total = joint.reduce(0, +)
+    return (0..<c).map { label in zip(joint, conditional).reduce(0) { $0 + $1.0 * $1.1[label] } / total }
   }
 
   /// Steps of one modality that are not padding.
@@ -145,7 +150,8 @@ extension SplitMix64 {
     return radius * cos(2 * Double.pi * uniform())
   }
 
-  /// Mean 0, variance 1, nearly normal: the sum of four uniform 16-bit numbers, for noise whose exact form is no matter.
+  /// Mean 0, variance 1, nearly normal: the sum of four uniform 16-bit numbers, for noise
+  /// whose exact form is no matter.
   @inline(__always)
   fileprivate mutating func bellShaped() -> Float {
     let bits = next()
