@@ -9,7 +9,7 @@ import Testing
     return withUnsafeBytes(of: (length ?? UInt64(text.count)).littleEndian, Array.init) + text + data
   }
 
-  static func open(_ bytes: [UInt8], in directory: borrowing TemporaryDirectory) throws -> SafetensorsFile {
+  static func open(_ bytes: [UInt8], in directory: TemporaryDirectory) throws -> SafetensorsFile {
     let path = directory.file("x.safetensors")
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     return try SafetensorsFile(path: path)
@@ -84,7 +84,7 @@ import Testing
   }
 
   /// A file of several tensors, as its bytes.
-  static func valid(in directory: borrowing TemporaryDirectory) throws -> [UInt8] {
+  static func valid(in directory: TemporaryDirectory) throws -> [UInt8] {
     let path = directory.file("valid.safetensors")
     try [Float](repeating: 2.5, count: 24).withUnsafeBufferPointer { floats in
       try [Int32](repeating: 7, count: 4).withUnsafeBufferPointer { integers in

@@ -57,6 +57,12 @@ import Testing
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.path)
   }
 
+  /// The kernel's own file system, where not even root may create a file.
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc"))) func aPlaceThatCannotBeWritten() {
+    let error = #expect(throws: DataError.self) { try SafetensorsWriter(tensors: []).write(to: "/proc/a.safetensors") }
+    #expect(error?.remedy.contains("can be written") == true)
+  }
+
   /// A rename that can't be done: nothing half-written is left.
   @Test func aFailureRemovesTheTemporary() throws {
     let directory = try TemporaryDirectory()

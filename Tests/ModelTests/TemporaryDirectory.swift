@@ -1,7 +1,7 @@
 import Foundation
 
 /// A fresh directory, removed with all it holds at the end of its life.
-struct TemporaryDirectory: ~Copyable {
+final class TemporaryDirectory: Sendable {
   let path: String
 
   init() throws {

@@ -39,14 +39,15 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// A tensor's element type; nil if there is none of this name.
   public func dtype(of name: String) -> SafetensorsElement? { entries[name]?.element }
 
-  /// A tensor's bytes in the map, aligned or not, valid as long as this object lives; nil if there is none of this name.
+  /// A tensor's bytes in the map, aligned or not, valid as long as this object lives; nil if there is no such tensor.
   public func bytes(of name: String) -> UnsafeRawBufferPointer? {
     entries[name].map { UnsafeRawBufferPointer(rebasing: map.bytes[$0.bytes]) }
   }
 
   /// The elements of an F32 tensor in row-major order, valid as long as this object lives.
   ///
-  /// The view is of the map itself; of data that the file does not align to 4 bytes, it is of a copy made at the first call.
+  /// The view is of the map itself, or, where the file does not align the data to 4 bytes, of a copy made at the first
+  /// call.
   ///
   /// - Parameter shape: the dimensions it must have; nil ones may be anything, and so may all if nil is given.
   /// - Throws: if there is no such tensor, or it is of another type or shape.

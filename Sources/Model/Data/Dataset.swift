@@ -1,0 +1,50 @@
+/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
+///
+/// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
+/// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
+public struct Dataset: Sendable {
+  /// The modalities of CARAT, in its order.
+  public static let modalityNames = ["text", "visual", "audio"]
+
+  public let train: DatasetSplit
+  public let valid: DatasetSplit
+  public let test: DatasetSplit
+
+  /// Opens and validates all three splits; see `DatasetSplit.init`.
+  ///
+  /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
+  public init(directory: String, modalities: [String] = Dataset.modalityNames) throws(DataError) {
+    train = try Self.open("train", in: directory, modalities: modalities)
+    valid = try Self.open("valid", in: directory, modalities: modalities)
+    test = try Self.open("test", in: directory, modalities: modalities)
+    try valid.requireShape(of: train)
+    try test.requireShape(of: train)
+  }
+
+  /// Opens one split by its name: "train", "valid" or "test".
+  public static func open(
+    _ split: String, in directory: String, modalities: [String] = Dataset.modalityNames
+  ) throws(DataError) -> DatasetSplit {
+    try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
+  }
+
+  static func path(of split: String, in directory: String) -> String {
+    directory + (directory.hasSuffix("/") ? "" : "/") + split + ".safetensors"
+  }
+}
+
+extension DatasetSplit {
+  /// What a model sees of a split: T and F of each modality, and the labels in their order.
+  private var shape: [(what: String, value: String)] {
+    modalities.map { ("\($0.name) of \($0.steps) steps with", "\($0.features) features") }
+      + [("labels", labelNames.joined(separator: ","))]
+  }
+
+  func requireShape(of other: DatasetSplit) throws(DataError) {
+    for (mine, theirs) in zip(shape, other.shape) where mine != theirs {
+      throw DataError(
+        file: path, expected: "\(theirs.what) \(theirs.value), as in split \(other.name)",
+        found: "\(mine.what) \(mine.value)", remedy: "make all splits of a dataset with the same settings")
+    }
+  }
+}

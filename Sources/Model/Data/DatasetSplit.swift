@@ -1,0 +1,118 @@
+import Foundation
+
+/// One file of samples, mapped, validated and never loaded whole.
+///
+/// Shapes: N samples, M modalities, T steps and F features (which may differ from one modality to another), C labels.
+public final class DatasetSplit: Sendable {
+  /// "train", "valid", "test", or the name of the file.
+  public let name: String
+  public let path: String
+  /// N.
+  public let count: Int
+  public let modalities: [Modality]
+  /// C.
+  public let labelCount: Int
+  /// C different names; `label0` … where the file has none.
+  public let labelNames: [String]
+  /// The file's metadata.
+  public let metadata: [String: String]
+
+  private let labels: FloatRows
+
+  /// Opens a file and reads all of it once, to refuse what would spoil a training run hours later.
+  ///
+  /// - Parameters:
+  ///   - name: what messages call the split; by default the file's name without its extension.
+  ///   - modalities: the tensors that are modalities, in the order the model takes them.
+  /// - Throws: if a tensor is missing, of the wrong type or shape, or of another number of samples; if a feature is
+  ///   NaN or infinite (−∞ in audio, the logarithm of silence, is accepted: it stands for 0), a label is neither
+  ///   0 nor 1, or a length is not in 1 … T.
+  public init(path: String, name: String? = nil, modalities: [String] = Dataset.modalityNames) throws(DataError) {
+    let name = name ?? ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+    let file = try Self.open(path)
+    let shape = try Self.labelShape(file)
+    let labels = try FloatRows(file, name: "labels", width: shape.labels)
+    let validation = DatasetValidation(path: path, split: name)
+    try validation.check(labels: labels, samples: shape.samples)
+    var opened: [Modality] = []
+    for modality in modalities {
+      opened.append(try Self.modality(modality, in: file, samples: shape.samples, validation: validation))
+    }
+    self.name = name
+    self.path = path
+    count = shape.samples
+    self.modalities = opened
+    labelCount = shape.labels
+    labelNames = try Self.labelNames(file, count: shape.labels)
+    metadata = file.metadata
+    self.labels = labels
+  }
+
+  /// A sample's C labels, each 0 or 1, valid as long as this object lives.
+  public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> { labels[sample] }
+
+  /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.
+  public func copyFeatures(
+    sample: Int, modality index: Int, steps: Int, into destination: UnsafeMutablePointer<Float>
+  ) {
+    let modality = modalities[index]
+    precondition(steps >= 0 && steps <= modality.steps, "\(steps) steps of \(modality.steps) of \(modality.name)")
+    let source = modality.features(ofSample: sample).prefix(steps * modality.features)
+    guard let base = UnsafeBufferPointer(rebasing: source).baseAddress, !source.isEmpty else { return }
+    destination.update(from: base, count: source.count)
+    guard modality.hasNegativeInfinity else { return }
+    for i in 0..<source.count where destination[i] == -.infinity { destination[i] = 0 }
+  }
+
+  private static func open(_ path: String) throws(DataError) -> SafetensorsFile {
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw DataError(
+        file: path, expected: "a dataset file with modalities [N, T, F] and labels [N, C]", found: "no such file",
+        remedy: "give a directory with train.safetensors, valid.safetensors and test.safetensors")
+    }
+    return try SafetensorsFile(path: path)
+  }
+
+  private static func labelShape(_ file: SafetensorsFile) throws(DataError) -> (samples: Int, labels: Int) {
+    _ = try file.floats("labels", shape: [nil, nil])
+    guard let shape = file.shape(of: "labels"), shape[0] > 0, shape[1] > 0 else {
+      throw DataError(
+        file: file.path, expected: "at least one sample and one label",
+        found: "labels of shape \(file.shape(of: "labels") ?? [])", remedy: "check what wrote the file")
+    }
+    return (shape[0], shape[1])
+  }
+
+  private static func modality(
+    _ name: String, in file: SafetensorsFile, samples: Int, validation: DatasetValidation
+  ) throws(DataError) -> Modality {
+    _ = try file.floats(name, shape: [samples, nil, nil])
+    guard let shape = file.shape(of: name), shape[1] > 0, shape[2] > 0 else {
+      throw DataError(
+        file: file.path, expected: "at least one step and one feature of \(name)",
+        found: "shape \(file.shape(of: name) ?? [])", remedy: "leave the modality out, or check what wrote the file")
+    }
+    let steps = shape[1]
+    var lengths = [Int](repeating: steps, count: samples)
+    if file.shape(of: name + "_length") != nil {
+      lengths = try file.int32s(name + "_length", shape: [samples]).map(Int.init)
+      try validation.check(lengths: lengths, of: name, steps: steps)
+    }
+    let rows = try FloatRows(file, name: name, width: steps * shape[2])
+    let infinite = try validation.check(features: rows, of: name, samples: samples, width: shape[2])
+    return Modality(
+      name: name, steps: steps, features: shape[2], lengths: lengths, hasNegativeInfinity: infinite, rows: rows)
+  }
+
+  private static func labelNames(_ file: SafetensorsFile, count: Int) throws(DataError) -> [String] {
+    guard let text = file.metadata["label_names"] else { return (0..<count).map { "label\($0)" } }
+    let names = text.split(separator: ",", omittingEmptySubsequences: false)
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    guard names.count == count, Set(names).count == count else {
+      throw DataError(
+        file: file.path, expected: "\(count) different label_names separated by commas", found: "'\(text)'",
+        remedy: "give every column of labels its name, or leave label_names out")
+    }
+    return names
+  }
+}

@@ -1,0 +1,41 @@
+/// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
+///
+/// Shapes: N samples, T steps, F features.
+public struct Modality: Sendable {
+  /// What the modality's tensor is called in the file: "text".
+  public let name: String
+  /// T, the steps of every sequence, padding included.
+  public let steps: Int
+  /// F, the features of a step.
+  public let features: Int
+  /// Steps of each sample that are not padding, 1 … T; all T where the file has no `<name>_length`.
+  public let lengths: [Int]
+  /// Whether some features are −∞, which stand for 0: then `DatasetSplit.copyFeatures` replaces them.
+  public let hasNegativeInfinity: Bool
+
+  let rows: FloatRows
+
+  /// A sample's features as they are in the file: [T, F] row-major, valid as long as the split or this value lives.
+  public func features(ofSample sample: Int) -> UnsafeBufferPointer<Float> { rows[sample] }
+}
+
+/// The rows of a float32 tensor in a mapped file: row i is all that belongs to sample i.
+///
+/// `@unchecked Sendable`: nobody writes to the map, and the file it belongs to lives as long as this value.
+struct FloatRows: @unchecked Sendable {
+  private let file: SafetensorsFile
+  private let elements: UnsafeBufferPointer<Float>
+  private let width: Int
+
+  /// The tensor `name`, [count, …], of which every row has `width` floats.
+  init(_ file: SafetensorsFile, name: String, width: Int) throws(DataError) {
+    self.file = file
+    self.elements = try file.floats(name)
+    self.width = width
+  }
+
+  subscript(row: Int) -> UnsafeBufferPointer<Float> {
+    precondition(row >= 0 && (row + 1) * width <= elements.count, "row \(row) of \(elements.count / max(width, 1))")
+    return UnsafeBufferPointer(rebasing: elements[row * width..<(row + 1) * width])
+  }
+}

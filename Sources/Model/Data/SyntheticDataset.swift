@@ -1,0 +1,183 @@
+import Foundation
+
+/// A data set of MOSEI's shape that anybody may have, made from a seed, which knows the best micro-F1 within reach.
+///
+/// `SyntheticProcess` says how samples come about and why their labels' exact posterior is known. The best micro-F1
+/// of a split is that of this posterior with the threshold that serves the split's own labels best.
+public enum SyntheticDataset {
+  /// What is generated. The same settings give the same bytes.
+  public struct Settings: Codable, Sendable, Equatable {
+    /// Samples of each split.
+    public var train = 512
+    public var valid = 128
+    public var test = 256
+    /// The modalities' names, steps T and features F; equally many of each.
+    public var modalities = Dataset.modalityNames
+    public var steps = [60, 60, 60]
+    public var features = [300, 35, 74]
+    /// C, 1 to 16.
+    public var labels = 6
+    public var seed: UInt64 = 1
+    /// Standard deviations between the evidence of a present and of an absent label, in the modality where the label
+    /// is plainest (0.6 of it in the next, 0.36 in the third): the higher, the higher is the best micro-F1.
+    public var visibility = 1.8
+    /// A burst's size for evidence of 1, relative to the noise of a whole step: the lower, the more samples it takes
+    /// to come near the best micro-F1, which stays what it is.
+    public var gain = 0.25
+
+    public init() {}
+  }
+
+  /// What was written.
+  public struct Summary: Codable, Sendable {
+    public struct Split: Codable, Sendable {
+      public let name: String
+      public let path: String
+      public let samples: Int
+      /// The micro-F1 that no trainer is expected to beat, chance aside.
+      public let bestMicroF1: Double
+      /// The threshold on the posterior that gives it.
+      public let bestThreshold: Float
+      /// The micro-F1 of the posterior at 0.25, the threshold CARAT uses.
+      public let microF1AtQuarter: Double
+      /// The micro-F1 of one fixed answer for all samples: the frequent labels.
+      public let frequentLabelsMicroF1: Double
+    }
+
+    public let labelNames: [String]
+    public let splits: [Split]
+  }
+
+  /// The names of the labels: MOSEI's six emotions if there are six.
+  public static func labelNames(_ count: Int) -> [String] {
+    count == 6 ? ["happy", "sad", "anger", "surprise", "disgust", "fear"] : (0..<count).map { "label\($0)" }
+  }
+
+  /// Writes `train|valid|test.safetensors` to an existing directory. A split is held in memory while it is written.
+  ///
+  /// - Throws: if the settings are impossible or a file can't be written.
+  public static func write(_ settings: Settings, to directory: String) throws(DataError) -> Summary {
+    try check(settings, directory: directory)
+    let process = SyntheticProcess(settings)
+    var splits: [Summary.Split] = []
+    let sizes = [("train", settings.train), ("valid", settings.valid), ("test", settings.test)]
+    for (index, size) in sizes.enumerated() {
+      let split = GeneratedSplit(process, index: index, samples: size.1)
+      let path = Dataset.path(of: size.0, in: directory)
+      splits.append(try split.write(name: size.0, to: path, settings: settings))
+    }
+    return Summary(labelNames: labelNames(settings.labels), splits: splits)
+  }
+
+  private static func check(_ settings: Settings, directory: String) throws(DataError) {
+    func require(_ holds: Bool, _ expected: String, _ found: String) throws(DataError) {
+      guard !holds else { return }
+      throw DataError(
+        file: directory, expected: expected, found: found, remedy: "change the settings of the synthetic data")
+    }
+    let sizes = [settings.train, settings.valid, settings.test]
+    let counts = [settings.modalities.count, settings.steps.count, settings.features.count]
+    try require(sizes.allSatisfy { (1...10_000_000).contains($0) }, "1 to 10,000,000 samples a split", "\(sizes)")
+    try require((1...16).contains(settings.labels), "1 to 16 labels", "\(settings.labels)")
+    try require(
+      counts[0] > 0 && counts.allSatisfy { $0 == counts[0] }, "as many names as steps and features of modalities",
+      "\(counts)")
+    try require(Set(settings.modalities).count == counts[0], "different names of modalities", "\(settings.modalities)")
+    try require(settings.steps.allSatisfy { (1...100_000).contains($0) }, "1 to 100,000 steps", "\(settings.steps)")
+    try require(
+      settings.features.allSatisfy { (settings.labels...100_000).contains($0) },
+      "at least as many features as labels (\(settings.labels)), at most 100,000", "\(settings.features)")
+    try require(
+      (0...100).contains(settings.visibility) && (0...1000).contains(settings.gain),
+      "a visibility of 0 to 100 and a gain of 0 to 1000", "\(settings.visibility) and \(settings.gain)")
+  }
+}
+
+/// The tensors of one split, and what is known of its labels.
+private struct GeneratedSplit {
+  var labels: [Float] = []
+  var posterior: [Float] = []
+  /// A modality's sequences [N, T, F] and lengths [N].
+  var modalities: [(features: [Float], lengths: [Int32])] = []
+
+  init(_ process: SyntheticProcess, index: Int, samples: Int) {
+    let settings = process.settings
+    // A sample has its own generator, so that it does not depend on how many come before it.
+    func random(_ sample: Int) -> SplitMix64 { SplitMix64(seed: settings.seed, UInt64(index) + 1, UInt64(sample)) }
+    for sample in 0..<samples {
+      var random = random(sample)
+      let drawn = process.sample(using: &random)
+      labels += drawn.labels
+      posterior += process.posterior(evidence: drawn.evidence).map(Float.init)
+    }
+    for modality in settings.modalities.indices {
+      let size = settings.steps[modality] * settings.features[modality]
+      var features = [Float](repeating: 0, count: samples * size)
+      var lengths: [Int32] = []
+      features.withUnsafeMutableBufferPointer { features in
+        for sample in 0..<samples {
+          var random = random(sample)
+          let drawn = process.sample(using: &random)
+          lengths.append(Int32(process.length(of: drawn, modality: modality)))
+          var noise = SplitMix64(seed: random.next(), UInt64(modality))
+          process.fill(
+            UnsafeMutableBufferPointer(rebasing: features[sample * size..<(sample + 1) * size]), sample: drawn,
+            modality: modality, using: &noise)
+        }
+      }
+      modalities.append((features, lengths))
+    }
+  }
+
+  func write(name: String, to path: String, settings: SyntheticDataset.Settings) throws(DataError)
+    -> SyntheticDataset.Summary.Split
+  {
+    let names = SyntheticDataset.labelNames(settings.labels)
+    let samples = labels.count / names.count
+    let best = BestThreshold(scores: posterior, labels: labels)
+    let rates = (0..<names.count).map { label in
+      stride(from: label, to: labels.count, by: names.count).reduce(Float(0)) { $0 + labels[$1] } / Float(samples)
+    }
+    let frequent = BestThreshold(scores: labels.indices.map { rates[$0 % names.count] }, labels: labels)
+    let quarter = posterior.withUnsafeBufferPointer { scores in
+      labels.withUnsafeBufferPointer {
+        EvaluationMetrics(scores: scores, labels: $0, labelNames: names, threshold: 0.25)
+      }
+    }
+    let metadata = [
+      "format": "carat-dataset-1", "label_names": names.joined(separator: ","), "best_micro_f1": "\(best.microF1)",
+      "best_threshold": "\(best.threshold)", "seed": "\(settings.seed)",
+    ]
+    try write(to: path, metadata: metadata, settings: settings)
+    return SyntheticDataset.Summary.Split(
+      name: name, path: path, samples: samples, bestMicroF1: best.microF1, bestThreshold: best.threshold,
+      microF1AtQuarter: quarter.microF1, frequentLabelsMicroF1: frequent.microF1)
+  }
+
+  private func write(to path: String, metadata: [String: String], settings: SyntheticDataset.Settings) throws(DataError)
+  {
+    let samples = labels.count / settings.labels
+    // The sources are only addresses, valid within the scope that made them: so one scope a tensor, nested.
+    func add(_ next: Int, to sources: [TensorSource]) throws(DataError) {
+      guard next < modalities.count else {
+        try labels.withUnsafeBufferPointer { (labels) throws(DataError) in
+          let all = sources + [TensorSource(name: "labels", shape: [samples, settings.labels], floats: labels)]
+          try SafetensorsWriter(tensors: all, metadata: metadata).write(to: path)
+        }
+        return
+      }
+      let name = settings.modalities[next]
+      let shape = [samples, settings.steps[next], settings.features[next]]
+      try modalities[next].features.withUnsafeBufferPointer { (features) throws(DataError) in
+        try modalities[next].lengths.withUnsafeBufferPointer { (lengths) throws(DataError) in
+          let more = [
+            TensorSource(name: name, shape: shape, floats: features),
+            TensorSource(name: name + "_length", shape: [samples], int32s: lengths),
+          ]
+          try add(next + 1, to: sources + more)
+        }
+      }
+    }
+    try add(0, to: [])
+  }
+}
