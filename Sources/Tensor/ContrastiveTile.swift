@@ -2,8 +2,13 @@
 ///
 /// Rows have unit length, so x ≤ 1/τ and e_ij = exp(x_ij − 1/τ) needs no running maximum.
 public enum ContrastiveTile {
-  /// What e_ij must be 0 for is set to this before: a row with itself, an empty queue row.
-  public static let excluded: Float = -1e30
+  /// Pairs whose e_ij must be 0 are set to this before: a row with itself, an empty queue row.
+  @inlinable public static var excluded: Float { -1e30 }
+
+  /// e_ij of sixteen similarities.
+  @inline(__always) private static func weight(_ x: Floats, _ shift: Float) -> Floats {
+    exponential(x - Floats(shift)).replacing(with: 0, where: x .<= Floats(excluded))
+  }
 
   /// rowSums[i] ← rowSums[i] + Σ_j e_ij and, if given, columnSums[j] ← columnSums[j] + Σ_i e_ij.
   public static func addExponentialSums(
@@ -14,13 +19,13 @@ public enum ContrastiveTile {
       var sum = Floats.zero
       if let columnSums {
         forEachVector(x.columns) { i, lanes in
-          let e = masked(exponential(load(row + i, lanes: lanes) - Floats(shift)), lanes: lanes)
+          let e = masked(weight(load(row + i, lanes: lanes), shift), lanes: lanes)
           sum += e
           store(load(columnSums + i, lanes: lanes) + e, columnSums + i, lanes: lanes)
         }
       } else {
         forEachVector(x.columns) { i, lanes in
-          sum += masked(exponential(load(row + i, lanes: lanes) - Floats(shift)), lanes: lanes)
+          sum += masked(weight(load(row + i, lanes: lanes), shift), lanes: lanes)
         }
       }
       rowSums[r] += sum.total
@@ -35,7 +40,7 @@ public enum ContrastiveTile {
       let row = x.row(r)
       let factor = Floats(rowFactors[r])
       forEachVector(x.columns) { i, lanes in
-        let e = exponential(load(row + i, lanes: lanes) - Floats(shift))
+        let e = weight(load(row + i, lanes: lanes), shift)
         store(e * (factor + load(columnFactors + i, lanes: lanes)), row + i, lanes: lanes)
       }
     }

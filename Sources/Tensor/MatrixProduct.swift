@@ -5,11 +5,22 @@ public enum MatrixProduct {
   /// Keeps oneDNN's OpenMP to the calling thread; every thread that multiplies calls it once.
   public static func useOneThread() { omp_set_num_threads(1) }
 
-  /// c ← scale · op(a) op(b) + keep · c, where op transposes if asked: [rows, inner] × [inner, columns] → [rows, columns].
-  @inline(__always)
+  /// c ← scale · op(a) b + keep · c, where op transposes if asked: [rows, inner] × [inner, columns] → [rows, columns].
   public static func multiply(
-    _ a: Matrix, transposed aTransposed: Bool = false, by b: Matrix, transposed bTransposed: Bool = false,
-    into c: Matrix, scale: Float = 1, keep: Float = 0
+    _ a: Matrix, transposed: Bool = false, by b: Matrix, into c: Matrix, scale: Float = 1, keep: Float = 0
+  ) {
+    multiply(a, transposed, b, false, into: c, scale: scale, keep: keep)
+  }
+
+  /// c ← scale · op(a) bᵀ + keep · c, with b [columns, inner].
+  public static func multiply(
+    _ a: Matrix, transposed: Bool = false, byTransposed b: Matrix, into c: Matrix, scale: Float = 1, keep: Float = 0
+  ) {
+    multiply(a, transposed, b, true, into: c, scale: scale, keep: keep)
+  }
+
+  private static func multiply(
+    _ a: Matrix, _ aTransposed: Bool, _ b: Matrix, _ bTransposed: Bool, into c: Matrix, scale: Float, keep: Float
   ) {
     let (rows, inner) = aTransposed ? (a.columns, a.rows) : (a.rows, a.columns)
     let (bInner, columns) = bTransposed ? (b.columns, b.rows) : (b.rows, b.columns)
@@ -17,6 +28,10 @@ public enum MatrixProduct {
       inner == bInner && c.rows == rows && c.columns == columns,
       "[\(rows), \(inner)] × [\(bInner), \(columns)] into [\(c.rows), \(c.columns)]")
     if rows == 0 || columns == 0 { return }
+    if inner == 0 {  // oneDNN leaves c as it is
+      for i in 0..<rows { for j in 0..<columns { c[i, j] *= keep } }
+      return
+    }
     let status = dnnl_sgemm(
       aTransposed ? CChar(UInt8(ascii: "T")) : CChar(UInt8(ascii: "N")),
       bTransposed ? CChar(UInt8(ascii: "T")) : CChar(UInt8(ascii: "N")),

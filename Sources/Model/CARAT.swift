@@ -1,0 +1,50 @@
+import Parallel
+import Tensor
+
+/// The model: which tensors it has and how its stages follow one another. It owns no memory; values come as
+/// `Parameters`, so the same model runs with any copy of them.
+public struct CARAT: Sendable {
+  public let configuration: ModelConfiguration
+  /// Trained tensors first; poolers, which are in every checkpoint and in no computation, at the end.
+  public let layout: ParameterLayout
+  /// Floats of a flat buffer of everything that is trained.
+  let trainedCount: Int
+  let encoders: [Encoder]
+  let reconstruction: Reconstruction
+  let scores: LabelScores
+  let aggregation: Aggregation
+  /// Reconstruction, scores and aggregation: one group of the gradient reduction.
+  let headGroup: Range<Int>
+
+  public init(_ c: ModelConfiguration) {
+    precondition(c.contradiction == nil, c.contradiction ?? "")
+    var layout = ParameterLayout()
+    encoders = c.modalities.indices.map { Encoder(c, modality: $0, in: &layout) }
+    ((reconstruction, scores, aggregation), headGroup) = layout.group { layout in
+      (
+        Reconstruction(c, in: &layout), LabelScores(c, in: &layout), Aggregation(c, in: &layout)
+      )
+    }
+    trainedCount = layout.count
+    for m in c.modalities {
+      _ = Linear(m.name + ".pooler.dense", inputs: c.hiddenSize, outputs: c.hiddenSize, in: &layout)
+    }
+    self.layout = layout
+    configuration = c
+  }
+
+  /// The tensors that training changes.
+  var trained: ArraySlice<Parameter> { layout.parameters.prefix { $0.offset < trainedCount } }
+
+  var largestGroup: Int { max(headGroup.count, encoders.map(\.largestGroup).max() ?? 0) }
+}
+
+extension CARAT {
+  /// Fills a flat buffer with initial values that depend on the seed and on each tensor's place in the layout.
+  func initialize(_ θ: Parameters, seed: UInt64) {
+    let key = RandomKey(seed: seed).derived(RandomPurpose.initialisation.rawValue)
+    for (stream, parameter) in layout.parameters.enumerated() {
+      parameter.initial.fill(θ.pointer(parameter), count: parameter.count, key: key, stream: stream)
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/// Everything that shapes the model and its loss; with the seed and the data it determines a run.
+public struct ModelConfiguration: Codable, Sendable, Equatable {
+  /// One modality's input and the depth of its encoder.
+  public struct Modality: Codable, Sendable, Equatable {
+    public var name: String
+    /// F, raw features a time step.
+    public var features: Int
+    /// The greatest number of time steps, which is the number of position embeddings.
+    public var maximumSteps: Int
+    /// Transformer layers.
+    public var layers: Int
+
+    public init(name: String, features: Int, maximumSteps: Int, layers: Int) {
+      self.name = name
+      self.features = features
+      self.maximumSteps = maximumSteps
+      self.layers = layers
+    }
+  }
+
+  /// Which rows are anchors of the contrastive loss.
+  public enum Anchors: String, Codable, Sendable, CaseIterable {
+    /// Live and queue rows: the released code.
+    case all
+    /// Live rows only.
+    case batch
+  }
+
+  /// M modalities, in the order of the fusion maps' inputs.
+  public var modalities: [Modality]
+  /// C
+  public var labels: Int
+  /// D
+  public var hiddenSize = 256
+  /// H; divides D.
+  public var heads = 8
+  public var feedForwardSize = 256
+  /// P
+  public var latentSize = 64
+  /// Q, rows of the contrastive queue; 0 for none.
+  public var queueSize = 8192
+  public var dropout: Float = 0.3
+  /// How much of a prototype stays when one more sample joins it.
+  public var prototypeMomentum: Float = 0.99
+  /// τ of the contrastive loss.
+  public var temperature: Float = 0.07
+  public var anchors = Anchors.all
+  public var weights = LossWeights()
+
+  public init(modalities: [Modality], labels: Int) {
+    self.modalities = modalities
+    self.labels = labels
+  }
+
+  /// 3M levels-and-modalities of unit latents a sample and label: plain, alpha, beta.
+  public var liveRowsPerSample: Int { 3 * modalities.count * labels }
+
+  /// Classes of the contrastive loss: (modality, positive or negative, label).
+  public var contrastiveClasses: Int { 2 * modalities.count * labels }
+
+  /// What contradicts itself, in words; nil if nothing does.
+  public var contradiction: String? {
+    let sizes: [(String, Int)] = [
+      ("hidden size", hiddenSize), ("heads", heads), ("feed-forward size", feedForwardSize),
+      ("latent size", latentSize), ("labels", labels),
+    ]
+    for (name, value) in sizes where value < 1 || value > 1 << 20 {
+      return "\(name) must be between 1 and 1048576, not \(value)"
+    }
+    if modalities.isEmpty { return "at least one modality is needed" }
+    for m in modalities {
+      if m.layers < 0 || m.layers > 1000 { return "layers of \(m.name) must be between 0 and 1000, not \(m.layers)" }
+      if m.features < 1 || m.maximumSteps < 1 { return "\(m.name) needs at least one feature and one time step" }
+    }
+    if hiddenSize % heads != 0 {
+      return "hidden size \(hiddenSize) is not divisible by \(heads) heads; choose a multiple of \(heads)"
+    }
+    if hiddenSize < 2 { return "hidden size must be at least 2, not \(hiddenSize)" }
+    if queueSize < 0 || queueSize > 1 << 30 { return "queue size must be between 0 and 1073741824, not \(queueSize)" }
+    if !(dropout >= 0 && dropout < 1) { return "dropout must be at least 0 and below 1, not \(dropout)" }
+    if !(temperature > 0) { return "temperature must be positive, not \(temperature)" }
+    if !(prototypeMomentum >= 0 && prototypeMomentum <= 1) {
+      return "prototype momentum must be between 0 and 1, not \(prototypeMomentum)"
+    }
+    return nil
+  }
+}
+
+/// The nine terms of the loss, in the reference's order.
+public enum LossTerm: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
+  case plainBCE = "plain_bce"
+  case alphaBCE = "alpha_bce"
+  case betaBCE = "beta_bce"
+  case contrastive
+  case reconstructionMSE = "reconstruction_mse"
+  case alphaMSE = "alpha_mse"
+  case betaMSE = "beta_mse"
+  case aggregateBCE = "aggregate_bce"
+  case shuffledBCE = "shuffled_bce"
+
+  /// Position among the terms.
+  public var index: Int {
+    switch self {
+    case .plainBCE: 0
+    case .alphaBCE: 1
+    case .betaBCE: 2
+    case .contrastive: 3
+    case .reconstructionMSE: 4
+    case .alphaMSE: 5
+    case .betaMSE: 6
+    case .aggregateBCE: 7
+    case .shuffledBCE: 8
+    }
+  }
+}
+
+/// A weight for each term; the released code's values unless set.
+public struct LossWeights: Codable, Sendable, Equatable {
+  private var values: [Float] = [0.01, 0.1, 1, 1, 1, 1, 0, 1, 0.1]
+
+  public init() {}
+
+  public subscript(term: LossTerm) -> Float {
+    get { values[term.index] }
+    set { values[term.index] = newValue }
+  }
+
+  public init(from decoder: Decoder) throws {
+    let named = try decoder.singleValueContainer().decode([String: Float].self)
+    for (name, value) in named {
+      guard let term = LossTerm(rawValue: name) else {
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: decoder.codingPath, debugDescription: "no loss term is called \(name)"))
+      }
+      self[term] = value
+    }
+  }
+
+  public func encode(to encoder: Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(
+      Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0.rawValue, self[$0]) }))
+  }
+}

@@ -1,0 +1,42 @@
+import Parallel
+import Tensor
+
+/// The ring of past live rows that the contrastive loss also compares with, shared by all workers.
+final class EmbeddingQueue: @unchecked Sendable {
+  /// [Q, P], unit rows.
+  let rows: Matrix
+  /// [Q]: a row's class, or −1 where the row is empty and takes no part.
+  let classes: UnsafeMutablePointer<Int32>
+  /// Where the next row goes.
+  private(set) var pointer = 0
+
+  var capacity: Int { rows.rows }
+
+  init(_ c: ModelConfiguration, in arena: Arena) throws {
+    rows = try arena.matrix(rows: c.queueSize, columns: c.latentSize)
+    classes = try arena.allocate(of: Int32.self, count: c.queueSize)
+    classes.update(repeating: -1, count: c.queueSize)
+  }
+
+  /// Writes one worker's share of `live` [N, P] behind the pointer, in order; of more rows than fit, the newest.
+  func enqueue(_ live: Matrix, _ liveClasses: UnsafePointer<Int32>, part: Int, parts: Int) {
+    let kept = min(live.rows, capacity)
+    for i in slice(of: kept, part: part, parts: parts, alignment: 1) {
+      let k = live.rows - kept + i
+      let target = (pointer + k) % capacity
+      rows.row(target).update(from: live.row(k), count: rows.columns)
+      classes[target] = liveClasses[k]
+    }
+  }
+
+  /// Moves the pointer past `count` rows, after all shares are written.
+  func advance(by count: Int) {
+    if capacity > 0 { pointer = (pointer + count) % capacity }
+  }
+
+  /// Puts the pointer where a checkpoint or a golden file says.
+  func restore(pointer: Int) {
+    precondition(pointer >= 0 && pointer < max(capacity, 1), "queue pointer \(pointer) of \(capacity)")
+    self.pointer = pointer
+  }
+}

@@ -1,0 +1,49 @@
+import Tensor
+
+/// The samples of one step, by their numbers in a source, and the step's shuffle. Features are copied by the workers.
+public final class Batch: @unchecked Sendable {
+  public private(set) var source: (any SampleSource)?
+  public private(set) var count = 0
+  private let samples: UnsafeMutablePointer<Int>
+  public let capacity: Int
+  /// [B, C] of 0/1.
+  let labels: Matrix
+  private let labelMemory: Buffer
+  public let shuffle: Shuffle
+  /// The training step that this batch is for; the key of its random draws.
+  public private(set) var step = 0
+
+  public init(_ c: ModelConfiguration, capacity: Int) {
+    self.capacity = capacity
+    samples = .allocate(capacity: capacity)
+    samples.initialize(repeating: 0, count: capacity)
+    let memory = Buffer(count: capacity * c.labels)
+    labels = memory.matrix(rows: capacity, columns: c.labels)
+    labelMemory = memory
+    shuffle = Shuffle(batch: capacity, modalities: c.modalities.count, labels: c.labels)
+  }
+
+  deinit { samples.deallocate() }
+
+  /// Takes other samples of a source; the shuffle stays as it is.
+  public func fill(_ numbers: some Collection<Int>, of source: any SampleSource, step: Int = 0) {
+    precondition(numbers.count <= capacity, "\(numbers.count) samples in a batch of \(capacity)")
+    self.source = source
+    self.step = step
+    count = numbers.count
+    for (i, number) in numbers.enumerated() {
+      samples[i] = number
+      let y = source.labels(ofSample: number)
+      for c in 0..<labels.columns { labels[i, c] = y[c] }
+    }
+  }
+
+  func length(sample: Int, modality: Int) -> Int {
+    source?.length(sample: samples[sample], modality: modality) ?? 0
+  }
+
+  /// Raw features [T, F] of a sample's own time steps.
+  func copyFeatures(sample: Int, modality: Int, into rows: Matrix) {
+    source?.copyFeatures(sample: samples[sample], modality: modality, steps: rows.rows, into: rows.base)
+  }
+}

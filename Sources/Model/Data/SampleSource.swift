@@ -1,0 +1,11 @@
+/// Where a batch's samples come from: a data set's split, or a recorded step.
+public protocol SampleSource: Sendable {
+  /// Samples.
+  var count: Int { get }
+  /// Time steps of a sample that count, from 1 on; what is behind them is padding.
+  func length(sample: Int, modality: Int) -> Int
+  /// C labels of 0/1.
+  func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float>
+  /// Copies the first `steps` time steps, F features each.
+  func copyFeatures(sample: Int, modality: Int, steps: Int, into target: UnsafeMutablePointer<Float>)
+}

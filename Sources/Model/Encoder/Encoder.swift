@@ -1,0 +1,133 @@
+import Parallel
+import Tensor
+
+/// One modality's encoder: embeddings, transformer layers, label-wise attention.
+///
+/// A worker takes its shards through it layer by layer, so that a layer's weights, and in backward its gradients'
+/// partial sums, stay in cache.
+struct Encoder {
+  let embeddings: Embeddings
+  let layers: [TransformerLayer]
+  let attention: LabelAttention
+  let modality: Int
+
+  init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
+    self.modality = modality
+    embeddings = Embeddings(c, modality: modality, in: &layout)
+    layers = (0..<c.modalities[modality].layers).map {
+      TransformerLayer(c, modality: modality, index: $0, in: &layout)
+    }
+    attention = LabelAttention(c, modality: modality, in: &layout)
+  }
+
+  /// The most a group of this encoder's parameters holds, in floats.
+  var largestGroup: Int {
+    ([embeddings.group, attention.group] + layers.map(\.group)).map(\.count).max() ?? 0
+  }
+
+  /// What backward needs of one shard.
+  struct Activations {
+    let sequences: Sequences
+    let embeddings: Embeddings.Activations
+    let layers: [TransformerLayer.Activations]
+    /// Label-wise attention's weights, [C, R].
+    let probabilities: Matrix
+
+    init(_ c: ModelConfiguration, modality: Int, samples: Int, in arena: Arena) throws {
+      let m = c.modalities[modality]
+      let rows = samples * m.maximumSteps
+      sequences = Sequences(capacity: samples)
+      embeddings = try Embeddings.Activations(rows: rows, features: m.features, hidden: c.hiddenSize, in: arena)
+      layers = try (0..<m.layers).map { _ in
+        try TransformerLayer.Activations(rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, in: arena)
+      }
+      probabilities = try arena.matrix(rows: c.labels, columns: rows)
+    }
+  }
+
+  /// Floats that each scratch slot of its functions needs, for shards of `samples`.
+  static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
+    let steps = c.modalities.map(\.maximumSteps).max() ?? 0
+    let features = c.modalities.map(\.features).max() ?? 0
+    let (rows, widest) = (samples * steps, max(c.hiddenSize, c.feedForwardSize))
+    let square = max(steps, c.labels) * steps
+    return [
+      max(rows * max(c.hiddenSize, features), square), rows * widest, rows * max(3 * c.hiddenSize, widest), square, square,
+      square, rows * c.hiddenSize,
+    ]
+  }
+
+  /// plain [n C, D] of every shard from the raw features in its activations.
+  func forward(_ shards: ArraySlice<Shard>, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch) {
+    for shard in shards where shard.count > 0 {
+      let a = shard.encoders[modality]
+      embeddings.forward(
+        a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, scratch: scratch,
+        into: shard.hidden(modality))
+    }
+    for layer in layers {
+      for shard in shards where shard.count > 0 {
+        let a = shard.encoders[modality]
+        layer.forward(
+          shard.hidden(modality), a.layers[layer.index], a.sequences, firstSample: shard.first, θ, dropouts,
+          scratch: scratch)
+      }
+    }
+    for shard in shards where shard.count > 0 {
+      let a = shard.encoders[modality]
+      attention.forward(
+        shard.hidden(modality), probabilities: a.probabilities.columns(0..<a.sequences.rowCount), a.sequences, θ,
+        into: shard.plain(modality))
+    }
+  }
+
+  /// All its parameters' gradients from those of plain, into the worker's part of the reduction tree.
+  func backward(
+    _ shards: ArraySlice<Shard>, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch,
+    into tree: TreeAccumulator
+  ) {
+    for shard in shards {
+      let (a, d) = (shard.encoders[modality], shard.hidden(modality))
+      let hidden = scratch.matrix(6, rows: d.rows, columns: d.columns)
+      output(of: layers.count, shard, θ, dropouts, into: hidden)
+      tree.withLeaf(shard.index, attention.group) { gradient in
+        attention.backward(
+          shard.plainGradient(modality), hidden: hidden,
+          probabilities: a.probabilities.columns(0..<a.sequences.rowCount), a.sequences, θ, scratch: scratch,
+          into: d, gradient)
+      }
+    }
+    for layer in layers.reversed() {
+      for shard in shards {
+        let (a, d) = (shard.encoders[modality], shard.hidden(modality))
+        let input = scratch.matrix(6, rows: d.rows, columns: d.columns)
+        output(of: layer.index, shard, θ, dropouts, into: input)
+        tree.withLeaf(shard.index, layer.group) { gradient in
+          layer.backward(
+            d, input: input, a.layers[layer.index], a.sequences, firstSample: shard.first, θ, dropouts,
+            scratch: scratch, into: gradient)
+        }
+      }
+    }
+    for shard in shards {
+      let a = shard.encoders[modality]
+      tree.withLeaf(shard.index, embeddings.group) { gradient in
+        embeddings.backward(
+          shard.hidden(modality), a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, scratch: scratch,
+          into: gradient)
+      }
+    }
+  }
+
+  /// What the embeddings and the first `depth` layers made of a shard, again.
+  private func output(
+    of depth: Int, _ shard: Shard, _ θ: Parameters, _ dropouts: DropoutSites, into hidden: Matrix
+  ) {
+    let a = shard.encoders[modality]
+    if depth == 0 {
+      embeddings.output(a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, into: hidden)
+    } else {
+      layers[depth - 1].output(a.layers[depth - 1], a.sequences, θ, into: hidden)
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import Parallel
+import Tensor
+
+/// Label-wise attention: each label's own weighted mean over the time steps,
+/// plain[c] = Σ_t a[c, t] h[t] with a[c] = softmax over t of h[t] · w[c].
+struct LabelAttention {
+  /// [C, D]
+  let weight: Parameter
+  let group: Range<Int>
+
+  init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
+    (weight, group) = layout.group { layout in
+      layout.add(
+        c.modalities[modality].name + "_attention.attention.weight", c.labels, c.hiddenSize,
+        initial: .xavier(inputs: c.hiddenSize, outputs: c.labels))
+    }
+  }
+
+  /// plain [n C, D] from hidden [R, D]; `probabilities` [C, R] keeps a.
+  func forward(
+    _ hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters, into plain: Matrix
+  ) {
+    let C = weight.rows
+    for s in 0..<sequences.count {
+      let rows = sequences.rows(s)
+      let (h, a) = (hidden.rows(rows), probabilities.columns(rows))
+      MatrixProduct.multiply(θ[weight], byTransposed: h, into: a)
+      Softmax.forward(a)
+      MatrixProduct.multiply(a, by: h, into: plain.rows(s * C..<(s + 1) * C))
+    }
+  }
+
+  /// dhidden [R, D] from dplain [n C, D]; writes the gradient of its weight. Scratch: [C, T].
+  func backward(
+    _ dplain: Matrix, hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters,
+    scratch: Scratch, into dhidden: Matrix, _ gradient: Parameters
+  ) {
+    let C = weight.rows
+    gradient.zero(weight)
+    for s in 0..<sequences.count {
+      let rows = sequences.rows(s)
+      let (h, a, dh) = (hidden.rows(rows), probabilities.columns(rows), dhidden.rows(rows))
+      let d = dplain.rows(s * C..<(s + 1) * C)
+      let ds = scratch.matrix(0, rows: C, columns: rows.count)
+      MatrixProduct.multiply(d, byTransposed: h, into: ds)
+      Softmax.backward(a, dropped: a, ds)
+      MatrixProduct.multiply(a, transposed: true, by: d, into: dh)
+      MatrixProduct.multiply(ds, transposed: true, by: θ[weight], into: dh, keep: 1)
+      MatrixProduct.multiply(ds, by: h, into: gradient[weight], keep: 1)
+    }
+  }
+}

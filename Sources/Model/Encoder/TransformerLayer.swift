@@ -1,0 +1,198 @@
+import Parallel
+import Tensor
+
+/// A post-norm transformer layer:
+/// h = LN(x + dropout(attention(x) Woᵀ + bo)), y = LN(h + dropout(gelu(h W1ᵀ + b1) W2ᵀ + b2)).
+struct TransformerLayer {
+  let query: Linear
+  let key: Linear
+  let value: Linear
+  let attentionOutput: Linear
+  let attentionGain: Parameter
+  let attentionBias: Parameter
+  let intermediate: Linear
+  let output: Linear
+  let outputGain: Parameter
+  let outputBias: Parameter
+  let attention: SelfAttention
+  let modality: Int
+  let index: Int
+  let group: Range<Int>
+
+  init(_ c: ModelConfiguration, modality: Int, index: Int, in layout: inout ParameterLayout) {
+    let name = "\(c.modalities[modality].name).encoder.layer.\(index)"
+    let (D, F) = (c.hiddenSize, c.feedForwardSize)
+    self.modality = modality
+    self.index = index
+    attention = SelfAttention(hidden: D, heads: c.heads)
+    let parts: ([Linear], [Parameter])
+    (parts, group) = layout.group { layout in
+      func norm(_ suffix: String) -> [Parameter] {
+        [
+          layout.add(name + suffix + "weight", D, initial: .ones),
+          layout.add(name + suffix + "bias", D, initial: .zeros),
+        ]
+      }
+      // Query, key and value adjoin, so that one product makes all three.
+      let projections = ["query", "key", "value"].map { name + ".attention.self." + $0 }
+      let weights = projections.enumerated().map { i, p in
+        layout.add(p + ".weight", D, D, initial: .bert, adjoining: i > 0)
+      }
+      let biases = projections.enumerated().map { i, p in
+        layout.add(p + ".bias", D, initial: .zeros, adjoining: i > 0)
+      }
+      let dense = Linear(name + ".attention.output.dense", inputs: D, outputs: D, in: &layout)
+      let norms = norm(".attention.output.LayerNorm.")
+      let up = Linear(name + ".intermediate.dense", inputs: D, outputs: F, in: &layout)
+      let down = Linear(name + ".output.dense", inputs: F, outputs: D, in: &layout)
+      let ends = norm(".output.LayerNorm.")
+      return (zip(weights, biases).map { Linear(weight: $0, bias: $1) } + [dense, up, down], norms + ends)
+    }
+    let (linear, norms) = parts
+    (query, key, value, attentionOutput, intermediate, output) =
+      (linear[0], linear[1], linear[2], linear[3], linear[4], linear[5])
+    (attentionGain, attentionBias, outputGain, outputBias) = (norms[0], norms[1], norms[2], norms[3])
+  }
+
+  /// What backward needs, R rows: 6D + F floats a row. Inputs of products that are one multiply-add away from
+  /// these are made again.
+  struct Activations {
+    /// [R, 3D]
+    let qkv: Matrix
+    /// [R, D]
+    let context: Matrix
+    /// h before gain and bias, [R, D], and 1/deviation [R]
+    let attended: Matrix
+    let attendedInverse: Matrix
+    /// before GELU, [R, F]
+    let up: Matrix
+    /// y before gain and bias, [R, D], and 1/deviation [R]
+    let normalized: Matrix
+    let inverse: Matrix
+
+    init(rows: Int, hidden: Int, feedForward: Int, in arena: Arena) throws {
+      qkv = try arena.matrix(rows: rows, columns: 3 * hidden)
+      context = try arena.matrix(rows: rows, columns: hidden)
+      attended = try arena.matrix(rows: rows, columns: hidden)
+      attendedInverse = try arena.matrix(rows: 1, columns: rows)
+      up = try arena.matrix(rows: rows, columns: feedForward)
+      normalized = try arena.matrix(rows: rows, columns: hidden)
+      inverse = try arena.matrix(rows: 1, columns: rows)
+    }
+  }
+
+  private func attentionNorm(_ θ: Parameters) -> LayerNorm.Affine {
+    LayerNorm.Affine(gain: θ[attentionGain], bias: θ[attentionBias])
+  }
+  private func outputNorm(_ θ: Parameters) -> LayerNorm.Affine {
+    LayerNorm.Affine(gain: θ[outputGain], bias: θ[outputBias])
+  }
+
+  /// hidden [R, D]: x in, y out.
+  func forward(
+    _ hidden: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
+    _ dropouts: DropoutSites, scratch: Scratch
+  ) {
+    let all = 0..<sequences.rowCount
+    let qkv = a.qkv.rows(all)
+    let context = a.context.rows(all)
+    MatrixProduct.multiply(hidden, byTransposed: θ.joined(query.weight, through: value.weight), into: qkv)
+    addBias(qkv, θ.pointer(query.bias))
+    attention.forward(
+      qkv, sequences, firstSample: firstSample, dropouts(.probabilities, modality: modality, layer: index),
+      scratch: scratch, into: context)
+
+    let dense = scratch.matrix(0, rows: all.count, columns: hidden.columns)
+    let h = scratch.matrix(1, rows: all.count, columns: hidden.columns)
+    attentionOutput.product(context, θ, into: dense)
+    addAndNormalize(
+      dense, bias: θ.pointer(attentionOutput.bias), dropouts(.attentionOutput, modality: modality, layer: index),
+      residual: hidden, attentionNorm(θ), a.attended, a.attendedInverse, sequences, firstSample, into: h)
+
+    let up = a.up.rows(all)
+    let activated = scratch.matrix(2, rows: all.count, columns: up.columns)
+    intermediate.product(h, θ, into: up)
+    GELU.forward(up, bias: θ.pointer(intermediate.bias), into: activated)
+    output.product(activated, θ, into: dense)
+    addAndNormalize(
+      dense, bias: θ.pointer(output.bias), dropouts(.layerOutput, modality: modality, layer: index),
+      residual: h, outputNorm(θ), a.normalized, a.inverse, sequences, firstSample, into: hidden)
+  }
+
+  /// y again, bit for bit what forward wrote.
+  func output(_ a: Activations, _ sequences: Sequences, _ θ: Parameters, into hidden: Matrix) {
+    LayerNorm.output(normalized: a.normalized.rows(0..<sequences.rowCount), outputNorm(θ), into: hidden)
+  }
+
+  /// d [R, D]: dy in, dx out. `input` is x [R, D]. All parameters' gradients are written.
+  func backward(
+    _ d: Matrix, input: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
+    _ dropouts: DropoutSites, scratch: Scratch, into gradient: Parameters
+  ) {
+    let all = 0..<sequences.rowCount
+    let (D, F) = (d.columns, a.up.columns)
+    let dense = scratch.matrix(0, rows: all.count, columns: D)
+    gradient.zero(
+      query.bias, key.bias, value.bias, attentionOutput.bias, attentionGain, attentionBias, intermediate.bias,
+      output.bias, outputGain, outputBias)
+
+    undoAddAndNormalize(
+      d, dense: dense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
+      a.inverse, sequences, firstSample, outputNorm(gradient), denseBias: gradient.pointer(output.bias))
+    let dup = scratch.matrix(1, rows: all.count, columns: F)
+    let activated = scratch.matrix(2, rows: all.count, columns: F)
+    output.backwardInput(dense, θ, into: dup)
+    GELU.backward(
+      a.up.rows(all), dup, output: activated, addingTo: gradient.pointer(intermediate.bias))
+    output.backwardWeight(activated, dense, into: gradient)
+    let h = scratch.matrix(2, rows: all.count, columns: D)
+    LayerNorm.output(normalized: a.attended.rows(all), attentionNorm(θ), into: h)
+    intermediate.backwardWeight(h, dup, into: gradient)
+    intermediate.backwardInput(dup, θ, into: d, keep: 1)
+
+    undoAddAndNormalize(
+      d, dense: dense, dropouts(.attentionOutput, modality: modality, layer: index), attentionNorm(θ), a.attended,
+      a.attendedInverse, sequences, firstSample, attentionNorm(gradient),
+      denseBias: gradient.pointer(attentionOutput.bias))
+    attentionOutput.backwardWeight(a.context.rows(all), dense, into: gradient)
+    let dcontext = scratch.matrix(1, rows: all.count, columns: D)
+    attentionOutput.backwardInput(dense, θ, into: dcontext)
+
+    let dqkv = scratch.matrix(2, rows: all.count, columns: 3 * D)
+    attention.backward(
+      dcontext, a.qkv.rows(all), sequences, firstSample: firstSample,
+      dropouts(.probabilities, modality: modality, layer: index), scratch: scratch.from(3), into: dqkv)
+    addColumnSums(of: dqkv, to: gradient.pointer(query.bias))
+    MatrixProduct.multiply(
+      dqkv, transposed: true, by: input, into: gradient.joined(query.weight, through: value.weight))
+    MatrixProduct.multiply(dqkv, by: θ.joined(query.weight, through: value.weight), into: d, keep: 1)
+  }
+
+  /// y = LN(residual + dropout(dense + bias)), sample by sample.
+  private func addAndNormalize(
+    _ dense: Matrix, bias: UnsafePointer<Float>, _ dropout: Dropout, residual: Matrix, _ norm: LayerNorm.Affine,
+    _ normalized: Matrix, _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, into y: Matrix
+  ) {
+    for s in 0..<sequences.count {
+      let rows = sequences.rows(s)
+      LayerNorm.forward(
+        dense: dense.rows(rows), bias: bias, dropout: dropout, sample: firstSample + s, residual: residual.rows(rows),
+        norm, normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, into: y.rows(rows))
+    }
+  }
+
+  /// d: dy in, the residual's gradient out; the dense layer's in `dense`.
+  private func undoAddAndNormalize(
+    _ d: Matrix, dense: Matrix, _ dropout: Dropout, _ norm: LayerNorm.Affine, _ normalized: Matrix,
+    _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, _ gradient: LayerNorm.Affine,
+    denseBias: UnsafeMutablePointer<Float>
+  ) {
+    for s in 0..<sequences.count {
+      let rows = sequences.rows(s)
+      LayerNorm.backward(
+        d.rows(rows), normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, norm,
+        into: d.rows(rows), dense: dense.rows(rows), dropout: dropout, sample: firstSample + s, addingTo: gradient,
+        denseBias: denseBias)
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import Parallel
+import Tensor
+
+/// The aggregation MLP: from all labels' betas of one modality [C D] to a logit a label [C], for the betas as they
+/// are and for the shuffled ones.
+struct Aggregation {
+  let mlp: MLP
+  let modalities: Int
+
+  init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
+    mlp = MLP("agg", sizes: [c.labels * c.hiddenSize, c.hiddenSize, c.labels], in: &layout)
+    modalities = c.modalities.count
+  }
+
+  /// One shard's rows and their gradients: block 0 as they are, block 1 shuffled; [2 n M, …].
+  struct Rows {
+    let x: MLP.Rows
+    let d: MLP.Rows
+
+    init(_ aggregation: Aggregation, samples: Int, in arena: Arena) throws {
+      x = try aggregation.mlp.makeRows(2 * samples * aggregation.modalities, in: arena)
+      d = try aggregation.mlp.makeRows(2 * samples * aggregation.modalities, in: arena)
+    }
+
+    private func block(_ i: Int, _ rows: MLP.Rows, _ count: Int) -> MLP.Rows {
+      let half = rows.input.rows / 2
+      return rows.rows(i * half..<i * half + count)
+    }
+
+    func plain(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { (block(0, x, count), block(0, d, count)) }
+    func shuffled(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { (block(1, x, count), block(1, d, count)) }
+  }
+}

@@ -1,0 +1,88 @@
+import Parallel
+import Tensor
+
+/// The all-reduce of gradients and BertAdam behind it, each worker on its own slice of the flat buffers.
+///
+/// A slice is a run of chunks; a chunk lies within one tensor. Norms are sums over chunks in the layout's order, so
+/// they do not depend on where slices end.
+final class BertAdam: @unchecked Sendable {
+  let configuration: OptimizerConfiguration
+  private let state: TrainingState
+  private let workers: Int
+  private let adam = Adam()
+
+  private struct Chunk {
+    let range: Range<Int>
+    let tensor: Int
+  }
+  private let tensors: [Parameter]
+  private let chunks: [Chunk]
+  /// Summed gradients of all trained parameters.
+  let gradient: Parameters
+  /// Σ g² of each chunk.
+  private let squares: Matrix
+  /// Each worker's own copy of the tensors' gradient factors.
+  private let factors: [Matrix]
+
+  static let chunkSize = 8192
+
+  init(_ configuration: OptimizerConfiguration, state: TrainingState, workers: Int, in arena: Arena) throws {
+    self.configuration = configuration
+    self.state = state
+    self.workers = workers
+    tensors = Array(state.model.trained)
+    chunks = tensors.enumerated().flatMap { i, tensor in
+      stride(from: tensor.range.lowerBound, to: tensor.range.upperBound, by: Self.chunkSize).map {
+        Chunk(range: $0..<min($0 + Self.chunkSize, tensor.range.upperBound), tensor: i)
+      }
+    }
+    gradient = Parameters(try arena.allocate(state.model.trainedCount))
+    squares = try arena.matrix(rows: 1, columns: chunks.count)
+    let tensorCount = tensors.count
+    factors = try (0..<workers).map { _ in try arena.matrix(rows: 1, columns: tensorCount) }
+  }
+
+  /// Reduce-scatter: the sum over all shards, by the fixed tree, of the worker's slice; and its chunks' squares.
+  func reduce(_ trees: [TreeAccumulator], worker: Int) {
+    for c in slice(of: chunks.count, part: worker, parts: workers, alignment: 1) {
+      let range = chunks[c].range
+      let sum = gradient.origin + range.lowerBound
+      allReduce(trees, slice: range, into: sum)
+      squares[0, c] = dot(sum, sum, count: range.count)
+    }
+  }
+
+  /// Clips and applies the worker's slice, and writes the new parameters to every replica.
+  func update(worker: Int, rate: Float) {
+    let factors = factors[worker]
+    findFactors(into: factors)
+    let θ = state.replicas[0].origin
+    for c in slice(of: chunks.count, part: worker, parts: workers, alignment: 1) {
+      let (range, tensor) = (chunks[c].range, chunks[c].tensor)
+      let first = range.lowerBound
+      adam.update(
+        θ + first, gradient: gradient.origin + first, first: state.firstMoment.origin + first,
+        second: state.secondMoment.origin + first, count: range.count, gradientScale: factors[0, tensor], rate: rate,
+        weightDecay: tensors[tensor].decays ? configuration.weightDecay : 0)
+      for replica in state.replicas.dropFirst() {
+        (replica.origin + first).update(from: θ + first, count: range.count)
+      }
+    }
+  }
+
+  /// What each tensor's gradient is multiplied by: PyTorch's clip of all gradients together, then of each tensor,
+  /// min(1, maximum / (norm + 1e-6)).
+  private func findFactors(into factors: Matrix) {
+    factors.fill(0)
+    for (c, chunk) in chunks.enumerated() { factors[0, chunk.tensor] += squares[0, c] }
+    var total = 0.0
+    for i in tensors.indices { total += Double(factors[0, i]) }
+    let global = clip(Float(total.squareRoot()))
+    for i in tensors.indices { factors[0, i] = global * clip(global * factors[0, i].squareRoot()) }
+  }
+
+  private func clip(_ norm: Float) -> Float { min(1, configuration.maximumNorm / (norm + 1e-6)) }
+
+  /// One tensor's gradient of the last step, before clipping, as [rows, columns].
+  func gradient(of parameter: Parameter) -> Matrix { gradient[parameter] }
+}

@@ -1,0 +1,108 @@
+import Tensor
+
+/// One tensor's place in a flat buffer of parameters, under its name in PyTorch checkpoints.
+public struct Parameter: Sendable, Equatable {
+  public let name: String
+  public let shape: [Int]
+  /// Its first element in the flat buffer.
+  public let offset: Int
+  let initial: InitialValues
+
+  public var count: Int { shape.reduce(1, *) }
+  public var range: Range<Int> { offset..<offset + count }
+  /// Whether weight decay applies: not to biases, nor to gains of norms called LayerNorm.
+  var decays: Bool { !name.contains("bias") && !name.contains("LayerNorm.weight") }
+  /// All but the last dimension; 1 for a vector.
+  public var rows: Int { shape.dropLast().reduce(1, *) }
+  public var columns: Int { shape.last ?? 1 }
+}
+
+/// How a tensor starts: as the released code does it.
+public enum InitialValues: Sendable, Equatable {
+  case zeros, ones
+  case normal(deviation: Float)
+  case uniform(bound: Float)
+
+  /// BERT's N(0, 0.02).
+  static let bert = InitialValues.normal(deviation: 0.02)
+
+  /// Glorot and Bengio's uniform distribution.
+  static func xavier(inputs: Int, outputs: Int) -> InitialValues {
+    .uniform(bound: (6 / Float(inputs + outputs)).squareRoot())
+  }
+
+  /// PyTorch's default for a linear layer's bias: uniform within ±1/√inputs.
+  static func byFanIn(_ inputs: Int) -> InitialValues { .uniform(bound: 1 / Float(inputs).squareRoot()) }
+
+  func fill(_ p: UnsafeMutablePointer<Float>, count: Int, key: RandomKey, stream: Int) {
+    switch self {
+    case .zeros: p.update(repeating: 0, count: count)
+    case .ones: p.update(repeating: 1, count: count)
+    case .normal(let deviation):
+      key.fillNormal(p, count: count, stream: UInt32(stream), deviation: deviation)
+    case .uniform(let bound): key.fillUniform(p, count: count, stream: UInt32(stream), bound: bound)
+    }
+  }
+}
+
+/// The one list of (name, shape) from which every flat buffer follows: parameters, gradients, both moments.
+///
+/// Tensors start on cache lines; what one product reads together (query, key, value) follows without a gap.
+/// Modules add their tensors while they are built, so each module's tensors are one contiguous range.
+public struct ParameterLayout: Sendable {
+  public private(set) var parameters: [Parameter] = []
+  /// Floats in a flat buffer, gaps included.
+  public private(set) var count = 0
+
+  static let alignment = 16
+
+  /// Adds a tensor at the end; `adjoining` puts it right behind the last one.
+  mutating func add(
+    _ name: String, _ shape: Int..., initial: InitialValues, adjoining: Bool = false
+  ) -> Parameter {
+    precondition(shape.allSatisfy { $0 >= 0 }, "shape \(shape) of \(name)")
+    if !adjoining { count = roundedUp(count, to: Self.alignment) }
+    let parameter = Parameter(name: name, shape: shape, offset: count, initial: initial)
+    parameters.append(parameter)
+    count += parameter.count
+    return parameter
+  }
+
+  /// Ends a group of tensors whose gradients are reduced together: what `body` adds, from cache line to cache line.
+  mutating func group<T>(_ body: (inout ParameterLayout) -> T) -> (T, Range<Int>) {
+    count = roundedUp(count, to: Self.alignment)
+    let start = count
+    let value = body(&self)
+    count = roundedUp(count, to: Self.alignment)
+    return (value, start..<count)
+  }
+}
+
+/// A view of a flat buffer with a layout: parameters, a copy of them, or gradients. Subscripting by a
+/// `Parameter` gives its matrix [rows, columns].
+///
+/// `Sendable` like `Matrix`: an address; the phases of a step settle who writes.
+public struct Parameters: @unchecked Sendable {
+  /// Where element 0 of the layout is, or would be if the view holds only a part of it.
+  let origin: UnsafeMutablePointer<Float>
+
+  init(_ base: UnsafeMutablePointer<Float>, from first: Int = 0) { origin = base - first }
+
+  public subscript(parameter: Parameter) -> Matrix {
+    Matrix(origin + parameter.offset, rows: parameter.rows, columns: parameter.columns)
+  }
+
+  func pointer(_ parameter: Parameter) -> UnsafeMutablePointer<Float> { origin + parameter.offset }
+
+  /// Several adjoining matrices of equal width as one.
+  func joined(_ first: Parameter, through last: Parameter) -> Matrix {
+    Matrix(
+      origin + first.offset, rows: (last.offset + last.count - first.offset) / first.columns, columns: first.columns)
+  }
+
+  func zero(_ parameters: Parameter...) {
+    for p in parameters { (origin + p.offset).update(repeating: 0, count: p.count) }
+  }
+}
+
+func roundedUp(_ count: Int, to multiple: Int) -> Int { (count + multiple - 1) / multiple * multiple }

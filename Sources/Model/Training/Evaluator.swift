@@ -1,0 +1,40 @@
+import Parallel
+import Tensor
+
+/// Scores whole splits in evaluation mode, batch by batch, on the team that trains.
+public final class Evaluator {
+  private let step: TrainingStep
+  private let batch: Batch
+
+  public init(_ step: TrainingStep) {
+    self.step = step
+    batch = Batch(step.model.configuration, capacity: step.plan.batchSize)
+  }
+
+  /// Scores of all samples, [N, C] row by row, between 0 and 1.
+  public func scores(of source: any SampleSource) -> [Float] {
+    var scores = [Float]()
+    for first in stride(from: 0, to: source.count, by: batch.capacity) {
+      batch.fill(first..<min(first + batch.capacity, source.count), of: source)
+      let part = step.evaluate(batch)
+      scores.append(contentsOf: part.elements)
+    }
+    return scores
+  }
+
+  /// Compares a split's scores with its labels.
+  public func metrics(of split: DatasetSplit, threshold: Float) -> EvaluationMetrics {
+    scores(of: split).withUnsafeBufferPointer { scores in
+      split.allLabels.withUnsafeBufferPointer { labels in
+        EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, threshold: threshold)
+      }
+    }
+  }
+}
+
+extension DatasetSplit: SampleSource {
+  public func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
+
+  /// [N, C] row by row.
+  var allLabels: [Float] { (0..<count).flatMap { labels(ofSample: $0) } }
+}

@@ -1,0 +1,39 @@
+import Parallel
+import Tensor
+
+/// What shards tell one another within a step: whole-batch buffers, each row written by the shard that owns it.
+final class Exchange: @unchecked Sendable {
+  /// Live rows [B 3M C, P].
+  let live: Matrix
+  /// [B 3M C]: each live row's class.
+  let liveClasses: UnsafeMutablePointer<Int32>
+  /// Betas [B M, C D].
+  let betas: Matrix
+  /// Gradients of the shuffled betas, in the order of the shuffle's entries: [B M, C D].
+  let shuffledGradient: Matrix
+  /// Each sample's share of each loss term, [B, terms]; the contrastive column is unused.
+  let terms: Matrix
+  /// Scores [B, C].
+  let scores: Matrix
+
+  init(_ c: ModelConfiguration, batchSize B: Int, in arena: Arena) throws {
+    let (M, C) = (c.modalities.count, c.labels)
+    live = try arena.matrix(rows: B * c.liveRowsPerSample, columns: c.latentSize)
+    liveClasses = try arena.allocate(of: Int32.self, count: B * c.liveRowsPerSample)
+    betas = try arena.matrix(rows: B * M, columns: C * c.hiddenSize)
+    shuffledGradient = try arena.matrix(rows: B * M, columns: C * c.hiddenSize)
+    terms = try arena.matrix(rows: B, columns: LossTerm.allCases.count)
+    scores = try arena.matrix(rows: B, columns: C)
+  }
+
+  /// Writes the classes of one sample's live rows: C (2m + (0 where positive, 1 where negative)) + label.
+  func classify(sample: Int, labels: UnsafePointer<Float>, modalities M: Int, count C: Int) {
+    for level in 0..<3 {
+      for m in 0..<M {
+        for c in 0..<C {
+          liveClasses[((sample * 3 + level) * M + m) * C + c] = Int32(C * (2 * m + (labels[c] < 0.5 ? 1 : 0)) + c)
+        }
+      }
+    }
+  }
+}

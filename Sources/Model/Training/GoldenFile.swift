@@ -1,0 +1,157 @@
+import Foundation
+import Tensor
+
+/// Training steps recorded by the PyTorch reference: initial state, inputs, what came out, final state.
+public struct GoldenFile: Sendable {
+  public let file: SafetensorsFile
+  public let configuration: ModelConfiguration
+  public let optimizer: OptimizerConfiguration
+  public let steps: Int
+  public let batchSize: Int
+
+  /// The reference's settings, as its recorder writes them.
+  private struct Settings: Decodable {
+    var feature_sizes, max_positions, layers: [Int]
+    var hidden, heads, intermediate, labels, latent, queue: Int
+    var prototype_momentum, temperature: Float
+    var aligned: Bool
+    var anchors: ModelConfiguration.Anchors
+    var weights: LossWeights
+    var lr, warmup: Double
+    var total, steps: Int
+    var weight_decay: Float
+  }
+
+  /// - Throws: if the file is no golden file, contradicts itself, or records what is not supported.
+  public init(path: String) throws(DataError) {
+    let file = try SafetensorsFile(path: path)
+    func wrong(_ expected: String, _ found: String) -> DataError {
+      DataError(file: path, expected: expected, found: found, remedy: "record it again with the reference's recorder")
+    }
+    guard file.metadata["format"] == "carat-golden-1", let json = file.metadata["config"] else {
+      throw wrong("golden steps of format carat-golden-1", "format '\(file.metadata["format"] ?? "none")'")
+    }
+    let settings: Settings
+    do {
+      settings = try JSONDecoder().decode(Settings.self, from: Data(json.utf8))
+    } catch {
+      throw wrong("the reference's settings in the metadata's config", "\(error)")
+    }
+    guard settings.aligned else {
+      throw wrong("aligned sequences", "a recording with soft alignment, which is not supported yet")
+    }
+    let names = Dataset.modalityNames
+    guard [settings.feature_sizes, settings.max_positions, settings.layers].allSatisfy({ $0.count == names.count })
+    else { throw wrong("three modalities", "\(settings.feature_sizes.count) feature sizes") }
+    var c = ModelConfiguration(
+      modalities: names.indices.map {
+        .init(
+          name: names[$0], features: settings.feature_sizes[$0], maximumSteps: settings.max_positions[$0],
+          layers: settings.layers[$0])
+      }, labels: settings.labels)
+    c.hiddenSize = settings.hidden
+    c.heads = settings.heads
+    c.feedForwardSize = settings.intermediate
+    c.latentSize = settings.latent
+    c.queueSize = settings.queue
+    c.dropout = 0
+    c.prototypeMomentum = settings.prototype_momentum
+    c.temperature = settings.temperature
+    c.anchors = settings.anchors
+    c.weights = settings.weights
+    if let contradiction = c.contradiction { throw wrong("sizes that fit together", contradiction) }
+    var optimizer = OptimizerConfiguration(totalSteps: settings.total)
+    optimizer.learningRate = settings.lr
+    optimizer.warmup = settings.warmup
+    optimizer.weightDecay = settings.weight_decay
+    guard let labels = file.shape(of: "step0.labels"), labels.count == 2, labels[0] > 0, settings.steps > 0 else {
+      throw wrong("at least one step", "no step0.labels of two dimensions")
+    }
+    self.file = file
+    configuration = c
+    self.optimizer = optimizer
+    steps = settings.steps
+    batchSize = labels[0]
+  }
+
+  /// Fills a batch with a recorded step's inputs and shuffle.
+  func fill(_ batch: Batch, step: Int) throws(DataError) {
+    batch.fill(0..<batchSize, of: try GoldenSource(self, step: step), step: step)
+    let (M, C) = (configuration.modalities.count, configuration.labels)
+    let shape = [batchSize, M, C]
+    let samples = try file.int32s("step\(step).sample_permutation", shape: shape)
+    let modalities = try file.int32s("step\(step).modality_permutation", shape: shape)
+    for i in samples.indices {
+      guard (0..<Int32(batchSize)).contains(samples[i]), (0..<Int32(M)).contains(modalities[i]) else {
+        throw DataError(
+          file: file.path, expected: "permutations of \(batchSize) samples and \(M) modalities",
+          found: "sample \(samples[i]), modality \(modalities[i]) in step \(step)",
+          remedy: "record it again with the reference's recorder")
+      }
+      batch.shuffle.samples[i] = samples[i]
+      batch.shuffle.modalities[i] = modalities[i]
+    }
+    batch.shuffle.indexTakers()
+  }
+}
+
+/// One recorded step's inputs.
+private struct GoldenSource: SampleSource {
+  let count: Int
+  private let file: SafetensorsFile
+  private let features: [Rows]
+  private let lengths: [[Int]]
+  private let labels: Rows
+
+  /// Rows of floats in the file, which the source keeps open.
+  private struct Rows: @unchecked Sendable {
+    let floats: UnsafeBufferPointer<Float>
+    let width: Int
+    subscript(i: Int) -> UnsafeBufferPointer<Float> {
+      UnsafeBufferPointer(rebasing: floats[i * width..<(i + 1) * width])
+    }
+  }
+
+  init(_ golden: GoldenFile, step: Int) throws(DataError) {
+    let c = golden.configuration
+    file = golden.file
+    count = golden.batchSize
+    labels = Rows(floats: try file.floats("step\(step).labels", shape: [count, c.labels]), width: c.labels)
+    var (features, lengths) = ([Rows](), [[Int]]())
+    for m in c.modalities {
+      let name = "step\(step).\(m.name)"
+      let x = try file.floats(name, shape: [count, nil, m.features])
+      let mask = try file.floats(name + "_mask", shape: [count, nil])
+      let steps = x.count / (count * m.features)
+      guard steps <= m.maximumSteps, mask.count == count * steps else {
+        throw DataError(
+          file: file.path, expected: "at most \(m.maximumSteps) steps in \(name), masked one by one",
+          found: "\(steps) steps, a mask of \(mask.count)", remedy: "record it again with the reference's recorder")
+      }
+      var own = [Int]()
+      for s in 0..<count {
+        let row = mask[s * steps..<(s + 1) * steps]
+        let length = row.prefix { $0 == 1 }.count
+        guard length > 0, row.dropFirst(length).allSatisfy({ $0 == 0 }) else {
+          throw DataError(
+            file: file.path, expected: "masks of ones, then zeros", found: "another one in \(name), sample \(s)",
+            remedy: "record sequences that are padded at their end")
+        }
+        own.append(length)
+      }
+      lengths.append(own)
+      features.append(Rows(floats: x, width: steps * m.features))
+    }
+    (self.features, self.lengths) = (features, lengths)
+    widths = c.modalities.map(\.features)
+  }
+
+  private let widths: [Int]
+
+  func length(sample: Int, modality: Int) -> Int { lengths[modality][sample] }
+  func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> { labels[sample] }
+  func copyFeatures(sample: Int, modality: Int, steps: Int, into target: UnsafeMutablePointer<Float>) {
+    let row = features[modality][sample]
+    if let base = row.baseAddress { target.update(from: base, count: steps * widths[modality]) }
+  }
+}

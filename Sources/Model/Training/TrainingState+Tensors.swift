@@ -1,0 +1,144 @@
+import Foundation
+import Tensor
+
+// The state as named tensors: what a PyTorch `state_dict()` of the reference holds, and what training needs besides.
+extension TrainingState {
+  /// Lets `body` see every tensor of a PyTorch state dict: parameters, prototypes, queue, its labels and pointer.
+  func withWeights<R>(_ body: ([TensorSource]) throws -> R) rethrows -> R {
+    let c = model.configuration
+    var tensors = model.layout.parameters.map {
+      TensorSource(name: $0.name, shape: $0.shape, floats: Self.floats(parameters[$0]))
+    }
+    for (m, modality) in c.modalities.enumerated() {
+      for (sign, kind) in ["pos", "neg"].enumerated() {
+        let rows = prototypes.values[m].rows(sign * c.labels..<(sign + 1) * c.labels)
+        tensors.append(
+          TensorSource(
+            name: "\(modality.name)_\(kind)_protos", shape: [c.labels, c.latentSize], floats: Self.floats(rows)))
+      }
+    }
+    tensors.append(TensorSource(name: "queue", shape: [c.queueSize, c.latentSize], floats: Self.floats(queue.rows)))
+    let queueLabels = (0..<c.queueSize).map { Float(queue.classes[$0]) }
+    var pointer = Int64(queue.pointer)
+    return try queueLabels.withUnsafeBufferPointer { labels in
+      tensors.append(TensorSource(name: "queue_label", shape: [c.queueSize, 1], floats: labels))
+      return try withUnsafeBytes(of: &pointer) { bytes in
+        tensors.append(TensorSource(name: "queue_ptr", element: .int64, shape: [1], bytes: bytes))
+        return try body(tensors)
+      }
+    }
+  }
+
+  /// Lets `body` see the whole state: the weights, both moments and the step.
+  func withTensors<R>(_ body: ([TensorSource]) throws -> R) rethrows -> R {
+    try withWeights { weights in
+      var tensors = weights
+      for (prefix, moment) in moments {
+        tensors += model.trained.map {
+          TensorSource(name: prefix + $0.name, shape: $0.shape, floats: Self.floats(moment[$0]))
+        }
+      }
+      var number = Int64(step)
+      return try withUnsafeBytes(of: &number) { bytes in
+        tensors.append(TensorSource(name: "step", element: .int64, shape: [1], bytes: bytes))
+        return try body(tensors)
+      }
+    }
+  }
+
+  private var moments: [(prefix: String, values: Parameters)] {
+    [("first_moment.", firstMoment), ("second_moment.", secondMoment)]
+  }
+
+  private static func floats(_ x: Matrix) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(x.elements) }
+
+  /// Takes over parameters, prototypes and queue from a file of tensors under their PyTorch names.
+  ///
+  /// - Parameter prefix: what stands before each name in the file.
+  /// - Throws: naming the tensor that is missing or of another shape or type.
+  public func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
+    let c = model.configuration
+    for parameter in model.layout.parameters {
+      try copy(prefix + parameter.name, parameter.shape, of: file, to: parameters[parameter])
+    }
+    for (m, modality) in c.modalities.enumerated() {
+      for (sign, kind) in ["pos", "neg"].enumerated() {
+        try copy(
+          prefix + "\(modality.name)_\(kind)_protos", [c.labels, c.latentSize], of: file,
+          to: prototypes.values[m].rows(sign * c.labels..<(sign + 1) * c.labels))
+      }
+    }
+    try copy(prefix + "queue", [c.queueSize, c.latentSize], of: file, to: queue.rows)
+    let classes = try file.floats(prefix + "queue_label", shape: [c.queueSize, 1])
+    for i in 0..<c.queueSize {
+      guard let k = Int32(exactly: classes[i]), k >= -1, k < c.contrastiveClasses else {
+        throw DataError(
+          file: file.path, expected: "classes from -1 to \(c.contrastiveClasses - 1) in queue_label",
+          found: "\(classes[i]) in row \(i)", remedy: "use a file that this program or the reference wrote")
+      }
+      queue.classes[i] = k
+    }
+    let pointer = try integer(prefix + "queue_ptr", of: file)
+    guard pointer >= 0 && pointer < max(c.queueSize, 1) else {
+      throw DataError(
+        file: file.path, expected: "queue_ptr from 0 to \(max(c.queueSize, 1) - 1)", found: "\(pointer)",
+        remedy: "use a file that this program or the reference wrote")
+    }
+    queue.restore(pointer: pointer)
+    copyToReplicas()
+  }
+
+  /// Takes over the whole state from a file that `withTensors` filled.
+  public func load(from file: SafetensorsFile) throws(DataError) {
+    try loadWeights(from: file)
+    for (prefix, moment) in moments {
+      for parameter in model.trained {
+        try copy(prefix + parameter.name, parameter.shape, of: file, to: moment[parameter])
+      }
+    }
+    step = try integer("step", of: file)
+  }
+
+  private func copy(_ name: String, _ shape: [Int], of file: SafetensorsFile, to target: Matrix) throws(DataError) {
+    let source = try file.floats(name, shape: shape)
+    if let base = source.baseAddress { target.elements.baseAddress?.update(from: base, count: source.count) }
+  }
+
+  /// A tensor of one whole number, as an integer or (in golden files) a float.
+  private func integer(_ name: String, of file: SafetensorsFile) throws(DataError) -> Int {
+    if file.dtype(of: name) == .float32 {
+      let value = try file.floats(name, shape: [1])[0]
+      guard let whole = Int(exactly: value) else {
+        throw DataError(
+          file: file.path, expected: "a whole number in \(name)", found: "\(value)",
+          remedy: "use a file that this program or the reference wrote")
+      }
+      return whole
+    }
+    return Int(try file.int32s(name, shape: [1])[0])
+  }
+
+  /// SHA-256 of the whole state: each tensor's name, shape and bytes, in one fixed order.
+  public func digest() -> String {
+    withTensors { tensors in
+      var hash = SHA256()
+      for tensor in tensors {
+        hash.update(utf8: "\(tensor.name) \(tensor.shape)\n")
+        hash.update(tensor.bytes)
+      }
+      return SHA256.hexadecimal(hash.finalize())
+    }
+  }
+}
+
+extension TrainingState {
+  /// Writes the tensors of a PyTorch state dict, whole or not at all.
+  public func writeWeights(to path: String) throws {
+    try withWeights { try SafetensorsWriter(tensors: $0, metadata: ["format": "pt"]).write(to: path) }
+  }
+
+  /// Writes the whole state, whole or not at all.
+  public func write(to path: String) throws {
+    try withTensors { try SafetensorsWriter(tensors: $0, metadata: ["format": "pt"]).write(to: path) }
+  }
+}

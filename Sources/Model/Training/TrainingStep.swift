@@ -1,0 +1,191 @@
+import Parallel
+import Tensor
+
+/// One training step of a batch, as phases on the worker team with barriers between them.
+///
+/// A batch is cut into shards of fixed size; the work on a shard does not depend on who does it, sums over shards
+/// follow a fixed tree, and draws are keyed by the sample. So the result is the same bits for any number of workers.
+public final class TrainingStep: @unchecked Sendable {
+  let model: CARAT
+  let state: TrainingState
+  let plan: ShardPlan
+  let team: WorkerTeam
+  let exchange: Exchange
+  let contrastive: ContrastiveLoss
+  let optimizer: BertAdam
+  let gradients: [TreeAccumulator]
+  let workspaces: [Workspace]
+  private let arenas: [Arena]
+  private let seed: UInt64
+
+  // The running step's inputs, set before the team starts on it.
+  private(set) var batch: Batch!
+  private(set) var dropouts = DropoutSites.none
+  private(set) var training = true
+  private(set) var rate: Float = 0
+
+  /// What belongs to one worker alone, on its node.
+  struct Workspace {
+    let shards: [Shard]
+    let scratch: Scratch
+    /// Gradients of the rows of one shard at a time.
+    let rows: [Reconstruction.Rows]
+    /// One tile of similarities.
+    let tile: Matrix
+    let node: Int
+  }
+
+  /// Plans all memory that steps use; nothing is allocated later.
+  ///
+  /// - Throws: `MemoryError` if there is not enough.
+  public init(
+    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, plan: ShardPlan, team: WorkerTeam,
+    seed: UInt64
+  ) throws {
+    let model = state.model
+    let c = model.configuration
+    self.model = model
+    self.state = state
+    self.plan = plan
+    self.team = team
+    self.seed = seed
+    let shared = Arena(placement: .interleaved)
+    exchange = try Exchange(c, batchSize: plan.batchSize, in: shared)
+    contrastive = try ContrastiveLoss(
+      c, live: exchange.live, liveClasses: exchange.liveClasses, queue: state.queue, workers: team.count, in: shared)
+    optimizer = try BertAdam(configuration, state: state, workers: team.count, in: shared)
+    var (arenas, workspaces, gradients) = ([shared], [Workspace](), [TreeAccumulator]())
+    for worker in 0..<team.count {
+      let node = team.placement.workers[worker].node
+      let arena = Arena(placement: .node(node))
+      let samples = plan.batchSize / plan.shardCount
+      arenas.append(arena)
+      workspaces.append(
+        Workspace(
+          shards: try plan.shards(ofWorker: worker).map {
+            try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: arena)
+          },
+          scratch: try Scratch(capacities: Encoder.scratchCapacities(c, samples: samples), in: arena),
+          rows: try model.reconstruction.modalities.map {
+            try Reconstruction.Rows($0, rows: samples * c.labels, in: arena)
+          },
+          tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
+      gradients.append(
+        try TreeAccumulator(
+          shardCount: plan.shardCount, run: plan.shards(ofWorker: worker), count: model.trainedCount,
+          maxGroup: model.largestGroup, in: arena))
+    }
+    (self.arenas, self.workspaces, self.gradients) = (arenas, workspaces, gradients)
+  }
+
+  /// Trains on a full batch.
+  ///
+  /// - Parameters:
+  ///   - batch: B samples, its shuffle drawn.
+  ///   - dropout: whether dropout is on; replays of recorded steps turn it off.
+  /// - Returns: the loss terms, unweighted, and their weighted sum.
+  @discardableResult
+  public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
+    precondition(batch.count == plan.batchSize, "a batch of \(batch.count) samples, planned for \(plan.batchSize)")
+    self.batch = batch
+    training = true
+    dropouts =
+      dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
+    rate = optimizer.configuration.rate(atStep: state.step)
+    team.run { [self] worker in
+      forward(worker)
+      team.barrier()
+      contrastive.addStatistics(worker: worker, workers: team.count, scratch: workspaces[worker].tile)
+      team.barrier()
+      contrastive.finishStatistics(worker: worker, workers: team.count)
+      team.barrier()
+      contrastiveGradient(worker)
+      shuffledAggregation(worker)
+      team.barrier()
+      backward(worker)
+      team.barrier()
+      optimizer.reduce(gradients, worker: worker)
+      team.barrier()
+      optimizer.update(worker: worker, rate: rate)
+      remember(worker)
+    }
+    state.queue.advance(by: exchange.live.rows)
+    state.step += 1
+    return StepResult(exchange, contrastive: contrastive.value, model.configuration.weights, rate: rate)
+  }
+
+  /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
+  public func evaluate(_ batch: Batch) -> Matrix {
+    precondition(batch.count <= plan.batchSize, "a batch of \(batch.count) samples, planned for \(plan.batchSize)")
+    self.batch = batch
+    training = false
+    dropouts = .none
+    team.run { [self] worker in forward(worker) }
+    return exchange.scores.rows(0..<batch.count)
+  }
+
+  /// The scores [B, C] that the last step's forward pass gave.
+  public var scores: Matrix { exchange.scores }
+
+  // MARK: Phases
+
+  /// Encoder, reconstruction and fusion of the worker's shards; live rows and betas go to the exchange buffers.
+  private func forward(_ worker: Int) {
+    let w = workspaces[worker]
+    let θ = state.parameters(onNode: w.node)
+    for shard in w.shards { shard.load(batch) }
+    for encoder in model.encoders { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
+    for shard in w.shards where shard.count > 0 {
+      model.reconstruction.forward(
+        shard.reconstruction, θ, prototypes: state.prototypes, training: training, mixWeights: shard.mixWeights,
+        unit: shard.unit)
+      fuse(shard, θ)
+    }
+  }
+
+  /// Gradient of the contrastive loss for the live rows of the worker's shards.
+  private func contrastiveGradient(_ worker: Int) {
+    for shard in workspaces[worker].shards {
+      contrastive.backward(
+        shard.liveRows, weight: model.configuration.weights[.contrastive], worker: worker,
+        scratch: workspaces[worker].tile, into: shard.unitGradient)
+    }
+  }
+
+  /// Backward of the worker's shards; weight gradients go into the reduction tree.
+  private func backward(_ worker: Int) {
+    let w = workspaces[worker]
+    let θ = state.parameters(onNode: w.node)
+    for shard in w.shards {
+      gradients[worker].withLeaf(shard.index, model.headGroup) { gradient in
+        backwardHeads(shard, θ, rows: w.rows, into: gradient)
+      }
+    }
+    for encoder in model.encoders {
+      encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: gradients[worker])
+    }
+  }
+
+  /// Live rows enter the queue in batch order; prototypes move sample by sample in batch order.
+  private func remember(_ worker: Int) {
+    let c = model.configuration
+    let (M, C) = (c.modalities.count, c.labels)
+    state.queue.enqueue(exchange.live, exchange.liveClasses, part: worker, parts: team.count)
+    for i in slice(of: 2 * M * C, part: worker, parts: team.count, alignment: 1) {
+      let (m, sign, label) = (i / (2 * C), i / C % 2, i % C)
+      state.prototypes.update(
+        modality: m, sign: sign, label: label, labels: batch.labels, momentum: c.prototypeMomentum
+      ) { sample in
+        exchange.live.row((sample * 3 * M + m) * C + label)
+      }
+    }
+  }
+}
+
+extension TreeAccumulator {
+  /// Lets `body` write one shard's gradients of a group of parameters, then adds them into the tree.
+  func withLeaf(_ shard: Int, _ group: Range<Int>, _ body: (Parameters) -> Void) {
+    body(Parameters(leaf(shard, group), from: group.lowerBound))
+    merge(shard, group)
+  }
+}

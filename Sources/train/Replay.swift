@@ -1,0 +1,45 @@
+import ArgumentParser
+import Model
+
+struct Replay: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Replay training steps that the PyTorch reference recorded, and compare.",
+    discussion: """
+      Prints, per step, the worst relative difference of loss terms, scores and gradients, and at the end of the state \
+      and the evaluation scores. Exit status 1 if a term differs by more than 1e-5, or a tensor by more than 1e-4 of \
+      its largest magnitude.
+      """)
+
+  @Argument(help: "Golden files (safetensors).")
+  var files: [String]
+
+  @Flag(help: "Print one JSON object a file.")
+  var json = false
+
+  @OptionGroup(title: "Workers") var workers: WorkerOptions
+
+  func run() throws {
+    let team = workers.makeTeam()
+    var allPass = true
+    for path in files {
+      let replay = try Model.Replay(GoldenFile(path: path), team: team, shards: workers.shards)
+      allPass = allPass && replay.passes
+      if json {
+        try printJSON(replay)
+        continue
+      }
+      print("\(path): \(replay.passes ? "agrees" : "DIFFERS")")
+      for (k, step) in replay.steps.enumerated() {
+        print(
+          "  step \(k)  terms \(described(step.terms))  scores \(described(step.scores))  "
+            + "gradients \(described(step.gradients))")
+      }
+      print("  state \(described(replay.state))  evaluation \(described(replay.evaluation))")
+    }
+    if !allPass { throw ExitCode(1) }
+  }
+
+  private func described(_ worst: Model.Replay.Worst) -> String {
+    worst.name.isEmpty ? "equal" : "\(worst.difference) (\(worst.name))"
+  }
+}
