@@ -1,0 +1,96 @@
+import Glibc
+import Synchronization
+import Tensor
+
+/// Owns memory of one NUMA placement: handed out piece by piece at start-up, freed all at once.
+///
+/// What it hands out is zeroed, aligned to a cache line (64 bytes) and valid as long as the arena lives. Pages get
+/// their place at first touch, by the policy: where that says `anywhere`, by the thread that writes first.
+public final class Arena: Sendable {
+  public let placement: MemoryPlacement
+
+  private struct Chunks {
+    var all: [UnsafeMutableRawBufferPointer] = []
+    /// What is left of the chunk that small requests are cut from.
+    var free: Range<UInt> = 0..<0
+    var handedOut = 0
+  }
+
+  /// Start-up is single-threaded; the lock makes a slip harmless at no cost that matters.
+  private let chunks = Mutex(Chunks())
+
+  static let chunkBytes = 4 << 20
+  static let alignment = 64
+
+  public init(placement: MemoryPlacement) { self.placement = placement }
+
+  deinit {
+    chunks.withLock { for chunk in $0.all { NUMA.free(chunk) } }
+  }
+
+  /// Bytes handed out, with what alignment costs.
+  public var bytes: Int { chunks.withLock(\.handedOut) }
+
+  /// Bytes mapped from the system.
+  public var mappedBytes: Int { chunks.withLock { $0.all.reduce(0) { $0 + $1.count } } }
+
+  /// How many pages lie where.
+  public func pages() -> [NUMA.PageLocation: Int] {
+    chunks.withLock { chunks in
+      var counts: [NUMA.PageLocation: Int] = [:]
+      for chunk in chunks.all {
+        for location in NUMA.pageNodes(of: UnsafeRawBufferPointer(chunk)) { counts[location, default: 0] += 1 }
+      }
+      return counts
+    }
+  }
+
+  /// `count` floats, all 0.
+  public func allocate(_ count: Int) throws(MemoryError) -> UnsafeMutablePointer<Float> {
+    try allocate(of: Float.self, count: count)
+  }
+
+  /// A contiguous matrix, all 0.
+  public func matrix(rows: Int, columns: Int) throws(MemoryError) -> Matrix {
+    precondition(rows >= 0 && columns >= 0, "matrix of \(rows) × \(columns)")
+    let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
+    return Matrix(try allocate(overflow ? Int.max : count), rows: rows, columns: columns)
+  }
+
+  /// `count` values whose bytes are all 0, which must be a value of their type.
+  public func allocate<T: BitwiseCopyable>(
+    of type: T.Type, count: Int
+  ) throws(MemoryError) -> UnsafeMutablePointer<T> {
+    precondition(count >= 0, "\(count) values of \(T.self)")
+    precondition(MemoryLayout<T>.alignment <= Self.alignment, "\(T.self) is aligned to \(MemoryLayout<T>.alignment)")
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<T>.stride)
+    guard !overflow, bytes <= Int.max - Self.chunkBytes else {
+      throw MemoryError(bytes: .max, placement: placement, code: ENOMEM)
+    }
+    let size = max(bytes + Self.alignment - 1, Self.alignment) & ~(Self.alignment - 1)
+    let address = try chunks.withLock { (chunks: inout Chunks) throws(MemoryError) in
+      try cut(size, from: &chunks)
+    }
+    guard let raw = UnsafeMutableRawPointer(bitPattern: address) else {
+      throw MemoryError(bytes: bytes, placement: placement, code: ENOMEM)
+    }
+    return raw.bindMemory(to: T.self, capacity: count)
+  }
+
+  private func cut(_ size: Int, from chunks: inout Chunks) throws(MemoryError) -> UInt {
+    let address: UInt
+    if size <= chunks.free.count {
+      address = chunks.free.lowerBound
+      chunks.free = address + UInt(size)..<chunks.free.upperBound
+    } else {
+      let chunk = try NUMA.allocate(bytes: max(size, Self.chunkBytes), placement: placement)
+      chunks.all.append(chunk)
+      address = UInt(bitPattern: chunk.baseAddress)
+      let rest = address + UInt(size)..<address + UInt(chunk.count)
+      // A large request does not end the chunk in use, unless its own has more left.
+      if rest.count > chunks.free.count { chunks.free = rest }
+    }
+    chunks.handedOut += size
+    return address
+  }
+}

@@ -1,0 +1,86 @@
+/// Which CPU and NUMA node each worker gets.
+///
+/// Workers are spread over the nodes as evenly as their CPUs allow, so that the memory channels of all nodes are
+/// used; workers of neighbouring index, which share tree nodes and slices, are on the same node.
+///
+/// With more workers than CPUs, CPUs are dealt out again (`isOversubscribed`). A worker is then held to its
+/// node's CPUs instead of one: its memory stays near, and the kernel may move it off a CPU whose other worker is
+/// busy while a CPU next door sleeps.
+public struct Placement: Sendable, Codable, Equatable {
+  public struct Worker: Sendable, Codable, Equatable {
+    public let cpu: Int
+    public let node: Int
+  }
+
+  public let topology: Topology
+  public let workers: [Worker]
+
+  /// - Parameter count: workers, by default one per allowed CPU.
+  public init(_ topology: Topology, workers count: Int? = nil) {
+    let nodes = topology.nodes.filter { !$0.cpus.isEmpty }
+    let capacity = nodes.reduce(0) { $0 + $1.cpus.count }
+    let count = count ?? capacity
+    precondition(count > 0, "\(count) workers")
+    var counts = nodes.map { $0.cpus.count * (count / capacity) }
+    var added = [Int](repeating: 0, count: nodes.count)
+    for _ in 0..<count % capacity {
+      let open = nodes.indices.filter { added[$0] < nodes[$0].cpus.count }
+      guard let next = open.min(by: { (added[$0], $0) < (added[$1], $1) }) else { break }
+      added[next] += 1
+      counts[next] += 1
+    }
+    self.topology = topology
+    workers = zip(nodes, counts).flatMap { node, count in
+      (0..<count).map { Worker(cpu: node.cpus[$0 % node.cpus.count], node: node.id) }
+    }
+  }
+
+  public var count: Int { workers.count }
+
+  /// Whether there are more workers than CPUs.
+  public var isOversubscribed: Bool { workers.count > topology.cpus.count }
+
+  /// Ids of the nodes that have workers, in the order of the workers.
+  public var nodes: [Int] {
+    var seen = Set<Int>()
+    return workers.map(\.node).filter { seen.insert($0).inserted }
+  }
+
+  /// The workers of a node; empty if it has none.
+  public func workers(ofNode node: Int) -> Range<Int> {
+    let start = workers.firstIndex { $0.node == node } ?? 0
+    return start..<start + workers.count { $0.node == node }
+  }
+
+  /// The CPUs that a worker's thread is held to.
+  public func affinity(ofWorker worker: Int) -> [Int] {
+    precondition(workers.indices.contains(worker), "worker \(worker) of \(workers.count)")
+    let place = workers[worker]
+    guard isOversubscribed, let node = topology.nodes.first(where: { $0.id == place.node }) else { return [place.cpu] }
+    return node.cpus
+  }
+}
+
+extension Placement: CustomStringConvertible {
+  public var description: String {
+    let lines = nodes.map { node in
+      let range = workers(ofNode: node)
+      let cpus = isOversubscribed ? affinity(ofWorker: range.lowerBound) : workers[range].map(\.cpu)
+      return "node \(node): workers \(Self.ranges(Array(range))) on CPUs \(Self.ranges(cpus))"
+    }
+    return lines.joined(separator: "\n") + (isOversubscribed ? "\nmore workers than CPUs" : "")
+  }
+
+  /// CPUs as people write them: 0-3,8.
+  static func ranges(_ cpus: [Int]) -> String {
+    var parts: [ClosedRange<Int>] = []
+    for cpu in cpus {
+      if let last = parts.last, cpu == last.upperBound + 1 {
+        parts[parts.count - 1] = last.lowerBound...cpu
+      } else {
+        parts.append(cpu...cpu)
+      }
+    }
+    return parts.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ",")
+  }
+}

@@ -1,0 +1,138 @@
+import Dispatch
+import Logging
+import Synchronization
+import Tensor
+
+/// W workers that do one job after another together.
+///
+/// Each worker is a serial `DispatchQueue` with one long-running block. The block holds its thread to the worker's
+/// CPU, waits for jobs (spins shortly, then sleeps), and puts the thread's affinity back before it returns the
+/// thread to Dispatch. A job costs no Dispatch task. One worker is a thread of its own too, so that pinning and
+/// memory placement are the same for one as for many.
+public final class WorkerTeam: Sendable {
+  public let placement: Placement
+  private let shared: Shared
+  private let blocks = DispatchGroup()
+
+  /// Starts the workers, and returns when all of them run.
+  public init(placement: Placement) {
+    self.placement = placement
+    let shared = Shared(placement)
+    self.shared = shared
+    for worker in 0..<placement.count {
+      let queue = DispatchQueue(label: "carat.worker.\(worker)", qos: Self.quality(ofWorker: worker))
+      // The block holds what the workers share and not the team: the team's end is what stops it.
+      queue.async(group: blocks) { shared.serve(worker) }
+    }
+    run { _ in }
+  }
+
+  deinit {
+    shared.stop()
+    blocks.wait()
+  }
+
+  /// Number of workers, W.
+  public var count: Int { placement.count }
+
+  /// Runs `body` with every worker's index 0..<`count`, each on its worker, and returns when all are done.
+  ///
+  /// The caller sleeps meanwhile. One job at a time: a second caller, or a body that runs a job on its own team,
+  /// is a bug that stops the program. The body may be a closure over the caller's variables: it has returned on
+  /// every worker before this does.
+  public func run(_ body: @Sendable (Int) -> Void) {
+    withoutActuallyEscaping(body) { job in
+      withUnsafePointer(to: job) { shared.run($0, workers: count) }
+    }
+  }
+
+  /// Inside a body: waits until every worker is here. Every worker has to call it equally often.
+  public func barrier() { shared.barrier.arrive() }
+
+  /// Dispatch gives a class of service at most 255 threads at once, and blocks that wait for one another must all
+  /// run. On Linux the classes differ in nothing else, so large teams use several.
+  private static func quality(ofWorker worker: Int) -> DispatchQoS {
+    let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .userInteractive, .background]
+    return classes[min(worker / 128, classes.count - 1)]
+  }
+}
+
+/// What a team's workers and its caller share.
+private final class Shared: Sendable {
+  typealias Job = @Sendable (Int) -> Void
+
+  let barrier: Barrier
+  private let placement: Placement
+  private let spins: Int
+  /// The address of the present generation's job, in its caller's frame; 0 tells the workers to end. Written
+  /// before `started` advances and read after, so its own order does not matter.
+  private let job = Atomic<UInt>(0)
+  private let isBusy = Atomic<Bool>(false)
+  private let started = Generation()
+  private let remaining = PaddedAtomic()
+  private let finished = Generation()
+
+  init(_ placement: Placement) {
+    self.placement = placement
+    spins = placement.isOversubscribed ? Barrier.hastySpins : Barrier.patientSpins
+    barrier = Barrier(count: placement.count, spins: spins)
+  }
+
+  // MARK: The caller's side
+
+  func run(_ next: UnsafePointer<Job>, workers: Int) {
+    let wasBusy = isBusy.exchange(true, ordering: .acquiring)
+    precondition(!wasBusy, "a team of \(workers) workers was given a job while it ran another")
+    let before = finished.current
+    remaining.value.store(workers, ordering: .relaxed)
+    job.store(UInt(bitPattern: next), ordering: .relaxed)
+    started.advance()
+    // Asleep at once: its core is a worker's.
+    finished.wait(past: before, spins: 0)
+    isBusy.store(false, ordering: .releasing)
+  }
+
+  func stop() {
+    job.store(0, ordering: .relaxed)
+    started.advance()
+  }
+
+  // MARK: A worker's side
+
+  func serve(_ worker: Int) {
+    let isHeld = hold(worker)
+    defer { if isHeld { release(worker) } }
+    MatrixProduct.useOneThread()
+    var generation = 0
+    while true {
+      started.wait(past: generation, spins: spins)
+      generation += 1
+      guard let next = UnsafePointer<Job>(bitPattern: job.load(ordering: .relaxed)) else { return }
+      perform(next, worker)
+      // Releases this worker's writes to the last one, whose advance releases them all to the caller.
+      if remaining.value.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { finished.advance() }
+    }
+  }
+
+  /// Not inlined, so that the reference to the job, which lies in the caller's frame, is gone when it returns.
+  @inline(never) private func perform(_ job: UnsafePointer<Job>, _ worker: Int) { job.pointee(worker) }
+
+  private func hold(_ worker: Int) -> Bool {
+    do {
+      try NUMA.setThreadCPUs(placement.affinity(ofWorker: worker))
+      return true
+    } catch {
+      if worker == 0 { Logger(label: "carat.team").warning("workers are not pinned: \(error)") }
+      return false
+    }
+  }
+
+  private func release(_ worker: Int) {
+    // The process's CPUs, not what this thread had before: it may have been made by a pinned one.
+    do {
+      try NUMA.setThreadCPUs(NUMA.processCPUs())
+    } catch {
+      Logger(label: "carat.team").warning("worker \(worker)'s thread stays pinned: \(error)")
+    }
+  }
+}
