@@ -125,7 +125,7 @@ public struct LossWeights: Codable, Sendable, Equatable {
     set { values[term.index] = newValue }
   }
 
-  public init(from decoder: Decoder) throws {
+  public init(from decoder: any Swift.Decoder) throws {
     let named = try decoder.singleValueContainer().decode([String: Float].self)
     for (name, value) in named {
       guard let term = LossTerm(rawValue: name) else {
@@ -136,7 +136,7 @@ public struct LossWeights: Codable, Sendable, Equatable {
     }
   }
 
-  public func encode(to encoder: Encoder) throws {
+  public func encode(to encoder: any Swift.Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(
       Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0.rawValue, self[$0]) }))

@@ -13,7 +13,7 @@ struct Digest: ParsableCommand {
     let files = RunDirectory(directory)
     let configuration = try files.readConfiguration()
     let state = try TrainingState(
-      CARAT(configuration.model), placement: Placement(topology: .current(), workers: 1))
+      CARAT(configuration.model), placement: Placement(.current(), workers: 1))
     try state.load(from: SafetensorsFile(path: files.state))
     print(state.digest())
   }

@@ -24,7 +24,7 @@ struct WorkerOptions: ParsableArguments {
 
   func makeTeam() -> WorkerTeam {
     let topology = Topology.current()
-    return WorkerTeam(placement: Placement(topology: topology, workers: workers ?? topology.allowedCPUs.count))
+    return WorkerTeam(placement: Placement(topology, workers: workers))
   }
 }
 
@@ -108,7 +108,7 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
-extension ModelConfiguration.Anchors: @retroactive ExpressibleByArgument {}
+extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 
 /// Sizes of a generated data set.
 struct GenerationOptions: ParsableArguments {

@@ -32,7 +32,7 @@ struct Train: ParsableCommand {
     switch error {
     case is DataError: status = 65
     case is MemoryError: status = 71
-    case is PlanError: status = 64
+    case is ShardPlanError: status = 64
     default: exit(withError: error)
     }
     FileHandle.standardError.write(Data("train: \(error)\n".utf8))

@@ -13,7 +13,7 @@ struct TrainedRun {
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
     try state.loadWeights(from: SafetensorsFile(path: directory.best))
     let plan = try ShardPlan(
-      batchSize: configuration.batchSize, shardCount: workers.shards ?? configuration.shards, workers: team.count)
+      batchSize: configuration.batchSize, shards: workers.shards ?? configuration.shards, workers: team.count)
     let step = try TrainingStep(
       state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed)
     evaluator = Evaluator(step)

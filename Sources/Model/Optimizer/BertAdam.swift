@@ -17,8 +17,9 @@ final class BertAdam: @unchecked Sendable {
   }
   private let tensors: [Parameter]
   private let chunks: [Chunk]
-  /// Summed gradients of all trained parameters.
+  /// Summed gradients of all trained parameters, of the last step, before clipping.
   let gradient: Parameters
+  private let reductions: [AllReduce]
   /// Σ g² of each chunk.
   private let squares: Matrix
   /// Each worker's own copy of the tensors' gradient factors.
@@ -26,28 +27,36 @@ final class BertAdam: @unchecked Sendable {
 
   static let chunkSize = 8192
 
-  init(_ configuration: OptimizerConfiguration, state: TrainingState, workers: Int, in arena: Arena) throws {
+  /// - Parameters:
+  ///   - nodes: all workers' partial sums of the gradients.
+  ///   - arenas: each worker's own memory.
+  init(
+    _ configuration: OptimizerConfiguration, state: TrainingState, tree: ReductionTree, nodes: [TreeNode],
+    arenas: some Collection<Arena>, shared: Arena
+  ) throws {
     self.configuration = configuration
     self.state = state
-    self.workers = workers
+    workers = arenas.count
+    // The sum takes the place of one of the parts.
+    gradient = Parameters(nodes[0].base)
+    reductions = try arenas.map { try AllReduce(tree: tree, nodes: nodes, arena: $0) }
     tensors = Array(state.model.trained)
     chunks = tensors.enumerated().flatMap { i, tensor in
       stride(from: tensor.range.lowerBound, to: tensor.range.upperBound, by: Self.chunkSize).map {
         Chunk(range: $0..<min($0 + Self.chunkSize, tensor.range.upperBound), tensor: i)
       }
     }
-    gradient = Parameters(try arena.allocate(state.model.trainedCount))
-    squares = try arena.matrix(rows: 1, columns: chunks.count)
+    squares = try shared.matrix(rows: 1, columns: chunks.count)
     let tensorCount = tensors.count
-    factors = try (0..<workers).map { _ in try arena.matrix(rows: 1, columns: tensorCount) }
+    factors = try arenas.map { try $0.matrix(rows: 1, columns: tensorCount) }
   }
 
   /// Reduce-scatter: the sum over all shards, by the fixed tree, of the worker's slice; and its chunks' squares.
-  func reduce(_ trees: [TreeAccumulator], worker: Int) {
+  func reduce(worker: Int) {
     for c in slice(of: chunks.count, part: worker, parts: workers, alignment: 1) {
       let range = chunks[c].range
       let sum = gradient.origin + range.lowerBound
-      allReduce(trees, slice: range, into: sum)
+      reductions[worker].reduce(slice: range, into: gradient.origin)
       squares[0, c] = dot(sum, sum, count: range.count)
     }
   }
@@ -82,7 +91,4 @@ final class BertAdam: @unchecked Sendable {
   }
 
   private func clip(_ norm: Float) -> Float { min(1, configuration.maximumNorm / (norm + 1e-6)) }
-
-  /// One tensor's gradient of the last step, before clipping, as [rows, columns].
-  func gradient(of parameter: Parameter) -> Matrix { gradient[parameter] }
 }

@@ -19,16 +19,16 @@ final class MetricsFile {
   deinit { close(descriptor) }
 
   func append(_ record: some Encodable) throws {
-    var line = try encoder.encode(record)
-    line.append(UInt8(ascii: "\n"))
-    try line.withUnsafeBytes { bytes throws(DataError) in
-      var rest = bytes[...]
-      while !rest.isEmpty {
-        let written = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-        if written < 0 && errno == EINTR { continue }
-        guard written > 0 else { throw Self.failure(path) }
-        rest = rest.dropFirst(written)
-      }
+    try write(encoder.encode(record) + [UInt8(ascii: "\n")])
+  }
+
+  private func write(_ line: Data) throws(DataError) {
+    var written = 0
+    while written < line.count {
+      let count = line.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written) }
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw Self.failure(path) }
+      written += count
     }
   }
 

@@ -50,7 +50,7 @@ public struct Replay: Codable, Sendable {
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")
     let plan = try ShardPlan(
-      batchSize: golden.batchSize, shardCount: shards ?? ShardPlan.defaultShards(batchSize: golden.batchSize),
+      batchSize: golden.batchSize, shards: shards ?? ShardPlan.defaultShards(batchSize: golden.batchSize),
       workers: team.count)
     let training = try TrainingStep(state, optimizer: golden.optimizer, plan: plan, team: team, seed: 0)
     let batch = Batch(golden.configuration, capacity: golden.batchSize)
@@ -86,7 +86,7 @@ public struct Replay: Codable, Sendable {
     step.scores.include(relativeDifference(Array(training.scores.elements), scores), "scores")
     for parameter in training.model.trained where !isRounding(parameter.name) {
       let expected = try file.floats("step\(k).gradient.\(parameter.name)", shape: parameter.shape)
-      let own = training.optimizer.gradient(of: parameter).elements
+      let own = training.optimizer.gradient[parameter].elements
       step.gradients.include(relativeDifference(Array(own), expected), parameter.name)
     }
     return step

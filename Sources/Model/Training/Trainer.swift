@@ -75,7 +75,7 @@ public final class Trainer {
 
   /// Plans a run's memory and writes its settings.
   ///
-  /// - Throws: `DataError` for settings that contradict the data or a directory that can't be written, `PlanError`
+  /// - Throws: `DataError` for settings that contradict the data or a directory that can't be written, `ShardPlanError`
   ///   for shards that do not divide the batch, `MemoryError` where memory is short.
   public init(
     _ settings: RunConfiguration, dataset: Dataset, directory: RunDirectory, team: WorkerTeam
@@ -86,7 +86,7 @@ public final class Trainer {
     self.dataset = dataset
     self.directory = directory
     self.team = team
-    let plan = try ShardPlan(batchSize: settings.batchSize, shardCount: settings.shards, workers: team.count)
+    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
     state = try TrainingState(CARAT(settings.model), placement: team.placement)
     state.initialize(seed: settings.seed)
     step = try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
@@ -163,7 +163,7 @@ public final class Trainer {
 /// The process's peak resident memory, in MiB.
 public func peakMemory() -> Double {
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(numericCast(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_maxrss) / 1024
 }
 

@@ -50,15 +50,16 @@ public final class TrainingStep: @unchecked Sendable {
     self.team = team
     self.seed = seed
     let shared = Arena(placement: .interleaved)
-    exchange = try Exchange(c, batchSize: plan.batchSize, in: shared)
+    let exchange = try Exchange(c, batchSize: plan.batchSize, in: shared)
+    self.exchange = exchange
     contrastive = try ContrastiveLoss(
       c, live: exchange.live, liveClasses: exchange.liveClasses, queue: state.queue, workers: team.count, in: shared)
-    optimizer = try BertAdam(configuration, state: state, workers: team.count, in: shared)
+    let tree = ReductionTree(shards: plan.shards)
     var (arenas, workspaces, gradients) = ([shared], [Workspace](), [TreeAccumulator]())
     for worker in 0..<team.count {
       let node = team.placement.workers[worker].node
       let arena = Arena(placement: .node(node))
-      let samples = plan.batchSize / plan.shardCount
+      let samples = plan.shardSize
       arenas.append(arena)
       workspaces.append(
         Workspace(
@@ -72,9 +73,12 @@ public final class TrainingStep: @unchecked Sendable {
           tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
       gradients.append(
         try TreeAccumulator(
-          shardCount: plan.shardCount, run: plan.shards(ofWorker: worker), count: model.trainedCount,
-          maxGroup: model.largestGroup, in: arena))
+          tree: tree, run: plan.shards(ofWorker: worker), count: model.trainedCount, maxGroup: model.largestGroup,
+          arena: arena))
     }
+    optimizer = try BertAdam(
+      configuration, state: state, tree: tree, nodes: gradients.flatMap(\.nodes), arenas: arenas.dropFirst(),
+      shared: shared)
     (self.arenas, self.workspaces, self.gradients) = (arenas, workspaces, gradients)
   }
 
@@ -104,7 +108,7 @@ public final class TrainingStep: @unchecked Sendable {
       team.barrier()
       backward(worker)
       team.barrier()
-      optimizer.reduce(gradients, worker: worker)
+      optimizer.reduce(worker: worker)
       team.barrier()
       optimizer.update(worker: worker, rate: rate)
       remember(worker)
