@@ -14,13 +14,17 @@ public final class WorkerTeam: Sendable {
   private let shared: Shared
   private let blocks = DispatchGroup()
 
-  /// Starts the workers, and returns when all of them run.
+  /// The largest team.
+  public static let maxCount = classes.count * workersPerClass
+
+  /// Starts the workers, at most `maxCount`, and returns when all of them run.
   public init(placement: Placement) {
+    precondition(placement.count <= Self.maxCount, "\(placement.count) workers in a team, at most \(Self.maxCount)")
     self.placement = placement
     let shared = Shared(placement)
     self.shared = shared
     for worker in 0..<placement.count {
-      let queue = DispatchQueue(label: "carat.worker.\(worker)", qos: Self.quality(ofWorker: worker))
+      let queue = DispatchQueue(label: "carat.worker.\(worker)", qos: Self.classes[worker / Self.workersPerClass])
       // The block holds what the workers share and not the team: the team's end is what stops it.
       queue.async(group: blocks) { shared.serve(worker) }
     }
@@ -39,28 +43,29 @@ public final class WorkerTeam: Sendable {
   ///
   /// The caller sleeps meanwhile. One job at a time: a second caller, or a body that runs a job on its own team,
   /// is a bug that stops the program. The body may be a closure over the caller's variables: it has returned on
-  /// every worker before this does.
+  /// every worker before this does. Costs the caller one allocation of a few bytes, the workers none.
   public func run(_ body: @Sendable (Int) -> Void) {
-    withoutActuallyEscaping(body) { job in
-      withUnsafePointer(to: job) { shared.run($0, workers: count) }
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: Job(body: body)) { shared.run($0, workers: count) }
     }
   }
 
   /// Inside a body: waits until every worker is here. Every worker has to call it equally often.
   public func barrier() { shared.barrier.arrive() }
 
-  /// Dispatch gives a class of service at most 255 threads at once, and blocks that wait for one another must all
-  /// run. On Linux the classes differ in nothing else, so large teams use several.
-  private static func quality(ofWorker worker: Int) -> DispatchQoS {
-    let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .userInteractive, .background]
-    return classes[min(worker / 128, classes.count - 1)]
-  }
+  /// Dispatch runs at most 255 blocks of a class of service at once, and blocks that wait for one another must all
+  /// run. On Linux the classes differ in nothing else, so large teams use several, each half.
+  private static let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .userInteractive, .background]
+  private static let workersPerClass = 128
+}
+
+/// In a structure, because a bare closure behind a pointer would be wrapped in another.
+private struct Job {
+  let body: @Sendable (Int) -> Void
 }
 
 /// What a team's workers and its caller share.
 private final class Shared: Sendable {
-  typealias Job = @Sendable (Int) -> Void
-
   let barrier: Barrier
   private let placement: Placement
   private let spins: Int
@@ -115,7 +120,7 @@ private final class Shared: Sendable {
   }
 
   /// Not inlined, so that the reference to the job, which lies in the caller's frame, is gone when it returns.
-  @inline(never) private func perform(_ job: UnsafePointer<Job>, _ worker: Int) { job.pointee(worker) }
+  @inline(never) private func perform(_ job: UnsafePointer<Job>, _ worker: Int) { job.pointee.body(worker) }
 
   private func hold(_ worker: Int) -> Bool {
     do {
