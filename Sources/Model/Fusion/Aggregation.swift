@@ -8,7 +8,7 @@ struct Aggregation {
   let modalities: Int
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
-    mlp = MLP("agg", sizes: [c.labels * c.hiddenSize, c.hiddenSize, c.labels], in: &layout)
+    mlp = MLP("agg", inputs: c.labels * c.hiddenSize, hiddenSize: c.hiddenSize, outputs: c.labels, in: &layout)
     modalities = c.modalities.count
   }
 
@@ -22,12 +22,12 @@ struct Aggregation {
       d = try aggregation.mlp.makeRows(2 * samples * aggregation.modalities, in: arena)
     }
 
-    private func block(_ i: Int, _ rows: MLP.Rows, _ count: Int) -> MLP.Rows {
-      let half = rows.input.rows / 2
-      return rows.rows(i * half..<i * half + count)
+    /// The first `count` rows of a block.
+    private func block(_ i: Int, _ count: Int) -> (x: MLP.Rows, d: MLP.Rows) {
+      (x.block(i, of: 2).rows(0..<count), d.block(i, of: 2).rows(0..<count))
     }
 
-    func plain(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { (block(0, x, count), block(0, d, count)) }
-    func shuffled(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { (block(1, x, count), block(1, d, count)) }
+    func plain(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { block(0, count) }
+    func shuffled(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { block(1, count) }
   }
 }

@@ -13,16 +13,18 @@ struct LabelScores {
     }
   }
 
-  /// logits [n, C] of x, M × [n C, D]; `scores` [n C, M] keeps each modality's.
-  func forward(_ x: [Matrix], _ θ: Parameters, scores: Matrix, into logits: Matrix) {
+  /// scores [n C, M] ← each modality's own scores, of x [n C, D].
+  func forward(_ x: Matrix, modality m: Int, _ θ: Parameters, into scores: Matrix) {
+    let C = weights[m].rows
+    for r in 0..<x.rows { scores[r, m] = dot(x.row(r), θ[weights[m]].row(r % C), count: x.columns) }
+  }
+
+  /// logits [n, C] ← the greatest score of any modality.
+  func pool(_ scores: Matrix, into logits: Matrix) {
     let C = logits.columns
     for r in 0..<scores.rows {
       var greatest = -Float.infinity
-      for m in x.indices {
-        let score = dot(x[m].row(r), θ[weights[m]].row(r % C), count: x[m].columns)
-        scores[r, m] = score
-        greatest = max(greatest, score)
-      }
+      for m in 0..<scores.columns { greatest = max(greatest, scores[r, m]) }
       logits[r / C, r % C] = greatest
     }
   }

@@ -1,65 +1,78 @@
 import Parallel
 import Tensor
 
-/// Linear layers with rectifiers between them.
+/// A linear layer, or two with a rectifier between them: output(max(hidden(x), 0)).
 ///
 /// CARAT applies the same MLP to several blocks of rows (a modality's plain, alpha and beta vectors, say), which
 /// become known one after the other. The blocks are stacked in one set of buffers: forward and the gradient of the
 /// input go block by block, the weights' gradient is one product over all rows.
 struct MLP {
-  let layers: [Linear]
-  let sizes: [Int]
+  let hidden: Linear?
+  let output: Linear
+  private let sizes: (input: Int, hidden: Int, output: Int)
 
-  /// - Parameter sizes: inputs, hidden sizes …, outputs.
-  init(_ name: String, sizes: [Int], in layout: inout ParameterLayout) {
-    self.sizes = sizes
-    layers = (0..<sizes.count - 1).map { i in
-      let last = i == sizes.count - 2
-      return Linear(
-        last ? name + ".output" : name + ".linear.\(i)", inputs: sizes[i], outputs: sizes[i + 1],
-        weights: .xavier(inputs: sizes[i], outputs: sizes[i + 1]), biases: .byFanIn(sizes[i]), in: &layout)
+  /// - Parameter hiddenSize: 0 for a single linear layer.
+  init(_ name: String, inputs: Int, hiddenSize: Int = 0, outputs: Int, in layout: inout ParameterLayout) {
+    func layer(_ suffix: String, _ inputs: Int, _ outputs: Int) -> Linear {
+      Linear(
+        name + suffix, inputs: inputs, outputs: outputs, weights: .xavier(inputs: inputs, outputs: outputs),
+        biases: .byFanIn(inputs), in: &layout)
     }
+    hidden = hiddenSize > 0 ? layer(".linear.0", inputs, hiddenSize) : nil
+    output = layer(".output", hiddenSize > 0 ? hiddenSize : inputs, outputs)
+    sizes = (inputs, hiddenSize, outputs)
   }
 
-  /// One matrix a layer boundary: the input, each hidden layer, the output; [rows, size] each.
+  /// Input, hidden layer and output, [rows, size] each; or their gradients.
   struct Rows {
-    let levels: [Matrix]
-    var input: Matrix { levels[0] }
-    var output: Matrix { levels[levels.count - 1] }
+    let input: Matrix
+    /// No columns where there is no hidden layer.
+    let hidden: Matrix
+    let output: Matrix
 
-    /// The first `count` rows, for a batch that is not full.
-    func first(_ count: Int) -> Rows { Rows(levels: levels.map { $0.rows(0..<count) }) }
-    func rows(_ range: Range<Int>) -> Rows { Rows(levels: levels.map { $0.rows(range) }) }
+    func rows(_ range: Range<Int>) -> Rows {
+      Rows(input: input.rows(range), hidden: hidden.rows(range), output: output.rows(range))
+    }
+
+    /// Block i of equal blocks.
+    func block(_ i: Int, of blocks: Int) -> Rows {
+      let count = input.rows / blocks
+      return rows(i * count..<(i + 1) * count)
+    }
   }
 
   func makeRows(_ count: Int, in arena: Arena) throws -> Rows {
-    Rows(levels: try sizes.map { try arena.matrix(rows: count, columns: $0) })
+    Rows(
+      input: try arena.matrix(rows: count, columns: sizes.input),
+      hidden: try arena.matrix(rows: count, columns: sizes.hidden),
+      output: try arena.matrix(rows: count, columns: sizes.output))
   }
 
-  /// Fills hidden layers and output from the input.
+  /// Fills the hidden layer and the output from the input.
   func forward(_ x: Rows, _ θ: Parameters) {
-    for (i, layer) in layers.enumerated() {
-      layer.product(x.levels[i], θ, into: x.levels[i + 1])
-      if i + 1 < layers.count {
-        ReLU.forward(x.levels[i + 1], bias: θ.pointer(layer.bias))
-      } else {
-        addBias(x.levels[i + 1], θ.pointer(layer.bias))
-      }
+    if let hidden {
+      hidden.product(x.input, θ, into: x.hidden)
+      ReLU.forward(x.hidden, bias: θ.pointer(hidden.bias))
+      output.forward(x.hidden, θ, into: x.output)
+    } else {
+      output.forward(x.input, θ, into: x.output)
     }
   }
 
-  /// From the output's gradient in `d.output`, those of the hidden layers and the input.
+  /// From the output's gradient in `d.output`, those of the hidden layer and the input.
   func backwardInput(_ x: Rows, _ d: Rows, _ θ: Parameters) {
-    for (i, layer) in layers.enumerated().reversed() {
-      layer.backwardInput(d.levels[i + 1], θ, into: d.levels[i])
-      if i > 0 { ReLU.backward(output: x.levels[i], d.levels[i]) }
+    if let hidden {
+      output.backwardInput(d.output, θ, into: d.hidden)
+      ReLU.backward(output: x.hidden, d.hidden)
+      hidden.backwardInput(d.hidden, θ, into: d.input)
+    } else {
+      output.backwardInput(d.output, θ, into: d.input)
     }
   }
 
   /// The weights' gradients, over all rows.
   func backwardParameters(_ x: Rows, _ d: Rows, into gradient: Parameters) {
-    for (i, layer) in layers.enumerated() {
-      layer.backwardParameters(x.levels[i], d.levels[i + 1], into: gradient)
-    }
+    hidden?.backwardParameters(x.input, d.hidden, into: gradient)
+    output.backwardParameters(hidden == nil ? x.input : x.hidden, d.output, into: gradient)
   }
 }

@@ -22,9 +22,9 @@ struct Reconstruction {
     let names = c.modalities.map(\.name)
     modalities = names.indices.map { m in
       Modality(
-        project: MLP("proj_" + names[m], sizes: [D, D / 2, P], in: &layout),
-        decode: MLP("de_proj_" + names[m], sizes: [P, D / 2, D], in: &layout),
-        fuse: MLP(Self.fusionName(names, m), sizes: [M * D, D], in: &layout))
+        project: MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
+        decode: MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
+        fuse: MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout))
     }
   }
 
@@ -55,24 +55,24 @@ struct Reconstruction {
 
     /// The view for blocks of fewer rows.
     func first(_ rows: Int) -> Rows {
-      Rows(project: project.first(3 * rows), decode: decode.first(2 * rows), fuse: fuse.first(2 * rows))
+      Rows(
+        project: project.rows(0..<3 * rows), decode: decode.rows(0..<2 * rows), fuse: fuse.rows(0..<2 * rows))
     }
 
     /// plain, alpha or beta [n C, D] (or its gradient).
-    func level(_ level: Level) -> Matrix { project.input.rows(block(level.rawValue, of: 3, project.input)) }
+    func level(_ level: Level) -> Matrix { project.block(level.rawValue, of: 3).input }
     /// Latents of a level, [n C, P].
-    func latent(_ level: Level) -> Matrix { project.output.rows(block(level.rawValue, of: 3, project.output)) }
-    var reconstructed: Matrix { decode.output.rows(block(0, of: 2, decode.output)) }
-    var intrinsic: Matrix { decode.output.rows(block(1, of: 2, decode.output)) }
-
-    func block(_ i: Int, of blocks: Int, _ x: Matrix) -> Range<Int> {
-      let rows = x.rows / blocks
-      return i * rows..<(i + 1) * rows
-    }
+    func latent(_ level: Level) -> Matrix { project.block(level.rawValue, of: 3).output }
+    var reconstructed: Matrix { decode.block(0, of: 2).output }
+    var intrinsic: Matrix { decode.block(1, of: 2).output }
+    /// The fusion map's rows that make alpha or beta.
+    func fusing(_ level: Level) -> MLP.Rows { fuse.block(level.rawValue - 1, of: 2) }
   }
 
   enum Level: Int, CaseIterable {
     case plain, alpha, beta
+
+    static let reconstructed: [Level] = [.alpha, .beta]
   }
 
   /// Everything of a shard from `plain` on: latents, reconstructions, intrinsic vectors, alpha, beta, and the unit
@@ -93,10 +93,10 @@ struct Reconstruction {
         into: decodeInput.rows(n..<2 * n))
       net.decode.forward(x.decode, θ)
     }
-    for level in [Level.alpha, .beta] {
+    for level in Level.reconstructed {
       for (m, net) in modalities.enumerated() {
         let x = rows[m]
-        let block = x.fuse.rows(x.block(level.rawValue - 1, of: 2, x.fuse.input))
+        let block = x.fusing(level)
         let D = block.output.columns
         for k in 0..<M {
           let source = level == .beta ? rows[k].level(.alpha) : k == m ? rows[k].intrinsic : rows[k].reconstructed
@@ -111,7 +111,7 @@ struct Reconstruction {
       let x = rows[m]
       let n = x.level(.plain).rows
       net.project.forward(x.project.rows(n..<3 * n), θ)
-      for level in [Level.alpha, .beta] { unit.normalize(x.latent(level), modality: m, level: level) }
+      for level in Level.reconstructed { unit.normalize(x.latent(level), modality: m, level: level) }
     }
   }
 
@@ -126,24 +126,21 @@ struct Reconstruction {
     for (m, net) in modalities.enumerated() {
       let (x, g) = (rows[m], d[m])
       let n = x.level(.plain).rows
-      for level in [Level.alpha, .beta] { unit.backward(dunit, modality: m, level: level, into: g.latent(level)) }
+      for level in Level.reconstructed { unit.backward(dunit, modality: m, level: level, into: g.latent(level)) }
       net.project.backwardInput(x.project.rows(n..<3 * n), g.project.rows(n..<3 * n), θ)
       extra(.beta, m, g.level(.beta))
       g.decode.output.fill(0)
     }
-    for level in [Level.beta, .alpha] {
+    for level in Level.reconstructed.reversed() {
       for (m, net) in modalities.enumerated() {
         let (x, g) = (rows[m], d[m])
         if level == .alpha { extra(.alpha, m, g.level(.alpha)) }
-        let range = x.block(level.rawValue - 1, of: 2, x.fuse.input)
-        let block = g.fuse.rows(range)
-        block.output.copy(from: g.level(level))
-        net.fuse.backwardInput(x.fuse.rows(range), block, θ)
+        g.fusing(level).output.copy(from: g.level(level))
+        net.fuse.backwardInput(x.fusing(level), g.fusing(level), θ)
       }
       // Every modality's share has been computed before any is added: alpha's gradient is complete after beta's.
       for m in 0..<M {
-        let g = d[m]
-        let block = g.fuse.rows(g.block(level.rawValue - 1, of: 2, g.fuse.input))
+        let block = d[m].fusing(level)
         let D = block.output.columns
         for k in 0..<M {
           let target = level == .beta ? d[k].level(.alpha) : k == m ? d[k].intrinsic : d[k].reconstructed

@@ -66,7 +66,12 @@ final class Shard: @unchecked Sendable {
 
   /// Takes its samples' features and lengths out of the batch.
   func load(_ batch: Batch) {
-    count = max(0, min(capacity, batch.count - first))
+    let found = max(0, min(capacity, batch.count - first))
+    if found != count {
+      count = found
+      reconstruction = reconstructionRows.map { $0.first(found * labels) }
+      mixWeights = mixWeightRows.map { $0.rows(0..<found * labels) }
+    }
     for (m, encoder) in encoders.enumerated() {
       encoder.sequences.removeAll()
       for s in 0..<count {
@@ -80,10 +85,10 @@ final class Shard: @unchecked Sendable {
   // Views of the rows that the current batch fills.
 
   func hidden(_ modality: Int) -> Matrix { hiddenRows.rows(0..<encoders[modality].sequences.rowCount) }
-  var reconstruction: [Reconstruction.Rows] { reconstructionRows.map { $0.first(count * labels) } }
-  func plain(_ modality: Int) -> Matrix { reconstructionRows[modality].first(count * labels).level(.plain) }
+  private(set) var reconstruction: [Reconstruction.Rows] = []
+  private(set) var mixWeights: [Matrix] = []
+  func plain(_ modality: Int) -> Matrix { reconstruction[modality].level(.plain) }
   func plainGradient(_ modality: Int) -> Matrix { plainGradients[modality].rows(0..<count * labels) }
-  var mixWeights: [Matrix] { mixWeightRows.map { $0.rows(0..<count * labels) } }
   var liveRows: Range<Int> { first * 3 * modalities * labels..<(first + count) * 3 * modalities * labels }
   var unit: UnitLatents {
     UnitLatents(

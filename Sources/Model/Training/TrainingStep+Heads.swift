@@ -10,10 +10,10 @@ extension TrainingStep {
   /// its logits.
   func fuse(_ shard: Shard, _ θ: Parameters) {
     let rows = shard.reconstruction
-    let levels: [Reconstruction.Level] = training ? [.plain, .alpha, .beta] : [.beta]
-    for level in levels {
+    for level in Reconstruction.Level.allCases where training || level == .beta {
       let pooled = shard.pooled(level)
-      model.scores.forward(rows.map { $0.level(level) }, θ, scores: pooled.each, into: pooled.logits)
+      for m in 0..<M { model.scores.forward(rows[m].level(level), modality: m, θ, into: pooled.each) }
+      model.scores.pool(pooled.each, into: pooled.logits)
     }
     let aggregate = shard.aggregation.plain(shard.count * M)
     let betas = exchange.betas.rows(shard.first * M..<(shard.first + shard.count) * M)
@@ -46,28 +46,28 @@ extension TrainingStep {
     for b in 0..<shard.count {
       exchange.classify(sample: shard.first + b, labels: labels.row(b), modalities: M, count: C)
     }
-    let bce: [(LossTerm, Reconstruction.Level)] = [(.plainBCE, .plain), (.alphaBCE, .alpha), (.betaBCE, .beta)]
-    for (term, level) in bce {
-      let pooled = shard.pooled(level)
+    for level in Reconstruction.Level.allCases {
+      let (pooled, term) = (shard.pooled(level), level.crossEntropy)
       crossEntropy(
         pooled.logits, target: { labels[$0, $1] }, weight: weights[term], gradient: pooled.gradient, term, shard)
+      squaredDistances(level, rows, shard)
     }
     crossEntropy(
       aggregate.x.output, target: { labels[$0 / M, $1] }, weight: weights[.aggregateBCE],
       gradient: aggregate.d.output, .aggregateBCE, shard)
-    let mse: [(LossTerm, (Reconstruction.Rows) -> Matrix)] = [
-      (.reconstructionMSE, \.reconstructed), (.alphaMSE, { $0.level(.alpha) }), (.betaMSE, { $0.level(.beta) }),
-    ]
-    for (term, vectors) in mse {
-      for b in 0..<shard.count {
-        var sum: Float = 0
-        for x in rows {
-          let (v, plain) = (vectors(x), x.level(.plain))
-          sum += squaredDistance(v.row(b * C), plain.row(b * C), count: C * v.columns)
-        }
-        exchange.terms[shard.first + b, term.index] =
-          sum / Float(plan.batchSize * C * model.configuration.hiddenSize)
+  }
+
+  /// Each sample's share of the mean squared distance between plain vectors and a level's: alphas, betas, and, at the
+  /// plain level, reconstructions.
+  private func squaredDistances(_ level: Reconstruction.Level, _ rows: [Reconstruction.Rows], _ shard: Shard) {
+    for b in 0..<shard.count {
+      var sum: Float = 0
+      for x in rows {
+        let (plain, v) = (x.level(.plain), level == .plain ? x.reconstructed : x.level(level))
+        sum += squaredDistance(v.row(b * C), plain.row(b * C), count: C * v.columns)
       }
+      exchange.terms[shard.first + b, level.distance.index] =
+        sum / Float(plan.batchSize * C * model.configuration.hiddenSize)
     }
   }
 
@@ -172,6 +172,26 @@ extension TrainingStep {
         batch.shuffle.addGradient(
           exchange.shuffledGradient, sample: shard.first + b, modality: m, label: c, to: row)
       }
+    }
+  }
+}
+
+extension Reconstruction.Level {
+  /// The term that scores a level.
+  var crossEntropy: LossTerm {
+    switch self {
+    case .plain: .plainBCE
+    case .alpha: .alphaBCE
+    case .beta: .betaBCE
+    }
+  }
+
+  /// The term that keeps reconstructions, alphas or betas near the plain vectors.
+  var distance: LossTerm {
+    switch self {
+    case .plain: .reconstructionMSE
+    case .alpha: .alphaMSE
+    case .beta: .betaMSE
     }
   }
 }
