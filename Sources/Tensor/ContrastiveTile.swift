@@ -39,10 +39,11 @@ public enum ContrastiveTile {
     for r in 0..<x.rows {
       let row = x.row(r)
       let factor = Floats(rowFactors[r])
-      forEachVector(x.columns) { i, lanes in
+      @inline(__always) func weigh(_ i: Int, _ lanes: Int) {
         let e = weight(load(row + i, lanes: lanes), shift)
         store(e * (factor + load(columnFactors + i, lanes: lanes)), row + i, lanes: lanes)
       }
+      forEachVector(x.columns, weigh)
     }
   }
 }

@@ -37,23 +37,14 @@ public enum LayerNorm {
     _ affine: Affine, normalized: Matrix, inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
   ) {
     let columns = x.columns
-    for r in 0..<x.rows {
+    dropout.forEachRow(x.rows, columns: columns, sample: sample) { r, factors in
       let (source, skip, n) = (x.row(r), residual.row(r), normalized.row(r))
       var sum = Floats.zero
-      if dropout.isActive {
-        dropout.forEachVector(columns, sample: UInt32(sample), row: r) { i, lanes, factor in
-          let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
-          let z = load(skip + i, lanes: lanes).addingProduct(v, factor)
-          sum += z
-          store(z, n + i, lanes: lanes)
-        }
-      } else {
-        forEachVector(columns) { i, lanes in
-          let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
-          let z = load(skip + i, lanes: lanes) + v
-          sum += z
-          store(z, n + i, lanes: lanes)
-        }
+      forEachVector(columns) { i, lanes in
+        let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
+        let z = load(skip + i, lanes: lanes).addingProduct(v, load(factors + i))
+        sum += z
+        store(z, n + i, lanes: lanes)
       }
       inverseDeviation[r] = normalize(n, columns, sum: sum.total, affine, into: y.row(r))
     }
@@ -119,23 +110,18 @@ public enum LayerNorm {
     denseBias: UnsafeMutablePointer<Float>
   ) {
     let columns = dy.columns
-    for r in 0..<dy.rows {
+    dropout.forEachRow(dy.rows, columns: columns, sample: sample) { r, factors in
       let (d, n, residual, dense) = (dy.row(r), normalized.row(r), dz.row(r), dx.row(r))
       let (a, b) = sums(d, n, columns, affine, gradient)
       let inverse = Floats(inverseDeviation[r])
-      @inline(__always) func finish(_ i: Int, _ lanes: Int, _ factor: Floats) {
+      forEachVector(columns) { i, lanes in
         let g = load(d + i, lanes: lanes) * load(affine.gain + i, lanes: lanes)
         let centred = (g - Floats(a)).addingProduct(load(n + i, lanes: lanes), Floats(-b))
         let v = centred * inverse
         store(v, residual + i, lanes: lanes)
-        let masked = v * factor
+        let masked = v * load(factors + i)
         store(masked, dense + i, lanes: lanes)
         store(load(denseBias + i, lanes: lanes) + masked, denseBias + i, lanes: lanes)
-      }
-      if dropout.isActive {
-        dropout.forEachVector(columns, sample: UInt32(sample), row: r, finish)
-      } else {
-        forEachVector(columns) { i, lanes in finish(i, lanes, Floats(1)) }
       }
     }
   }

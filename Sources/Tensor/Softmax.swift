@@ -5,22 +5,15 @@ public enum Softmax {
   ///
   /// - Parameter firstRow: the first row's number within the sample at this dropout site.
   public static func forward(_ scores: Matrix, dropped: Matrix, dropout: Dropout, sample: Int, firstRow: Int) {
-    for r in 0..<scores.rows {
+    dropout.forEachRow(scores.rows, columns: scores.columns, sample: sample, firstRow: firstRow) { r, factors in
       let (row, target) = (scores.row(r), dropped.row(r))
       let scale = Floats(exponentials(row, scores.columns))
-      if dropout.isActive {
-        dropout.forEachVector(scores.columns, sample: UInt32(sample), row: firstRow + r) { i, lanes, factor in
-          let p = load(row + i, lanes: lanes) * scale
-          store(p, row + i, lanes: lanes)
-          store(p * factor, target + i, lanes: lanes)
-        }
-      } else {
-        forEachVector(scores.columns) { i, lanes in
-          let p = load(row + i, lanes: lanes) * scale
-          store(p, row + i, lanes: lanes)
-          store(p, target + i, lanes: lanes)
-        }
+      @inline(__always) func scaleAndDrop(_ i: Int, _ lanes: Int) {
+        let p = load(row + i, lanes: lanes) * scale
+        store(p, row + i, lanes: lanes)
+        store(p * load(factors + i), target + i, lanes: lanes)
       }
+      forEachVector(scores.columns, scaleAndDrop)
     }
   }
 
@@ -34,7 +27,7 @@ public enum Softmax {
   private static func exponentials(_ row: UnsafeMutablePointer<Float>, _ columns: Int) -> Float {
     var top = Floats(-Float.infinity)
     forEachVector(columns) { i, lanes in
-      top = greater(top, lanes == 16 ? load(row + i) : load(row + i, lanes: lanes, else: row[0]))
+      top = greater(top, load(row + i, lanes: lanes, else: -Float.infinity))
     }
     let maximum = Floats(top.greatest)
     var sum = Floats.zero
@@ -62,11 +55,4 @@ public enum Softmax {
       }
     }
   }
-}
-
-/// The first `lanes` of sixteen floats; `filler` in the rest.
-@inline(__always) private func load(_ p: UnsafePointer<Float>, lanes: Int, else filler: Float) -> Floats {
-  var v = Floats(filler)
-  for i in 0..<lanes { v[i] = p[i] }
-  return v
 }
