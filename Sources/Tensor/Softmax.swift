@@ -30,13 +30,12 @@ public enum Softmax {
       top = greater(top, load(row + i, lanes: lanes, else: -Float.infinity))
     }
     let maximum = Floats(top.greatest)
-    var sum = Floats.zero
-    forEachVector(columns) { i, lanes in
+    @inline(__always) func exponentiate(_ i: Int, _ lanes: Int) -> Floats {
       let e = exponential(load(row + i, lanes: lanes) - maximum)
-      sum += masked(e, lanes: lanes)
       store(e, row + i, lanes: lanes)
+      return e
     }
-    return 1 / sum.total
+    return 1 / sumVectors(columns, exponentiate)
   }
 
   /// ds = dropped · dd − p · Σ (dropped · dd), written over dd, where dd is the gradient of `dropped`: dropout's
@@ -44,15 +43,12 @@ public enum Softmax {
   public static func backward(_ p: Matrix, dropped: Matrix, _ dd: Matrix) {
     for r in 0..<p.rows {
       let (probability, kept, slope) = (p.row(r), dropped.row(r), dd.row(r))
-      var sum = Floats.zero
-      forEachVector(p.columns) { i, lanes in
-        sum = sum.addingProduct(load(kept + i, lanes: lanes), load(slope + i, lanes: lanes))
-      }
-      let mean = Floats(-sum.total)
-      forEachVector(p.columns) { i, lanes in
+      let mean = Floats(-dot(kept, slope, count: p.columns))
+      @inline(__always) func subtract(_ i: Int, _ lanes: Int) {
         let product = load(kept + i, lanes: lanes) * load(slope + i, lanes: lanes)
         store(product.addingProduct(load(probability + i, lanes: lanes), mean), slope + i, lanes: lanes)
       }
+      forEachVector(p.columns, subtract)
     }
   }
 }
