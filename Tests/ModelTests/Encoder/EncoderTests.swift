@@ -1,0 +1,109 @@
+import Parallel
+import TestSupport
+import Testing
+
+@testable import Model
+@testable import Tensor
+
+struct EncoderTests {
+  /// A whole batch's shards on one worker, with the reduction tree behind them.
+  struct Fixture {
+    let c: ModelConfiguration
+    let model: CARAT
+    let θ: Parameters
+    let shards: [Shard]
+    let scratch: Scratch
+    let tree: TreeAccumulator
+    let dropouts: DropoutSites
+    let source: RandomSource
+
+    init(samples: Int, shards count: Int, dropout: Float) throws {
+      c = tinyConfiguration()
+      model = CARAT(c)
+      θ = Parameters(try random(1, model.layout.count, seed: 3, deviation: 0.5).base)
+      let plan = try ShardPlan(batchSize: samples, shards: count, workers: 1)
+      let exchange = try Exchange(c, batchSize: samples, in: testArena)
+      let model = model
+      shards = try (0..<count).map {
+        try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: testArena)
+      }
+      scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: plan.shardSize), in: testArena)
+      tree = try TreeAccumulator(
+        tree: ReductionTree(shards: count), run: 0..<count, count: model.trainedCount, maxGroup: model.largestGroup,
+        arena: testArena)
+      dropouts = DropoutSites(rate: dropout, seed: 9, step: 2)
+      source = try RandomSource(c, count: samples)
+      let batch = Batch(c, capacity: samples)
+      batch.fill(0..<samples, of: source)
+      for shard in shards { shard.load(batch) }
+    }
+
+    /// The weight of each plain element in the loss: a function of modality, sample and element, not of the shards.
+    func weights(_ m: Int, _ shard: Shard) throws -> Matrix {
+      try random(64, c.hiddenSize, seed: 70 + UInt64(m)).rows(
+        shard.first * c.labels..<(shard.first + shard.count) * c.labels)
+    }
+
+    func forward(_ m: Int) {
+      for shard in shards {
+        let (features, sequences) = (shard.encoders[m].embeddings.features, shard.encoders[m].sequences)
+        for s in 0..<sequences.count {
+          // Normalised in place by forward, so taken again.
+          source.copyFeatures(
+            sample: shard.first + s, modality: m, steps: sequences.rows(s).count,
+            into: features.row(sequences.rows(s).lowerBound))
+        }
+      }
+      model.encoders[m].forward(shards[...], θ, dropouts, scratch: scratch)
+    }
+
+    func backward(_ m: Int) throws -> Parameters {
+      for shard in shards { shard.plainGradient(m).copy(from: try weights(m, shard)) }
+      model.encoders[m].backward(shards[...], θ, dropouts, scratch: scratch, into: tree)
+      return Parameters(tree.nodes[0].base)
+    }
+
+    /// An encoder's parameters, by the groups that it reduces.
+    func parameters(_ m: Int) -> [Parameter] {
+      let encoder = model.encoders[m]
+      let groups = [encoder.embeddings.group, encoder.attention.group] + encoder.layers.map(\.group)
+      return model.layout.parameters.filter { p in groups.contains { $0.contains(p.offset) } }
+    }
+  }
+
+  @Test(arguments: [(1, 1), (3, 1), (3, 3), (6, 2)], [Float(0), 0.3])
+  func gradientsThroughTheTree(_ sizes: (Int, Int), _ dropout: Float) throws {
+    let x = try Fixture(samples: sizes.0, shards: sizes.1, dropout: dropout)
+    // Key biases have no gradient but rounding: the floor keeps the loss's rounding (6e-5 observed) far below tolerance.
+    var check = GradientCheck(tolerance: 3e-3, floor: 0.1)
+    for m in x.c.modalities.indices {
+      let weights = try x.shards.map { try x.weights(m, $0) }
+      let loss = { () -> Double in
+        x.forward(m)
+        return zip(x.shards, weights).reduce(0) { $0 + weightedSum($1.0.plain(m), $1.1) }
+      }
+      _ = loss()
+      let gradient = try x.backward(m)
+      #expect(x.parameters(m).count == 8 + 16 * x.c.modalities[m].layers)
+      for p in x.parameters(m) { check.compare(p.name, x.θ[p], gradient[p], atMost: 8, loss: loss) }
+    }
+    #expect(check.passes, "\(check)")
+  }
+
+  /// Masks are keyed by the sample, so only the order of additions depends on the shards.
+  @Test func shardsChangeNothingButRounding() throws {
+    let (one, six) = (
+      try Fixture(samples: 6, shards: 1, dropout: 0.3), try Fixture(samples: 6, shards: 6, dropout: 0.3)
+    )
+    for m in one.c.modalities.indices {
+      one.forward(m)
+      six.forward(m)
+      let plain = six.shards.flatMap { values($0.plain(m)) }
+      #expect(relativeDifference(plain, values(one.shards[0].plain(m)).map(Double.init)) < 1e-5)
+      let (a, b) = (try one.backward(m), try six.backward(m))
+      for p in one.parameters(m) where !p.name.hasSuffix("key.bias") {
+        #expect(relativeDifference(values(b[p]), values(a[p]).map(Double.init)) < 1e-4, "\(p.name)")
+      }
+    }
+  }
+}

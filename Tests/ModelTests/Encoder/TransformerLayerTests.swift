@@ -1,0 +1,73 @@
+import TestSupport
+import Testing
+
+@testable import Model
+@testable import Tensor
+
+struct TransformerLayerTests {
+  struct Fixture {
+    let f: LayerFixture<TransformerLayer>
+    let x, y: Matrix
+    let a: TransformerLayer.Activations
+    let sequences: Sequences
+    let dropouts: DropoutSites
+    let scratch: Scratch
+
+    init(_ lengths: [Int], hidden D: Int, heads: Int, feedForward: Int, dropout: Float) throws {
+      var c = tinyConfiguration()
+      c.hiddenSize = D
+      c.heads = heads
+      c.feedForwardSize = feedForward
+      f = try LayerFixture { TransformerLayer(c, modality: 1, index: 3, in: &$0) }
+      sequences = Sequences(lengths)
+      x = try random(sequences.rowCount, D, seed: 1)
+      y = try zeros(sequences.rowCount, D)
+      a = try TransformerLayer.Activations(
+        rows: sequences.rowCount + 1, hidden: D, feedForward: feedForward, in: testArena)
+      dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
+      scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: lengths.count), in: testArena)
+    }
+
+    func forward() {
+      y.copy(from: x)
+      f.layer.forward(y, a, sequences, firstSample: 2, f.θ, dropouts, scratch: scratch)
+    }
+  }
+
+  @Test(
+    arguments: [([1], 4, 1, 3), ([3], 6, 2, 5), ([4, 1, 2], 6, 3, 9), ([2, 2], 10, 1, 17)], [Float(0), 0.3])
+  func gradients(_ sizes: ([Int], Int, Int, Int), _ dropout: Float) throws {
+    let x = try Fixture(sizes.0, hidden: sizes.1, heads: sizes.2, feedForward: sizes.3, dropout: dropout)
+    let weights = try random(x.x.rows, x.x.columns, seed: 2)
+    let loss = { () -> Double in
+      x.forward()
+      return weightedSum(x.y, weights)
+    }
+    _ = loss()
+    let d = try zeros(x.x.rows, x.x.columns)
+    d.copy(from: weights)
+    x.f.layer.backward(
+      d, input: x.x, x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, scratch: x.scratch, into: x.f.gradient)
+    var check = GradientCheck(tolerance: 3e-3)
+    check.compare("x", x.x, d, loss: loss)
+    x.f.compare(&check, loss: loss)
+    #expect(check.passes, "\(check)")
+  }
+
+  @Test func outputIsForwardsBitForBit() throws {
+    let x = try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3)
+    x.forward()
+    let again = try zeros(x.y.rows, x.y.columns)
+    x.f.layer.output(x.a, x.sequences, x.f.θ, into: again)
+    #expect(bits(values(again)) == bits(values(x.y)))
+  }
+
+  /// Queries, keys and values come from one product over three weights that adjoin.
+  @Test func projectionsAdjoin() throws {
+    let layer = try Fixture([1], hidden: 6, heads: 3, feedForward: 9, dropout: 0).f.layer
+    #expect(layer.key.weight.offset == layer.query.weight.range.upperBound)
+    #expect(layer.value.weight.offset == layer.key.weight.range.upperBound)
+    #expect(layer.key.bias.offset == layer.query.bias.range.upperBound)
+    #expect(layer.value.bias.offset == layer.key.bias.range.upperBound)
+  }
+}

@@ -1,0 +1,67 @@
+import Parallel
+import TestSupport
+import Testing
+
+@testable import Model
+@testable import Tensor
+
+/// Memory of all tests, so that no view outlives it.
+let testArena = Arena(placement: .anywhere)
+
+/// A zeroed matrix.
+func zeros(_ rows: Int, _ columns: Int) throws -> Matrix {
+  MatrixProduct.useOneThread()
+  return try testArena.matrix(rows: rows, columns: columns)
+}
+
+/// A matrix of normal values that depend on the seed alone.
+func random(_ rows: Int, _ columns: Int, seed: UInt64, deviation: Float = 1) throws -> Matrix {
+  let x = try zeros(rows, columns)
+  RandomKey(seed: seed).fillNormal(x.base, count: x.count, stream: 0, deviation: deviation)
+  return x
+}
+
+/// The elements of a view row by row, contiguous or not.
+func values(_ x: Matrix) -> [Float] { (0..<x.rows).flatMap { i in (0..<x.columns).map { x[i, $0] } } }
+
+func bits(_ x: [Float]) -> [UInt32] { x.map(\.bitPattern) }
+
+/// The largest |a − b|, relative to the largest |b|.
+func relativeDifference(_ a: [Float], _ b: [Double]) -> Double {
+  guard a.count == b.count else { return .infinity }
+  let worst = zip(a, b).reduce(0.0) { max($0, abs(Double($1.0) - $1.1)) }
+  return zip(a, b).allSatisfy { $0.0.isFinite && $0.1.isFinite }
+    ? worst / max(b.reduce(0) { max($0, abs($1)) }, 1e-30) : .infinity
+}
+
+/// A layer with random parameters, and a buffer for their gradients that holds NaN, so that stale values show.
+struct LayerFixture<Layer> {
+  let layer: Layer
+  let layout: ParameterLayout
+  let θ: Parameters
+  let gradient: Parameters
+
+  init(seed: UInt64 = 11, deviation: Float = 0.5, _ make: (inout ParameterLayout) -> Layer) throws {
+    MatrixProduct.useOneThread()
+    var layout = ParameterLayout()
+    layer = make(&layout)
+    self.layout = layout
+    let memory = try random(1, layout.count, seed: seed, deviation: deviation)
+    θ = Parameters(memory.base)
+    let stale = try zeros(1, layout.count)
+    stale.fill(.nan)
+    gradient = Parameters(stale.base)
+  }
+
+  /// Compares the gradients of all parameters with finite differences.
+  func compare(_ check: inout GradientCheck, atMost limit: Int = .max, loss: () -> Double) {
+    for p in layout.parameters { check.compare(p.name, θ[p], gradient[p], atMost: limit, loss: loss) }
+  }
+}
+
+extension Sequences {
+  convenience init(_ lengths: [Int]) {
+    self.init(capacity: lengths.count)
+    for length in lengths { append(length: length) }
+  }
+}
