@@ -100,6 +100,7 @@ public final class TrainingStep: @unchecked Sendable {
       dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
     rate = optimizer.configuration.rate(atStep: state.step)
     team.run { [self] worker in
+      if model.configuration.queueKeys == .momentum { phase(worker, "keys") { forwardKeys(worker) } }
       phase(worker, "forward") { forward(worker) }
       phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
       phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
@@ -148,16 +149,31 @@ public final class TrainingStep: @unchecked Sendable {
   private func forward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
+    makeLatents(worker, θ, dropouts)
+    span(worker, "fusion forward") {
+      for shard in w.shards where shard.count > 0 { fuse(shard, θ) }
+    }
+  }
+
+  /// What the momentum copy makes of the worker's shards: the rows that will enter the queue.
+  private func forwardKeys(_ worker: Int) {
+    let w = workspaces[worker]
+    makeLatents(worker, state.keyParameters(onNode: w.node), .none)
+    for shard in w.shards { exchange.keys.rows(shard.liveRows).copy(from: exchange.live.rows(shard.liveRows)) }
+  }
+
+  /// Encoders and reconstruction of the worker's shards with some parameters, up to the unit latents.
+  private func makeLatents(_ worker: Int, _ θ: Parameters, _ dropouts: DropoutSites) {
+    let w = workspaces[worker]
     for shard in w.shards { shard.load(batch) }
     for encoder in model.encoders {
       span(worker, "encoder forward") { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
     }
-    span(worker, "reconstruction and fusion forward") {
+    span(worker, "reconstruction forward") {
       for shard in w.shards where shard.count > 0 {
         model.reconstruction.forward(
           shard.reconstruction, θ, prototypes: state.prototypes, training: training, mixWeights: shard.mixWeights,
           unit: shard.unit)
-        fuse(shard, θ)
       }
     }
   }
@@ -194,11 +210,11 @@ public final class TrainingStep: @unchecked Sendable {
     }
   }
 
-  /// Live rows enter the queue in batch order; prototypes move sample by sample in batch order.
+  /// Live rows, or the momentum copy's, enter the queue in batch order; prototypes move sample by sample in batch order.
   private func remember(_ worker: Int) {
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
-    state.queue.enqueue(exchange.live, exchange.liveClasses, part: worker, parts: team.count)
+    state.queue.enqueue(c.queueKeys == .live ? exchange.live : exchange.keys, exchange.liveClasses, part: worker, parts: team.count)
     for i in slice(of: 2 * M * C, part: worker, parts: team.count, alignment: 1) {
       let (m, sign, label) = (i / (2 * C), i / C % 2, i % C)
       state.prototypes.update(
