@@ -183,9 +183,9 @@ extension SIMD16 where Scalar == Float {
   return c * p / q
 }
 
-/// `v` with zeros in the lanes past a row's end.
-@inline(__always) func masked(_ v: Floats, lanes: Int) -> Floats {
+/// `v` with a filler in the lanes past a row's end.
+@inline(__always) func masked(_ v: Floats, lanes: Int, else filler: Float = 0) -> Floats {
   if lanes == 16 { return v }
   let index = Floats(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-  return v.replacing(with: 0, where: index .>= Floats(Float(lanes)))
+  return v.replacing(with: filler, where: index .>= Floats(Float(lanes)))
 }

@@ -161,7 +161,7 @@ struct TransformerLayer {
 
     let dqkv = scratch.matrix(2, rows: all.count, columns: 3 * D)
     attention.backward(
-      dcontext, a.qkv.rows(all), sequences, firstSample: firstSample,
+      dcontext, context: a.context.rows(all), a.qkv.rows(all), sequences, firstSample: firstSample,
       dropouts(.probabilities, modality: modality, layer: index), scratch: scratch.from(3), into: dqkv)
     addColumnSums(of: dqkv, to: gradient.pointer(query.bias))
     MatrixProduct.multiply(
