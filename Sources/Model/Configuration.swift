@@ -79,6 +79,10 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
       return "\(name) must be between 1 and 1048576, not \(value)"
     }
     if modalities.isEmpty { return "at least one modality is needed" }
+    if Set(modalities.map { $0.name.prefix(1) }).count < modalities.count {
+      return "modalities' names must begin with different letters, which name the fusion maps, not "
+        + modalities.map(\.name).joined(separator: ", ")
+    }
     for m in modalities {
       if m.layers < 0 || m.layers > 1000 { return "layers of \(m.name) must be between 0 and 1000, not \(m.layers)" }
       if m.features < 1 || m.maximumSteps < 1 { return "\(m.name) needs at least one feature and one time step" }

@@ -42,7 +42,9 @@ public func worstGradientError(
       let below = loss()
       x[i, j] = value
       let numeric = (above - below) / Double((value + step) - (value - step))
-      worst = max(worst, abs(numeric - Double(gradient[i, j])))
+      let difference = abs(numeric - Double(gradient[i, j]))
+      // Not max(), which forgets NaN.
+      if difference > worst || difference.isNaN { worst = difference }
       magnitude = max(magnitude, abs(Double(gradient[i, j])))
     }
   }

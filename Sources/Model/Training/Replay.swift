@@ -13,8 +13,8 @@ public struct Replay: Codable, Sendable {
     public var name = ""
 
     mutating func include(_ difference: Double, _ name: String) {
-      // Written so that NaN counts as worse than anything.
-      if !(difference <= self.difference) { (self.difference, self.name) = (difference, name) }
+      // NaN is worse than anything and stays: nothing is greater than it.
+      if difference > self.difference || difference.isNaN { (self.difference, self.name) = (difference, name) }
     }
   }
 
@@ -101,7 +101,7 @@ private func relativeDifference(_ a: [Float], _ b: UnsafeBufferPointer<Float>) -
   var (difference, magnitude) = (Float(0), Float(0))
   for i in a.indices {
     let d = abs(a[i] - b[i])
-    if !(d <= difference) { difference = d }
+    if d > difference || d.isNaN { difference = d }
     magnitude = max(magnitude, abs(b[i]))
   }
   return difference == 0 ? 0 : Double(difference) / Double(max(magnitude, 1e-30))

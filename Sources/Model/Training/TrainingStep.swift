@@ -93,7 +93,10 @@ public final class TrainingStep: @unchecked Sendable {
   /// - Returns: the loss terms, unweighted, and their weighted sum.
   @discardableResult
   public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
-    precondition(batch.count == plan.batchSize, "a batch of \(batch.count) samples, planned for \(plan.batchSize)")
+    // A shuffle draws from the batch's capacity.
+    precondition(
+      batch.count == plan.batchSize && batch.capacity == plan.batchSize,
+      "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(plan.batchSize)")
     self.batch = batch
     training = true
     dropouts =

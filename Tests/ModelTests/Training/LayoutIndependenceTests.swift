@@ -1,0 +1,68 @@
+import Foundation
+import Parallel
+import TestSupport
+import Testing
+
+@testable import Model
+@testable import Tensor
+
+extension Teams {
+  /// The second promise: bits depend on (data, configuration, seed) alone.
+  struct LayoutIndependenceTests {
+    /// The state's digest and the losses after a few steps with dropout.
+    func run(
+      _ c: ModelConfiguration, batchSize: Int, shards: Int, workers: Int, seed: UInt64 = 1
+    ) throws -> (digest: String, losses: [Double]) {
+      let f = try TrainingFixture(
+        c, batchSize: batchSize, shards: shards, workers: workers, samples: 3 * batchSize + 1, seed: seed)
+      let results = f.train(steps: 5)
+      return (f.state.digest(), results.map(\.loss))
+    }
+
+    @Test(arguments: [(8, 8), (6, 3), (5, 5), (7, 1)], ModelConfiguration.Anchors.allCases)
+    func sameBitsForAnyNumberOfWorkers(_ sizes: (Int, Int), _ anchors: ModelConfiguration.Anchors) throws {
+      var c = tinyConfiguration(queue: 500)
+      c.anchors = anchors
+      let one = try run(c, batchSize: sizes.0, shards: sizes.1, workers: 1)
+      #expect(one.losses.allSatisfy { $0.isFinite })
+      for workers in [2, 3, 4, 7, 16] {
+        let more = try run(c, batchSize: sizes.0, shards: sizes.1, workers: workers)
+        #expect(more.digest == one.digest, "\(workers) workers")
+        #expect(more.losses.map(\.bitPattern) == one.losses.map(\.bitPattern), "\(workers) workers")
+      }
+    }
+
+    /// Rows of the paper's widths, where a product's kernel and its remainders matter more than in tiny ones.
+    @Test func sameBitsAtLargerSizes() throws {
+      var c = ModelConfiguration(
+        modalities: [
+          .init(name: "text", features: 40, maximumSteps: 20, layers: 1),
+          .init(name: "visual", features: 35, maximumSteps: 20, layers: 1),
+          .init(name: "audio", features: 74, maximumSteps: 20, layers: 0),
+        ], labels: 6)
+      c.hiddenSize = 64
+      c.feedForwardSize = 96
+      c.latentSize = 32
+      c.queueSize = 700
+      let one = try run(c, batchSize: 10, shards: 5, workers: 1)
+      for workers in [2, 3, 8] {
+        #expect(try run(c, batchSize: 10, shards: 5, workers: workers).digest == one.digest, "\(workers) workers")
+      }
+    }
+
+    @Test func shardsChangeNothingButRounding() throws {
+      let one = try run(tinyConfiguration(), batchSize: 12, shards: 1, workers: 2)
+      for shards in [2, 3, 6, 12] {
+        let more = try run(tinyConfiguration(), batchSize: 12, shards: shards, workers: 2)
+        for (a, b) in zip(more.losses, one.losses) { #expect(abs(a - b) < 1e-4 * abs(b), "\(shards) shards") }
+      }
+    }
+
+    @Test func seedsDiffer() throws {
+      let digests = try [1, 2, 1 << 40].map {
+        try run(tinyConfiguration(), batchSize: 4, shards: 2, workers: 1, seed: $0).digest
+      }
+      #expect(Set(digests).count == 3)
+    }
+  }
+}
