@@ -25,7 +25,9 @@ final class MetricsFile {
   private func write(_ line: Data) throws(DataError) {
     var written = 0
     while written < line.count {
-      let count = line.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written) }
+      let count = line.withUnsafeBytes {
+        Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
+      }
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { throw Self.failure(path) }
       written += count
