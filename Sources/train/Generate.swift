@@ -10,11 +10,10 @@ struct Generate: ParsableCommand {
       and the micro-F1 of always predicting the frequent labels, between which a trained model should lie.
       """)
 
-  @Option(
-    help: ArgumentHelp("Directory to write train, valid and test.safetensors into.", valueName: "directory"))
+  @Option("Directory to write train, valid and test.safetensors into.", value: "directory")
   var output: String
 
-  @Option(help: ArgumentHelp("Seed; the same seed and sizes give the same bytes.", valueName: "n"))
+  @Option("Seed; the same seed and sizes give the same bytes.", value: "n")
   var seed: UInt64 = 1
 
   @OptionGroup var generation: GenerationOptions

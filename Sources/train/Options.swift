@@ -3,12 +3,30 @@ import Foundation
 import Model
 import Parallel
 
+extension Option where Value: ExpressibleByArgument {
+  /// An option with a default value. Its value may start with a minus: it is then judged as a value.
+  init(wrappedValue: Value, _ help: String, value: String) {
+    self.init(wrappedValue: wrappedValue, parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+
+  /// An option that has to be given.
+  init(_ help: String, value: String) {
+    self.init(parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+}
+
+extension Option {
+  /// An option that may be absent.
+  init<T: ExpressibleByArgument>(_ help: String, value: String) where Value == T? {
+    self.init(parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+}
+
 /// How many threads a command computes with.
 struct WorkerOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp(
-      "Threads, each on a core of its own; by default one for each core that this process may use. Results do not "
-        + "depend on it.", valueName: "n"))
+    "Threads, each on a core of its own; by default one for each core that this process may use. Results do not "
+      + "depend on it.", value: "n")
   var workers: Int?
 
   func validate() throws {
@@ -27,9 +45,8 @@ struct WorkerOptions: ParsableArguments {
 /// How finely a batch is cut.
 struct ShardOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp(
-      "Equal parts that a batch is cut into for the workers; must divide the batch size, by default its greatest "
-        + "divisor up to 16. Sums follow it: another number gives other rounding.", valueName: "n"))
+    "Equal parts that a batch is cut into for the workers; must divide the batch size, by default its greatest "
+      + "divisor up to 16. Sums follow it: another number gives other rounding.", value: "n")
   var shards: Int?
 
   func validate() throws {
@@ -39,61 +56,55 @@ struct ShardOptions: ParsableArguments {
 
 /// Sizes of the model, settings of its loss.
 struct ModelOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Transformer layers of the text, visual and audio encoder.", valueName: "n,n,n"))
+  @Option("Transformer layers of the text, visual and audio encoder.", value: "n,n,n")
   var layers = "6,4,4"
 
-  @Option(help: ArgumentHelp("Width of the encoders (D); a multiple of --heads.", valueName: "n"))
+  @Option("Width of the encoders (D); a multiple of --heads.", value: "n")
   var hiddenSize = 256
 
-  @Option(help: ArgumentHelp("Attention heads (H).", valueName: "n"))
+  @Option("Attention heads (H).", value: "n")
   var heads = 8
 
-  @Option(help: ArgumentHelp("Width of the transformers' feed-forward layers.", valueName: "n"))
+  @Option("Width of the transformers' feed-forward layers.", value: "n")
   var feedForwardSize = 256
 
-  @Option(help: ArgumentHelp("Width of the latent vectors that the contrastive loss compares (P).", valueName: "n"))
+  @Option("Width of the latent vectors that the contrastive loss compares (P).", value: "n")
   var latentSize = 64
 
-  @Option(
-    help: ArgumentHelp(
-      "Latent vectors of past steps that the contrastive loss also compares with (Q); 0 for none.", valueName: "n"))
+  @Option("Latent vectors of past steps that the contrastive loss also compares with (Q); 0 for none.", value: "n")
   var queueSize = 8192
 
-  @Option(help: ArgumentHelp("Share of activations that training drops, from 0 to below 1.", valueName: "share"))
+  @Option("Share of activations that training drops, from 0 to below 1.", value: "share")
   var dropout: Float = 0.3
 
-  @Option(help: ArgumentHelp("Temperature of the contrastive loss.", valueName: "number"))
+  @Option("Temperature of the contrastive loss.", value: "number")
   var temperature: Float = 0.07
 
-  @Option(
-    help: ArgumentHelp("How much of a prototype stays when one more sample joins it, 0 to 1.", valueName: "share"))
+  @Option("How much of a prototype stays when one more sample joins it, 0 to 1.", value: "share")
   var prototypeMomentum: Float = 0.99
 
   @Option(
-    help: ArgumentHelp(
-      "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.",
-      valueName: "rows"))
+    "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.",
+    value: "rows")
   var anchors = ModelConfiguration.Anchors.all
 
-  @Option(
-    help: ArgumentHelp("Weight in the loss: cross-entropy of the scores from plain vectors.", valueName: "number"))
+  @Option("Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number")
   var plainBceWeight: Float = 0.01
-  @Option(help: ArgumentHelp("Weight: cross-entropy of the scores from alpha vectors.", valueName: "number"))
+  @Option("Weight: cross-entropy of the scores from alpha vectors.", value: "number")
   var alphaBceWeight: Float = 0.1
-  @Option(help: ArgumentHelp("Weight: cross-entropy of the scores from beta vectors.", valueName: "number"))
+  @Option("Weight: cross-entropy of the scores from beta vectors.", value: "number")
   var betaBceWeight: Float = 1
-  @Option(help: ArgumentHelp("Weight: contrastive loss.", valueName: "number"))
+  @Option("Weight: contrastive loss.", value: "number")
   var contrastiveWeight: Float = 1
-  @Option(help: ArgumentHelp("Weight: squared distance of reconstructed from plain vectors.", valueName: "number"))
+  @Option("Weight: squared distance of reconstructed from plain vectors.", value: "number")
   var reconstructionMseWeight: Float = 1
-  @Option(help: ArgumentHelp("Weight: squared distance of alpha from plain vectors.", valueName: "number"))
+  @Option("Weight: squared distance of alpha from plain vectors.", value: "number")
   var alphaMseWeight: Float = 1
-  @Option(help: ArgumentHelp("Weight: squared distance of beta from plain vectors.", valueName: "number"))
+  @Option("Weight: squared distance of beta from plain vectors.", value: "number")
   var betaMseWeight: Float = 0
-  @Option(help: ArgumentHelp("Weight: cross-entropy of the aggregated scores.", valueName: "number"))
+  @Option("Weight: cross-entropy of the aggregated scores.", value: "number")
   var aggregateBceWeight: Float = 1
-  @Option(
-    help: ArgumentHelp("Weight: cross-entropy of the aggregated scores of shuffled betas.", valueName: "number"))
+  @Option("Weight: cross-entropy of the aggregated scores of shuffled betas.", value: "number")
   var shuffledBceWeight: Float = 0.1
 
   /// Transformer layers of each modality's encoder.
@@ -125,17 +136,16 @@ extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 
 /// Sizes of a generated data set.
 struct GenerationOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Generated samples for training, validation and test.", valueName: "n,n,n"))
+  @Option("Generated samples for training, validation and test.", value: "n,n,n")
   var samples = "1024,256,512"
 
-  @Option(help: ArgumentHelp("Time steps of the generated sequences, at most; lengths vary.", valueName: "n"))
+  @Option("Time steps of the generated sequences, at most; lengths vary.", value: "n")
   var steps = 60
 
-  @Option(
-    help: ArgumentHelp("Features of a time step of the generated text, visual and audio.", valueName: "n,n,n"))
+  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
 
-  @Option(help: ArgumentHelp("Labels of the generated samples, 1 to 12.", valueName: "n"))
+  @Option("Labels of the generated samples, 1 to 12.", value: "n")
   var labels = 6
 
   func validate() throws { _ = try settings(seed: 0) }
@@ -171,15 +181,13 @@ struct ScoredDataOptions: ParsableArguments {
     case train, valid, test
   }
 
-  @Option(help: ArgumentHelp("Data set directory, or one .safetensors file.", valueName: "path"))
+  @Option("Data set directory, or one .safetensors file.", value: "path")
   var data: String
 
-  @Option(help: ArgumentHelp("Which split, where --data is a directory.", valueName: "split"))
+  @Option("Which split, where --data is a directory.", value: "split")
   var split = Split.test
 
-  @Option(
-    help: ArgumentHelp(
-      "A label is predicted where its score is above this; by default what the run was given.", valueName: "score"))
+  @Option("A label is predicted where its score is above this; by default what the run was given.", value: "score")
   var threshold: Float?
 
   func validate() throws {

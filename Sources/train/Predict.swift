@@ -18,13 +18,12 @@ struct Predict: ParsableCommand {
 
   @OptionGroup var samples: ScoredDataOptions
 
-  @Option(help: ArgumentHelp("File to write; by default the standard output.", valueName: "file"))
+  @Option("File to write; by default the standard output.", value: "file")
   var output: String?
 
   @Option(
-    help: ArgumentHelp(
-      "csv: columns sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a sample.",
-      valueName: "format"))
+    "csv: columns sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a sample.", value: "format"
+  )
   var format = Format.csv
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions

@@ -18,33 +18,31 @@ struct Run: ParsableCommand {
       At its end a run prints the SHA-256 of that state. It is the same for any number of workers.
       """)
 
-  @Option(
-    help: ArgumentHelp(
-      "Data set: a directory with train.safetensors, valid.safetensors and test.safetensors.", valueName: "directory"))
+  @Option("Data set: a directory with train.safetensors, valid.safetensors and test.safetensors.", value: "directory")
   var data: String?
 
-  @Option(help: ArgumentHelp("Directory for what the run writes.", valueName: "directory"))
+  @Option("Directory for what the run writes.", value: "directory")
   var output = "runs/latest"
 
-  @Option(help: ArgumentHelp("Passes over the training split.", valueName: "n"))
+  @Option("Passes over the training split.", value: "n")
   var epochs = 20
 
-  @Option(help: ArgumentHelp("Samples a step (B).", valueName: "n"))
+  @Option("Samples a step (B).", value: "n")
   var batchSize = 64
 
-  @Option(help: ArgumentHelp("Peak of the learning rate, which rises, then falls to 0.", valueName: "rate"))
+  @Option("Peak of the learning rate, which rises, then falls to 0.", value: "rate")
   var learningRate = 5e-5
 
-  @Option(help: ArgumentHelp("Share of all steps over which the learning rate rises.", valueName: "share"))
+  @Option("Share of all steps over which the learning rate rises.", value: "share")
   var warmup = 0.1
 
-  @Option(help: ArgumentHelp("Weight decay a step, times the learning rate.", valueName: "number"))
+  @Option("Weight decay a step, times the learning rate.", value: "number")
   var weightDecay: Float = 0.01
 
-  @Option(help: ArgumentHelp("A label is predicted where its score is above this.", valueName: "score"))
+  @Option("A label is predicted where its score is above this.", value: "score")
   var threshold: Float = 0.25
 
-  @Option(help: ArgumentHelp("Seed of all random draws; the same seed gives the same run.", valueName: "n"))
+  @Option("Seed of all random draws; the same seed gives the same run.", value: "n")
   var seed: UInt64 = 1
 
   @Flag(help: "Print the result as one JSON object on the last line.")
@@ -84,7 +82,7 @@ struct Run: ParsableCommand {
     if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
   }
 
-  /// - Throws: a usage error for settings that contradict one another or the data.
+  /// - Throws: for settings that contradict one another or the data.
   private func settings(for shape: DatasetShape, trainingSamples: Int) throws -> RunConfiguration {
     var settings = RunConfiguration(for: shape)
     try model.apply(to: &settings.model)
@@ -97,7 +95,7 @@ struct Run: ParsableCommand {
     settings.threshold = threshold
     settings.shards = shards.shards ?? ShardPlan.defaultShards(batchSize: max(batchSize, 1))
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
-      throw ValidationError("\(contradiction).")
+      throw SettingsError(description: contradiction)
     }
     return settings
   }

@@ -35,7 +35,7 @@ public final class DatasetSplit: Sendable {
   public init(
     path: String, name: String? = nil, modalities: [String] = Dataset.modalityNames, labelsIfMissing: [String]? = nil
   ) throws(DataError) {
-    let name = name ?? ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+    let name = name ?? baseName(of: path)
     let file = try Self.open(path)
     let validation = DatasetValidation(path: path, split: name)
     let shape: (samples: Int, labels: Int)

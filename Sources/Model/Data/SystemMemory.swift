@@ -41,7 +41,7 @@ package enum SystemMemory {
       var path = String(fields[2])
       while path.count > 1 {
         directories.append(root + path)
-        path = (path as NSString).deletingLastPathComponent
+        path = parentDirectory(of: path)
       }
       directories.append(root)
     }

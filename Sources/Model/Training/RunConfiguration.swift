@@ -80,4 +80,6 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
 /// Settings that contradict one another or the data, in one line.
 public struct SettingsError: Error, CustomStringConvertible, Sendable {
   public let description: String
+
+  public init(description: String) { self.description = description }
 }

@@ -32,8 +32,7 @@ public struct RunDirectory: Sendable {
     if let obstacle { throw unwritable(obstacle) }
     var existing = path.isEmpty ? "." : path
     while !FileManager.default.fileExists(atPath: existing) {
-      let parent = (existing as NSString).deletingLastPathComponent
-      existing = parent.isEmpty ? "." : parent
+      existing = parentDirectory(of: existing)
     }
     guard access(existing, W_OK) == 0 else { throw unwritable("\(existing): \(MappedFile.systemError())") }
   }
@@ -41,12 +40,12 @@ public struct RunDirectory: Sendable {
   /// The file on the way to the directory that is no directory, if there is one.
   private var obstacle: String? {
     var part = path
-    while !part.isEmpty && part != "/" && part != "." {
+    while part != "/" && part != "." {
       var isDirectory: ObjCBool = false
       if FileManager.default.fileExists(atPath: part, isDirectory: &isDirectory) {
         return isDirectory.boolValue ? nil : "\(part) is a file"
       }
-      part = (part as NSString).deletingLastPathComponent
+      part = parentDirectory(of: part)
     }
     return nil
   }
