@@ -17,7 +17,7 @@ struct Replay: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
-  @OptionGroup var shards: ShardOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
 
   func run() throws {
     let team = workers.makeTeam()

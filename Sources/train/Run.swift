@@ -49,7 +49,7 @@ struct Run: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
-  @OptionGroup var shards: ShardOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
 

@@ -13,10 +13,10 @@ struct Train: ParsableCommand {
       A sample is three sequences of feature vectors (text, visual, audio) and a set of labels, such as emotions. \
       `train run` learns to predict the labels; without a data set it shows itself on a generated one:
 
-        train run --epochs 2                              a short run on generated data
-        train run --data my_data --output runs/mine       a run on a data set
-        train evaluate runs/mine --data my_data           its metrics on the test split
-        train predict runs/mine --data new.safetensors    scores of other samples
+        train run --epochs 2                         generated data
+        train run --data DIR --output RUN            your data
+        train evaluate RUN --data DIR                metrics on the test split
+        train predict RUN --data FILE.safetensors    scores of other samples
 
       Exit status: 0 done; 1 a replay differs; 64 wrong usage; 65 wrong data, or a file that can't be read or \
       written; 71 too little memory.
