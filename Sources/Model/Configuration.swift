@@ -26,6 +26,14 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     case batch
   }
 
+  /// What enters the queue.
+  public enum QueueKeys: String, Codable, Sendable, CaseIterable {
+    /// The live rows of the step: the released code.
+    case live
+    /// What a momentum copy of the parameters makes of the same samples, without dropout (MoCo).
+    case momentum
+  }
+
   /// M modalities, in the order of the fusion maps' inputs.
   public var modalities: [Modality]
   /// C
@@ -45,6 +53,9 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   /// τ of the contrastive loss.
   public var temperature: Float = 0.07
   public var anchors = Anchors.all
+  public var queueKeys = QueueKeys.live
+  /// m of the momentum copy: θ' ← m θ' + (1 − m) θ after each step.
+  public var keyMomentum: Float = 0.999
   public var weights = LossWeights()
 
   public init(modalities: [Modality], labels: Int) {
@@ -83,6 +94,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     if queueSize < 0 || queueSize > 1 << 30 { return "queue size must be between 0 and 1073741824, not \(queueSize)" }
     if !(dropout >= 0 && dropout < 1) { return "dropout must be at least 0 and below 1, not \(dropout)" }
     if !(temperature > 0) { return "temperature must be positive, not \(temperature)" }
+    if !(keyMomentum >= 0 && keyMomentum <= 1) { return "key momentum must be between 0 and 1, not \(keyMomentum)" }
     if !(prototypeMomentum >= 0 && prototypeMomentum <= 1) {
       return "prototype momentum must be between 0 and 1, not \(prototypeMomentum)"
     }

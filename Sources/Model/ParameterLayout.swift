@@ -8,13 +8,23 @@ public struct Parameter: Sendable, Equatable {
   public let offset: Int
   let initial: InitialValues
 
-  public var count: Int { shape.reduce(1, *) }
+  /// All but the last dimension; 1 for a vector.
+  public let rows: Int
+  public let columns: Int
+
+  init(name: String, shape: [Int], offset: Int, initial: InitialValues) {
+    self.name = name
+    self.shape = shape
+    self.offset = offset
+    self.initial = initial
+    rows = shape.dropLast().reduce(1, *)
+    columns = shape.last ?? 1
+  }
+
+  public var count: Int { rows * columns }
   public var range: Range<Int> { offset..<offset + count }
   /// Whether weight decay applies: not to biases, nor to gains of norms called LayerNorm.
   var decays: Bool { !name.contains("bias") && !name.contains("LayerNorm.weight") }
-  /// All but the last dimension; 1 for a vector.
-  public var rows: Int { shape.dropLast().reduce(1, *) }
-  public var columns: Int { shape.last ?? 1 }
 }
 
 /// How a tensor starts: as the released code does it.
@@ -100,8 +110,10 @@ public struct Parameters: @unchecked Sendable {
       origin + first.offset, rows: (last.offset + last.count - first.offset) / first.columns, columns: first.columns)
   }
 
-  func zero(_ parameters: Parameter...) {
-    for p in parameters { (origin + p.offset).update(repeating: 0, count: p.count) }
+  func zero(_ parameter: Parameter) { (origin + parameter.offset).update(repeating: 0, count: parameter.count) }
+
+  func zero(_ parameters: [Parameter]) {
+    for parameter in parameters { zero(parameter) }
   }
 }
 

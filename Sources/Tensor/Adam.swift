@@ -14,15 +14,16 @@ public struct Adam: Sendable {
   ) {
     let (b1, b2) = (Floats(firstDecay), Floats(secondDecay))
     let (c1, c2) = (Floats(1 - firstDecay), Floats(1 - secondDecay))
-    forEachVector(count) { i, lanes in
+    @inline(__always) func step(_ i: Int, _ lanes: Int) {
       let g = load(gradient + i, lanes: lanes) * Floats(gradientScale)
       let m = (load(first + i, lanes: lanes) * b1).addingProduct(g, c1)
       let v = (load(second + i, lanes: lanes) * b2).addingProduct(g * g, c2)
       store(m, first + i, lanes: lanes)
       store(v, second + i, lanes: lanes)
       let θ = load(parameters + i, lanes: lanes)
-      let step = (m / (v.squareRoot() + Floats(epsilon))).addingProduct(θ, Floats(weightDecay))
+      let step = (m / (squareRoot(v) + Floats(epsilon))).addingProduct(θ, Floats(weightDecay))
       store(θ.addingProduct(step, Floats(-rate)), parameters + i, lanes: lanes)
     }
+    forEachVector(count, step)
   }
 }

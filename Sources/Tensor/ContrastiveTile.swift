@@ -16,19 +16,17 @@ public enum ContrastiveTile {
   ) {
     for r in 0..<x.rows {
       let row = x.row(r)
-      var sum = Floats.zero
+      @inline(__always) func e(_ i: Int, _ lanes: Int) -> Floats { weight(load(row + i, lanes: lanes), shift) }
       if let columnSums {
-        forEachVector(x.columns) { i, lanes in
-          let e = masked(weight(load(row + i, lanes: lanes), shift), lanes: lanes)
-          sum += e
+        @inline(__always) func eAddedToColumns(_ i: Int, _ lanes: Int) -> Floats {
+          let e = e(i, lanes)
           store(load(columnSums + i, lanes: lanes) + e, columnSums + i, lanes: lanes)
+          return e
         }
+        rowSums[r] += sumVectors(x.columns, eAddedToColumns)
       } else {
-        forEachVector(x.columns) { i, lanes in
-          sum += masked(weight(load(row + i, lanes: lanes), shift), lanes: lanes)
-        }
+        rowSums[r] += sumVectors(x.columns, e)
       }
-      rowSums[r] += sum.total
     }
   }
 
@@ -39,10 +37,11 @@ public enum ContrastiveTile {
     for r in 0..<x.rows {
       let row = x.row(r)
       let factor = Floats(rowFactors[r])
-      forEachVector(x.columns) { i, lanes in
+      @inline(__always) func weigh(_ i: Int, _ lanes: Int) {
         let e = weight(load(row + i, lanes: lanes), shift)
         store(e * (factor + load(columnFactors + i, lanes: lanes)), row + i, lanes: lanes)
       }
+      forEachVector(x.columns, weigh)
     }
   }
 }

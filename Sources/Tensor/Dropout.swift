@@ -22,65 +22,51 @@ public struct Dropout: Sendable {
 
   @inlinable public var isActive: Bool { threshold > 0 }
 
-  /// Random bits for 64 columns from column 64 · block of a row, as four lots of sixteen factors (0 or `scale`).
-  @inline(__always)
-  func factors(sample: UInt32, row: Int, blocksPerRow: Int, block: Int) -> (Floats, Floats, Floats, Floats) {
-    let first = UInt32(truncatingIfNeeded: (row &* blocksPerRow &+ block) &* 16)
-    let counter = Words(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) &+ Words(repeating: first)
-    let (a, b) = threefry(key, Words(repeating: sample), counter)
-    let low = Words(repeating: 0xFFFF)
-    let limit = Words(repeating: threshold)
-    let keep = Floats(scale)
-    return (
-      keep.replacing(with: Floats.zero, where: (a & low) .< limit),
-      keep.replacing(with: Floats.zero, where: (a &>> Words(repeating: 16)) .< limit),
-      keep.replacing(with: Floats.zero, where: (b & low) .< limit),
-      keep.replacing(with: Floats.zero, where: (b &>> Words(repeating: 16)) .< limit)
-    )
-  }
-
-  /// Calls `body(offset, lanes, factor)` over a row of `count` columns, sixteen at a time.
+  /// Writes the factors (0 or 1 / (1 − p)) of a row of `columns` elements; memory for a multiple of 64 of them.
   ///
   /// - Parameters:
   ///   - sample: the sample's position in the whole batch.
   ///   - row: the row's number within the sample at this site.
-  @inline(__always)
-  func forEachVector(
-    _ count: Int, sample: UInt32, row: Int, _ body: (_ offset: Int, _ lanes: Int, _ factor: Floats) -> Void
-  ) {
-    let blocks = (count &+ 63) / 64
-    var block = 0
-    while block &* 64 &+ 64 <= count {
-      let f = factors(sample: sample, row: row, blocksPerRow: blocks, block: block)
-      body(block &* 64, 16, f.0)
-      body(block &* 64 &+ 16, 16, f.1)
-      body(block &* 64 &+ 32, 16, f.2)
-      body(block &* 64 &+ 48, 16, f.3)
-      block &+= 1
+  func fillFactors(_ factors: UnsafeMutablePointer<Float>, columns: Int, sample: Int, row: Int) {
+    let blocks = (columns &+ 63) / 64
+    let lanes = Words(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    let position = Words(repeating: UInt32(truncatingIfNeeded: sample))
+    let (low, high) = (Words(repeating: 0xFFFF), Words(repeating: 16))
+    let (limit, keep) = (Words(repeating: threshold), Floats(scale))
+    for block in 0..<blocks {
+      let first = UInt32(truncatingIfNeeded: (row &* blocks &+ block) &* 16)
+      let (a, b) = threefry(key, position, lanes &+ Words(repeating: first))
+      let target = factors + 64 * block
+      store(keep.replacing(with: Floats.zero, where: (a & low) .< limit), target)
+      store(keep.replacing(with: Floats.zero, where: (a &>> high) .< limit), target + 16)
+      store(keep.replacing(with: Floats.zero, where: (b & low) .< limit), target + 32)
+      store(keep.replacing(with: Floats.zero, where: (b &>> high) .< limit), target + 48)
     }
-    if block < blocks {
-      let f = factors(sample: sample, row: row, blocksPerRow: blocks, block: block)
-      var offset = block &* 64
-      var part = 0
-      while offset < count {
-        let factor = part == 0 ? f.0 : part == 1 ? f.1 : part == 2 ? f.2 : f.3
-        body(offset, min(16, count &- offset), factor)
-        offset &+= 16
-        part &+= 1
+  }
+
+  /// Calls `body(row, factors)` for rows of one sample; without dropout all factors are 1.
+  @inline(__always)
+  func forEachRow(
+    _ rows: Int, columns: Int, sample: Int, firstRow: Int = 0,
+    _ body: (_ row: Int, _ factors: UnsafeMutablePointer<Float>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(byteCount: (columns + 63) / 64 * 256, alignment: 64) { memory in
+      let factors = memory.bindMemory(to: Float.self)
+      factors.initialize(repeating: 1)
+      guard let base = factors.baseAddress else { return }
+      for r in 0..<rows {
+        if isActive { fillFactors(base, columns: columns, sample: sample, row: firstRow &+ r) }
+        body(r, base)
       }
     }
   }
 
   /// y ← x · mask / (1 − p) for consecutive rows of one sample; x and y may be the same.
   public func apply(_ x: Matrix, into y: Matrix, sample: Int, firstRow: Int = 0) {
-    for r in 0..<x.rows {
+    forEachRow(x.rows, columns: x.columns, sample: sample, firstRow: firstRow) { r, factors in
       let (source, target) = (x.row(r), y.row(r))
-      if isActive {
-        forEachVector(x.columns, sample: UInt32(sample), row: firstRow + r) { i, lanes, factor in
-          store(load(source + i, lanes: lanes) * factor, target + i, lanes: lanes)
-        }
-      } else if source != target {
-        target.update(from: source, count: x.columns)
+      forEachVector(x.columns) { i, lanes in
+        store(load(source + i, lanes: lanes) * load(factors + i), target + i, lanes: lanes)
       }
     }
   }

@@ -39,23 +39,31 @@ public func add(_ x: UnsafePointer<Float>, scale: Float = 1, to y: UnsafeMutable
   }
 }
 
+/// average[0..<count] ← momentum · average + (1 − momentum) · x.
+public func average(
+  _ x: UnsafePointer<Float>, into average: UnsafeMutablePointer<Float>, count: Int, momentum: Float
+) {
+  forEachVector(count) { i, lanes in
+    let kept = load(average + i, lanes: lanes) * Floats(momentum)
+    store(kept.addingProduct(load(x + i, lanes: lanes), Floats(1 - momentum)), average + i, lanes: lanes)
+  }
+}
+
 /// x · y over `count` elements, in one fixed order.
 public func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
-  var sum = Floats.zero
-  forEachVector(count) { i, lanes in
-    sum = sum.addingProduct(load(x + i, lanes: lanes), load(y + i, lanes: lanes))
+  @inline(__always) func multiply(_ i: Int, _ lanes: Int) -> Floats {
+    load(x + i, lanes: lanes) * load(y + i, lanes: lanes)
   }
-  return sum.total
+  return sumVectors(count, multiply)
 }
 
 /// Σ (x − y)² over `count` elements, in one fixed order.
 public func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
-  var sum = Floats.zero
-  forEachVector(count) { i, lanes in
+  @inline(__always) func square(_ i: Int, _ lanes: Int) -> Floats {
     let d = load(x + i, lanes: lanes) - load(y + i, lanes: lanes)
-    sum = sum.addingProduct(d, d)
+    return d * d
   }
-  return sum.total
+  return sumVectors(count, square)
 }
 
 /// The rectifier: max(x, 0).

@@ -4,11 +4,12 @@ public enum GELU {
   public static func forward(_ u: Matrix, bias: UnsafePointer<Float>, into g: Matrix) {
     for r in 0..<u.rows {
       let (source, target) = (u.row(r), g.row(r))
-      forEachVector(u.columns) { i, lanes in
+      @inline(__always) func activate(_ i: Int, _ lanes: Int) {
         let v = load(source + i, lanes: lanes) + load(bias + i, lanes: lanes)
         store(v, source + i, lanes: lanes)
         store(v * cumulative(v), target + i, lanes: lanes)
       }
+      forEachVector(u.columns, activate)
     }
   }
 
@@ -16,7 +17,7 @@ public enum GELU {
   public static func backward(_ u: Matrix, _ dg: Matrix, output g: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
     for r in 0..<u.rows {
       let (source, slope, target) = (u.row(r), dg.row(r), g.row(r))
-      forEachVector(u.columns) { i, lanes in
+      @inline(__always) func differentiate(_ i: Int, _ lanes: Int) {
         let v = load(source + i, lanes: lanes)
         let phi = cumulative(v)
         store(v * phi, target + i, lanes: lanes)
@@ -25,6 +26,7 @@ public enum GELU {
         store(d, slope + i, lanes: lanes)
         store(load(biasGradient + i, lanes: lanes) + d, biasGradient + i, lanes: lanes)
       }
+      forEachVector(u.columns, differentiate)
     }
   }
 

@@ -20,13 +20,12 @@ public enum LayerNorm {
   ) {
     for r in 0..<z.rows {
       let (source, n) = (z.row(r), normalized.row(r))
-      var sum = Floats.zero
-      forEachVector(z.columns) { i, lanes in
+      @inline(__always) func copy(_ i: Int, _ lanes: Int) -> Floats {
         let v = load(source + i, lanes: lanes)
-        sum += v
         store(v, n + i, lanes: lanes)
+        return v
       }
-      inverseDeviation[r] = normalize(n, z.columns, sum: sum.total, affine, into: y.row(r))
+      inverseDeviation[r] = normalize(n, z.columns, sum: sumVectors(z.columns, copy), affine, into: y.row(r))
     }
   }
 
@@ -37,25 +36,15 @@ public enum LayerNorm {
     _ affine: Affine, normalized: Matrix, inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
   ) {
     let columns = x.columns
-    for r in 0..<x.rows {
+    dropout.forEachRow(x.rows, columns: columns, sample: sample) { r, factors in
       let (source, skip, n) = (x.row(r), residual.row(r), normalized.row(r))
-      var sum = Floats.zero
-      if dropout.isActive {
-        dropout.forEachVector(columns, sample: UInt32(sample), row: r) { i, lanes, factor in
-          let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
-          let z = load(skip + i, lanes: lanes).addingProduct(v, factor)
-          sum += z
-          store(z, n + i, lanes: lanes)
-        }
-      } else {
-        forEachVector(columns) { i, lanes in
-          let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
-          let z = load(skip + i, lanes: lanes) + v
-          sum += z
-          store(z, n + i, lanes: lanes)
-        }
+      @inline(__always) func dropAndAdd(_ i: Int, _ lanes: Int) -> Floats {
+        let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
+        let z = load(skip + i, lanes: lanes).addingProduct(v, load(factors + i))
+        store(z, n + i, lanes: lanes)
+        return z
       }
-      inverseDeviation[r] = normalize(n, columns, sum: sum.total, affine, into: y.row(r))
+      inverseDeviation[r] = normalize(n, columns, sum: sumVectors(columns, dropAndAdd), affine, into: y.row(r))
     }
   }
 
@@ -66,18 +55,18 @@ public enum LayerNorm {
     into y: UnsafeMutablePointer<Float>
   ) -> Float {
     let mean = sum / Float(columns)
-    var squares = Floats.zero
-    forEachVector(columns) { i, lanes in
-      let d = masked(load(n + i, lanes: lanes) - Floats(mean), lanes: lanes)
-      squares = squares.addingProduct(d, d)
+    @inline(__always) func square(_ i: Int, _ lanes: Int) -> Floats {
+      let d = load(n + i, lanes: lanes) - Floats(mean)
+      return d * d
     }
-    let inverse = 1 / (squares.total / Float(columns) + epsilon).squareRoot()
-    forEachVector(columns) { i, lanes in
+    let inverse = 1 / (sumVectors(columns, square) / Float(columns) + epsilon).squareRoot()
+    @inline(__always) func finish(_ i: Int, _ lanes: Int) {
       let v = (load(n + i, lanes: lanes) - Floats(mean)) * Floats(inverse)
       store(v, n + i, lanes: lanes)
       let out = load(affine.bias + i, lanes: lanes).addingProduct(v, load(affine.gain + i, lanes: lanes))
       store(out, y + i, lanes: lanes)
     }
+    forEachVector(columns, finish)
     return inverse
   }
 
@@ -119,24 +108,20 @@ public enum LayerNorm {
     denseBias: UnsafeMutablePointer<Float>
   ) {
     let columns = dy.columns
-    for r in 0..<dy.rows {
+    dropout.forEachRow(dy.rows, columns: columns, sample: sample) { r, factors in
       let (d, n, residual, dense) = (dy.row(r), normalized.row(r), dz.row(r), dx.row(r))
       let (a, b) = sums(d, n, columns, affine, gradient)
       let inverse = Floats(inverseDeviation[r])
-      @inline(__always) func finish(_ i: Int, _ lanes: Int, _ factor: Floats) {
+      @inline(__always) func subtractAndDrop(_ i: Int, _ lanes: Int) {
         let g = load(d + i, lanes: lanes) * load(affine.gain + i, lanes: lanes)
         let centred = (g - Floats(a)).addingProduct(load(n + i, lanes: lanes), Floats(-b))
         let v = centred * inverse
         store(v, residual + i, lanes: lanes)
-        let masked = v * factor
-        store(masked, dense + i, lanes: lanes)
-        store(load(denseBias + i, lanes: lanes) + masked, denseBias + i, lanes: lanes)
+        let dropped = v * load(factors + i)
+        store(dropped, dense + i, lanes: lanes)
+        store(load(denseBias + i, lanes: lanes) + dropped, denseBias + i, lanes: lanes)
       }
-      if dropout.isActive {
-        dropout.forEachVector(columns, sample: UInt32(sample), row: r, finish)
-      } else {
-        forEachVector(columns) { i, lanes in finish(i, lanes, Floats(1)) }
-      }
+      forEachVector(columns, subtractAndDrop)
     }
   }
 
@@ -146,15 +131,14 @@ public enum LayerNorm {
     _ d: UnsafeMutablePointer<Float>, _ n: UnsafeMutablePointer<Float>, _ columns: Int, _ affine: Affine,
     _ gradient: Affine
   ) -> (Float, Float) {
-    var (a, b) = (Floats.zero, Floats.zero)
-    forEachVector(columns) { i, lanes in
+    @inline(__always) func accumulate(_ i: Int, _ lanes: Int) -> (Floats, Floats) {
       let (v, x) = (load(d + i, lanes: lanes), load(n + i, lanes: lanes))
-      let g = v * load(affine.gain + i, lanes: lanes)
-      a += g
-      b = b.addingProduct(g, x)
       store(load(gradient.gain + i, lanes: lanes).addingProduct(v, x), gradient.gain + i, lanes: lanes)
       store(load(gradient.bias + i, lanes: lanes) + v, gradient.bias + i, lanes: lanes)
+      let g = v * load(affine.gain + i, lanes: lanes)
+      return (g, g * x)
     }
-    return (a.total / Float(columns), b.total / Float(columns))
+    let (a, b) = sumVectors(columns, accumulate)
+    return (a / Float(columns), b / Float(columns))
   }
 }

@@ -13,7 +13,7 @@ struct Train: ParsableCommand {
       A sample is three sequences (text, visual, audio) and a set of emotions. `train run` trains on a data set \
       directory, or on a generated one where none is given; every result is the same bits for any number of workers.
       """,
-    subcommands: [Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self],
+    subcommands: [Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self, Bench.self],
     defaultSubcommand: Run.self)
 
   static func main() {

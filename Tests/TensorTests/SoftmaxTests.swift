@@ -17,23 +17,59 @@ struct SoftmaxTests {
     }
   }
 
-  @Test(arguments: [Float(0), 0.3]) func gradientThroughDropout(_ probability: Float) {
-    let (r, c) = (4, 37)
-    let dropout = Dropout(probability: probability, key: RandomKey(seed: 8))
-    let x = TestMatrix.random(r, c, seed: 1)
-    let weights = TestMatrix.random(r, c, seed: 2)
-    let (p, dropped, d) = (TestMatrix(r, c), TestMatrix(r, c), TestMatrix(r, c))
+  @Test(arguments: [1, 16, 37]) func gradient(_ c: Int) {
+    let x = TestMatrix.random(4, c, seed: 1)
+    let weights = TestMatrix.random(4, c, seed: 2)
+    let (p, d) = (TestMatrix(4, c), TestMatrix(4, c))
     func forward() {
       p.matrix.copy(from: x.matrix)
-      Softmax.forward(p.matrix, dropped: dropped.matrix, dropout: dropout, sample: 1, firstRow: 5)
+      Softmax.forward(p.matrix)
     }
     forward()
     d.matrix.copy(from: weights.matrix)
-    Softmax.backward(p.matrix, dropped: dropped.matrix, d.matrix)
+    Softmax.backward(p.matrix, d.matrix)
+    if c == 1 { return #expect(d.values.allSatisfy { $0 == 0 }) }
     let error = worstGradientError(of: x.matrix, gradient: d.matrix) {
       forward()
-      return weightedSum(dropped.matrix, weights.matrix)
+      return weightedSum(p.matrix, weights.matrix)
     }
     #expect(error < 2e-3)
+  }
+
+  /// p f = e f / Σ, and the gradient through it, with dd = d(p f) / Σ as attention has it; padding is ignored.
+  @Test(arguments: [Float(0), 0.3], [1, 16, 37, 60]) func exponentialsWithDropout(_ probability: Float, _ c: Int) {
+    let r = 4
+    let stride = Softmax.paddedStride(c)
+    let dropout = Dropout(probability: probability, key: RandomKey(seed: 8))
+    let x = TestMatrix.random(r, c, seed: 1)
+    let weights = TestMatrix.random(r, c, seed: 2)
+    let (e, dropped, d) = (TestMatrix(r, stride), TestMatrix(r, stride), TestMatrix(r, stride))
+    let (inverse, shares) = (TestMatrix(1, r), TestMatrix(1, r))
+    func part(_ x: TestMatrix) -> Matrix { x.matrix.columns(0..<c) }
+    func forward() {
+      e.matrix.fill(.nan)
+      part(e).copy(from: x.matrix)
+      Softmax.exponentials(
+        part(e), dropped: part(dropped), inverseSums: inverse.matrix.base, dropout: dropout, sample: 1, firstRow: 5)
+    }
+    func loss() -> Double {
+      forward()
+      var sum = 0.0
+      for i in 0..<r {
+        sum += Double(inverse.matrix[0, i]) * weightedSum(part(dropped).rows(i..<i + 1), weights.matrix.rows(i..<i + 1))
+      }
+      return sum
+    }
+    _ = loss()
+    for i in 0..<r {
+      let scale = inverse.matrix[0, i]
+      #expect(abs((0..<c).reduce(Float(0)) { $0 + e.matrix[i, $1] } * scale - 1) < 1e-5)
+      let (row, out) = (d.matrix.row(i), dropped.matrix.row(i))
+      for j in 0..<c { row[j] = weights.matrix[i, j] * scale }
+      shares.matrix[0, i] = scale * dot(out, row, count: c)
+    }
+    Softmax.backward(exponentials: part(e), dropped: part(dropped), shares: shares.matrix.base, part(d))
+    if c == 1 && probability == 0 { return #expect(d.matrix[0, 0].magnitude < 1e-6) }
+    #expect(worstGradientError(of: x.matrix, gradient: part(d), loss: loss) < 2e-3)
   }
 }

@@ -29,6 +29,16 @@ struct VectorTests {
     #expect(worst < 4e-7)
   }
 
+  @Test func squareRootIsWithinOneUnit() {
+    for i in 0..<100_000 {
+      let x = Float(exp(Double(i) / 100_000 * 130 - 65))
+      let (root, expected) = (squareRoot(Floats(repeating: x))[5], x.squareRoot())
+      #expect(abs(root - expected) <= expected.ulp)
+    }
+    #expect(squareRoot(Floats(repeating: 0))[0] == 0)
+    #expect(squareRoot(Floats(repeating: 1e-38))[0] == 0)
+  }
+
   @Test(arguments: [0, 1, 15, 16, 17, 31, 48, 50]) func partialVectorsTouchNothingBehind(_ count: Int) {
     let x = TestMatrix(1, count + 16)
     x.matrix.fill(7)

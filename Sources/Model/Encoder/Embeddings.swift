@@ -9,6 +9,8 @@ struct Embeddings {
   let positions: Parameter
   let gain: Parameter
   let bias: Parameter
+  /// Gradients that grow row by row.
+  private let accumulated: [Parameter]
   let modality: Int
   let group: Range<Int>
 
@@ -28,6 +30,7 @@ struct Embeddings {
       )
     }
     (normGain, normBias, words, positions, gain, bias) = parts
+    accumulated = [normGain, normBias, positions, gain, bias]
   }
 
   /// What backward needs, R rows.
@@ -89,7 +92,7 @@ struct Embeddings {
   ) {
     let all = 0..<sequences.rowCount
     let features = a.features.rows(all)
-    gradient.zero(gain, bias, positions, normGain, normBias)
+    gradient.zero(accumulated)
     drop(d, sequences, firstSample: firstSample, dropouts)
     LayerNorm.backward(
       d, normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, norm(θ), into: d,

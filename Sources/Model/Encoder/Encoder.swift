@@ -50,10 +50,10 @@ struct Encoder {
     let steps = c.modalities.map(\.maximumSteps).max() ?? 0
     let features = c.modalities.map(\.features).max() ?? 0
     let (rows, widest) = (samples * steps, max(c.hiddenSize, c.feedForwardSize))
-    let square = max(steps, c.labels) * steps
+    let head = SelfAttention.scratchCapacity(steps: steps, headSize: c.hiddenSize / c.heads)
     return [
-      max(rows * max(c.hiddenSize, features), square), rows * widest, rows * max(3 * c.hiddenSize, widest), square, square,
-      square, rows * c.hiddenSize,
+      max(rows * max(c.hiddenSize, features), head, c.labels * steps), max(rows * widest, head),
+      rows * max(3 * c.hiddenSize, widest), head, head, head, head, rows * c.hiddenSize,
     ]
   }
 
@@ -88,7 +88,7 @@ struct Encoder {
   ) {
     for shard in shards {
       let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-      let hidden = scratch.matrix(6, rows: d.rows, columns: d.columns)
+      let hidden = scratch.matrix(7, rows: d.rows, columns: d.columns)
       output(of: layers.count, shard, θ, dropouts, into: hidden)
       tree.withLeaf(shard.index, attention.group) { gradient in
         attention.backward(
@@ -100,7 +100,7 @@ struct Encoder {
     for layer in layers.reversed() {
       for shard in shards {
         let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-        let input = scratch.matrix(6, rows: d.rows, columns: d.columns)
+        let input = scratch.matrix(7, rows: d.rows, columns: d.columns)
         output(of: layer.index, shard, θ, dropouts, into: input)
         tree.withLeaf(shard.index, layer.group) { gradient in
           layer.backward(

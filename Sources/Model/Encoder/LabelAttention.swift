@@ -43,7 +43,7 @@ struct LabelAttention {
       let d = dplain.rows(s * C..<(s + 1) * C)
       let ds = scratch.matrix(0, rows: C, columns: rows.count)
       MatrixProduct.multiply(d, byTransposed: h, into: ds)
-      Softmax.backward(a, dropped: a, ds)
+      Softmax.backward(a, ds)
       MatrixProduct.multiply(a, transposed: true, by: d, into: dh)
       MatrixProduct.multiply(ds, transposed: true, by: θ[weight], into: dh, keep: 1)
       MatrixProduct.multiply(ds, by: h, into: gradient[weight], keep: 1)

@@ -14,6 +14,8 @@ struct TransformerLayer {
   let output: Linear
   let outputGain: Parameter
   let outputBias: Parameter
+  /// All that is no matrix: gradients that grow row by row.
+  private let vectors: [Parameter]
   let attention: SelfAttention
   let modality: Int
   let index: Int
@@ -52,6 +54,7 @@ struct TransformerLayer {
     (query, key, value, attentionOutput, intermediate, output) =
       (linear[0], linear[1], linear[2], linear[3], linear[4], linear[5])
     (attentionGain, attentionBias, outputGain, outputBias) = (norms[0], norms[1], norms[2], norms[3])
+    vectors = linear.map(\.bias) + norms
   }
 
   /// What backward needs, R rows: 6D + F floats a row. Inputs of products that are one multiply-add away from
@@ -132,9 +135,7 @@ struct TransformerLayer {
     let all = 0..<sequences.rowCount
     let (D, F) = (d.columns, a.up.columns)
     let dense = scratch.matrix(0, rows: all.count, columns: D)
-    gradient.zero(
-      query.bias, key.bias, value.bias, attentionOutput.bias, attentionGain, attentionBias, intermediate.bias,
-      output.bias, outputGain, outputBias)
+    gradient.zero(vectors)
 
     undoAddAndNormalize(
       d, dense: dense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
@@ -160,7 +161,7 @@ struct TransformerLayer {
 
     let dqkv = scratch.matrix(2, rows: all.count, columns: 3 * D)
     attention.backward(
-      dcontext, a.qkv.rows(all), sequences, firstSample: firstSample,
+      dcontext, context: a.context.rows(all), a.qkv.rows(all), sequences, firstSample: firstSample,
       dropouts(.probabilities, modality: modality, layer: index), scratch: scratch.from(3), into: dqkv)
     addColumnSums(of: dqkv, to: gradient.pointer(query.bias))
     MatrixProduct.multiply(

@@ -61,9 +61,11 @@ final class BertAdam: @unchecked Sendable {
     }
   }
 
-  /// Clips and applies the worker's slice, and writes the new parameters to every replica.
+  /// Clips and applies the worker's slice, writes the new parameters to every replica and moves the momentum copies
+  /// towards them.
   func update(worker: Int, rate: Float) {
     let factors = factors[worker]
+    let keyMomentum = state.model.configuration.keyMomentum
     findFactors(into: factors)
     let θ = state.replicas[0].origin
     for c in slice(of: chunks.count, part: worker, parts: workers, alignment: 1) {
@@ -75,6 +77,9 @@ final class BertAdam: @unchecked Sendable {
         weightDecay: tensors[tensor].decays ? configuration.weightDecay : 0)
       for replica in state.replicas.dropFirst() {
         (replica.origin + first).update(from: θ + first, count: range.count)
+      }
+      for replica in state.keyReplicas {
+        average(θ + first, into: replica.origin + first, count: range.count, momentum: keyMomentum)
       }
     }
   }

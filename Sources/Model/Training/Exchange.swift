@@ -5,6 +5,8 @@ import Tensor
 final class Exchange: @unchecked Sendable {
   /// Live rows [B 3M C, P].
   let live: Matrix
+  /// The momentum copy's rows for the same samples, [B 3M C, P]; no rows where live rows enter the queue.
+  let keys: Matrix
   /// [B 3M C]: each live row's class.
   let liveClasses: UnsafeMutablePointer<Int32>
   /// Betas [B M, C D].
@@ -19,6 +21,7 @@ final class Exchange: @unchecked Sendable {
   init(_ c: ModelConfiguration, batchSize B: Int, in arena: Arena) throws {
     let (M, C) = (c.modalities.count, c.labels)
     live = try arena.matrix(rows: B * c.liveRowsPerSample, columns: c.latentSize)
+    keys = try arena.matrix(rows: c.queueKeys == .live ? 0 : live.rows, columns: c.latentSize)
     liveClasses = try arena.allocate(of: Int32.self, count: B * c.liveRowsPerSample)
     betas = try arena.matrix(rows: B * M, columns: C * c.hiddenSize)
     shuffledGradient = try arena.matrix(rows: B * M, columns: C * c.hiddenSize)

@@ -20,6 +20,9 @@ public struct GoldenFile: Sendable {
     var lr, warmup: Double
     var total, steps: Int
     var weight_decay: Float
+    /// Recordings of this project's own reference only.
+    var queue_keys: ModelConfiguration.QueueKeys?
+    var key_momentum: Float?
   }
 
   /// - Throws: if the file is no golden file, contradicts itself, or records what is not supported.
@@ -58,6 +61,8 @@ public struct GoldenFile: Sendable {
     c.prototypeMomentum = settings.prototype_momentum
     c.temperature = settings.temperature
     c.anchors = settings.anchors
+    c.queueKeys = settings.queue_keys ?? c.queueKeys
+    c.keyMomentum = settings.key_momentum ?? c.keyMomentum
     c.weights = settings.weights
     if let contradiction = c.contradiction { throw wrong("sizes that fit together", contradiction) }
     var optimizer = OptimizerConfiguration(totalSteps: settings.total)

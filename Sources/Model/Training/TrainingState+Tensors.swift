@@ -29,13 +29,13 @@ extension TrainingState {
     }
   }
 
-  /// Lets `body` see the whole state: the weights, both moments and the step.
+  /// Lets `body` see the whole state: the weights, both moments, the momentum copy and the step.
   func withTensors<R>(_ body: ([TensorSource]) throws -> R) rethrows -> R {
     try withWeights { weights in
       var tensors = weights
-      for (prefix, moment) in moments {
+      for (prefix, values) in companions {
         tensors += model.trained.map {
-          TensorSource(name: prefix + $0.name, shape: $0.shape, floats: Self.floats(moment[$0]))
+          TensorSource(name: prefix + $0.name, shape: $0.shape, floats: Self.floats(values[$0]))
         }
       }
       var number = Int64(step)
@@ -46,13 +46,15 @@ extension TrainingState {
     }
   }
 
-  private var moments: [(prefix: String, values: Parameters)] {
-    [("first_moment.", firstMoment), ("second_moment.", secondMoment)]
+  /// What has a value for each trained parameter: both moments and, if there is one, the momentum copy.
+  private var companions: [(prefix: String, values: Parameters)] {
+    [("first_moment.", firstMoment), ("second_moment.", secondMoment)] + keyReplicas.prefix(1).map { ("key.", $0) }
   }
 
   private static func floats(_ x: Matrix) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(x.elements) }
 
-  /// Takes over parameters, prototypes and queue from a file of tensors under their PyTorch names.
+  /// Takes over parameters, prototypes and queue from a file of tensors under their PyTorch names; a momentum copy
+  /// starts from the parameters.
   ///
   /// - Parameter prefix: what stands before each name in the file.
   /// - Throws: naming the tensor that is missing or of another shape or type.
@@ -85,17 +87,19 @@ extension TrainingState {
         remedy: "use a file that this program or the reference wrote")
     }
     queue.restore(pointer: pointer)
+    restartKeys()
     copyToReplicas()
   }
 
   /// Takes over the whole state from a file that `withTensors` filled.
   public func load(from file: SafetensorsFile) throws(DataError) {
     try loadWeights(from: file)
-    for (prefix, moment) in moments {
+    for (prefix, values) in companions {
       for parameter in model.trained {
-        try copy(prefix + parameter.name, parameter.shape, of: file, to: moment[parameter])
+        try copy(prefix + parameter.name, parameter.shape, of: file, to: values[parameter])
       }
     }
+    copyToReplicas()
     step = try integer("step", of: file)
   }
 

@@ -24,6 +24,9 @@ public final class TrainingStep: @unchecked Sendable {
   private(set) var training = true
   private(set) var rate: Float = 0
 
+  /// Where the workers' time is recorded, if anywhere.
+  public var timeline: Timeline?
+
   /// What belongs to one worker alone, on its node.
   struct Workspace {
     let shards: [Shard]
@@ -100,21 +103,16 @@ public final class TrainingStep: @unchecked Sendable {
       dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
     rate = optimizer.configuration.rate(atStep: state.step)
     team.run { [self] worker in
-      forward(worker)
-      team.barrier()
-      contrastive.addStatistics(worker: worker, workers: team.count, scratch: workspaces[worker].tile)
-      team.barrier()
-      contrastive.finishStatistics(worker: worker, workers: team.count)
-      team.barrier()
-      contrastiveGradient(worker)
-      shuffledAggregation(worker)
-      team.barrier()
-      backward(worker)
-      team.barrier()
-      optimizer.reduce(worker: worker)
-      team.barrier()
-      optimizer.update(worker: worker, rate: rate)
-      remember(worker)
+      if model.configuration.queueKeys == .momentum { phase(worker, "keys") { forwardKeys(worker) } }
+      phase(worker, "forward") { forward(worker) }
+      phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+      phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
+      phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
+      phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+      phase(worker, "backward") { backward(worker) }
+      phase(worker, "all-reduce") { optimizer.reduce(worker: worker) }
+      phase(worker, "update") { optimizer.update(worker: worker, rate: rate) }
+      phase(worker, "queue and prototypes") { remember(worker) }
     }
     state.queue.advance(by: exchange.live.rows)
     state.step += 1
@@ -136,18 +134,56 @@ public final class TrainingStep: @unchecked Sendable {
 
   // MARK: Phases
 
+  /// What one phase does on this worker, then the barrier that ends it.
+  private func phase(_ worker: Int, _ name: StaticString, _ body: () -> Void) {
+    span(worker, name, body)
+    span(worker, "wait", team.barrier)
+  }
+
+  /// Records a stretch of a worker's time if someone wants to see it.
+  func span(_ worker: Int, _ name: StaticString, _ body: () -> Void) {
+    guard let timeline else { return body() }
+    let start = Timeline.now()
+    body()
+    timeline.record(worker, name, from: start, to: Timeline.now())
+  }
+
   /// Encoder, reconstruction and fusion of the worker's shards; live rows and betas go to the exchange buffers.
   private func forward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
-    for shard in w.shards { shard.load(batch) }
-    for encoder in model.encoders { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
-    for shard in w.shards where shard.count > 0 {
-      model.reconstruction.forward(
-        shard.reconstruction, θ, prototypes: state.prototypes, training: training, mixWeights: shard.mixWeights,
-        unit: shard.unit)
-      fuse(shard, θ)
+    makeLatents(worker, θ, dropouts)
+    span(worker, "fusion forward") {
+      for shard in w.shards where shard.count > 0 { fuse(shard, θ) }
     }
+  }
+
+  /// What the momentum copy makes of the worker's shards: the rows that will enter the queue.
+  private func forwardKeys(_ worker: Int) {
+    let w = workspaces[worker]
+    makeLatents(worker, state.keyParameters(onNode: w.node), .none)
+    for shard in w.shards { exchange.keys.rows(shard.liveRows).copy(from: exchange.live.rows(shard.liveRows)) }
+  }
+
+  /// Encoders and reconstruction of the worker's shards with some parameters, up to the unit latents.
+  private func makeLatents(_ worker: Int, _ θ: Parameters, _ dropouts: DropoutSites) {
+    let w = workspaces[worker]
+    for shard in w.shards { shard.load(batch) }
+    for encoder in model.encoders {
+      span(worker, "encoder forward") { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
+    }
+    span(worker, "reconstruction forward") {
+      for shard in w.shards where shard.count > 0 {
+        model.reconstruction.forward(
+          shard.reconstruction, θ, prototypes: state.prototypes, training: training, mixWeights: shard.mixWeights,
+          unit: shard.unit)
+      }
+    }
+  }
+
+  /// The worker's share of the exponentials' sums over all pairs of rows.
+  private func contrastiveStatistics(_ worker: Int) {
+    contrastive.addStatistics(worker: worker, workers: team.count, scratch: workspaces[worker].tile)
   }
 
   /// Gradient of the contrastive loss for the live rows of the worker's shards.
@@ -163,21 +199,25 @@ public final class TrainingStep: @unchecked Sendable {
   private func backward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
-    for shard in w.shards {
-      gradients[worker].withLeaf(shard.index, model.headGroup) { gradient in
-        backwardHeads(shard, θ, rows: w.rows, into: gradient)
+    span(worker, "reconstruction and fusion backward") {
+      for shard in w.shards {
+        gradients[worker].withLeaf(shard.index, model.headGroup) { gradient in
+          backwardHeads(shard, θ, rows: w.rows, into: gradient)
+        }
       }
     }
     for encoder in model.encoders {
-      encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: gradients[worker])
+      span(worker, "encoder backward") {
+        encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: gradients[worker])
+      }
     }
   }
 
-  /// Live rows enter the queue in batch order; prototypes move sample by sample in batch order.
+  /// Live rows, or the momentum copy's, enter the queue in batch order; prototypes move sample by sample in batch order.
   private func remember(_ worker: Int) {
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
-    state.queue.enqueue(exchange.live, exchange.liveClasses, part: worker, parts: team.count)
+    state.queue.enqueue(c.queueKeys == .live ? exchange.live : exchange.keys, exchange.liveClasses, part: worker, parts: team.count)
     for i in slice(of: 2 * M * C, part: worker, parts: team.count, alignment: 1) {
       let (m, sign, label) = (i / (2 * C), i / C % 2, i % C)
       state.prototypes.update(

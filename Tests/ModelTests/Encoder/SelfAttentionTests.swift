@@ -6,6 +6,11 @@ import Testing
 @testable import Tensor
 
 struct SelfAttentionTests {
+  private func headScratch(_ steps: Int, _ headSize: Int) throws -> Scratch {
+    let capacity = SelfAttention.scratchCapacity(steps: steps, headSize: headSize)
+    return try Scratch(capacities: [capacity, capacity, capacity, capacity], in: testArena)
+  }
+
   @Test(
     arguments: [([1], 3, 1), ([3], 4, 2), ([4, 1, 2], 6, 3), ([17, 2], 5, 1)], [Float(0), 0.4])
   func gradients(_ sizes: ([Int], Int, Int), _ rate: Float) throws {
@@ -13,14 +18,14 @@ struct SelfAttentionTests {
     let layer = SelfAttention(hidden: D, heads: heads)
     let sequences = Sequences(lengths)
     let R = sequences.rowCount
-    let square = (lengths.max() ?? 0) * (lengths.max() ?? 0)
-    let scratch = try Scratch(capacities: [square, square, square], in: testArena)
+    let scratch = try headScratch(lengths.max() ?? 0, D / heads)
     let dropout = DropoutSites(rate: rate, seed: 3, step: 1)(.probabilities, modality: 0)
     let (qkv, context, dqkv) = (try random(R, 3 * D, seed: 1), try zeros(R, D), try zeros(R, 3 * D))
     let weights = try random(R, D, seed: 2)
     dqkv.fill(.nan)
+    layer.forward(qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: context)
     layer.backward(
-      weights, qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: dqkv)
+      weights, context: context, qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: dqkv)
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("qkv", qkv, dqkv) {
       layer.forward(qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: context)
@@ -32,7 +37,7 @@ struct SelfAttentionTests {
   @Test func matchesTheFormula() throws {
     let (T, D, heads) = (4, 6, 2)
     let layer = SelfAttention(hidden: D, heads: heads)
-    let scratch = try Scratch(capacities: [T * T], in: testArena)
+    let scratch = try headScratch(T, D / heads)
     let (qkv, context) = (try random(T, 3 * D, seed: 1), try zeros(T, D))
     layer.forward(qkv, Sequences([T]), firstSample: 0, .none, scratch: scratch, into: context)
     var expected: [Double] = []
@@ -52,7 +57,7 @@ struct SelfAttentionTests {
   /// The mask is keyed by the sample's place in the whole batch, so shards may begin anywhere.
   @Test func dropoutIsKeyedBySample() throws {
     let layer = SelfAttention(hidden: 4, heads: 2)
-    let scratch = try Scratch(capacities: [9], in: testArena)
+    let scratch = try headScratch(3, 2)
     let dropout = DropoutSites(rate: 0.5, seed: 3, step: 1)(.probabilities, modality: 0)
     let qkv = try random(6, 12, seed: 1)
     let (both, second) = (try zeros(6, 4), try zeros(3, 4))

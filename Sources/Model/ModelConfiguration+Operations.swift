@@ -1,0 +1,30 @@
+extension ModelConfiguration {
+  /// Floating-point operations in the matrix products that one training step needs, full-length sequences and a full
+  /// queue assumed: what `train bench` divides by the time.
+  ///
+  /// A product and its two gradients are three products. Attention's second computation of its scores is not counted,
+  /// nor is any elementwise work; of the contrastive loss's similarities each pair of rows counts once for the
+  /// statistics and each (live row, row) once more for the gradient, with the product that uses it.
+  public func matrixOperationsPerStep(batchSize B: Int) -> Double {
+    let (D, F, P, C, M) = (
+      Double(hiddenSize), Double(feedForwardSize), Double(latentSize), Double(labels), Double(modalities.count)
+    )
+    let batch = Double(B)
+    var encoders = 0.0
+    for m in modalities {
+      let (steps, depth) = (Double(m.maximumSteps), Double(m.layers))
+      let layer = 2 * (4 * D * D + 2 * D * F) + 4 * steps * D
+      encoders += 3 * batch * steps * (depth * layer + 2 * Double(m.features) * D + 4 * C * D)
+    }
+    let half = (D / 2).rounded(.down)
+    let project = 2 * (D * half + half * P)
+    let rows = batch * C
+    let heads = 3 * rows * M * (3 * project + 2 * project + 2 * 2 * M * D * D)
+    let aggregate = 3 * 2 * batch * M * 2 * (C * D * D + D * C)
+    let live = batch * Double(liveRowsPerSample)
+    let all = live + Double(queueSize)
+    let pairs = anchors == .all ? all * all / 2 : live * live / 2 + live * Double(queueSize)
+    let contrastive = 2 * P * (pairs + 2 * live * all)
+    return encoders + heads + aggregate + contrastive
+  }
+}

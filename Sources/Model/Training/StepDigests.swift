@@ -1,0 +1,152 @@
+import Foundation
+import Tensor
+
+/// The digests of one training step: of each loss term, and of each trained tensor's gradient and new value. Two runs
+/// that should be equal part where these part.
+public struct StepDigests: Codable, Sendable, Equatable {
+  /// Steps taken, this one included.
+  public let step: Int
+  /// A term's value in hexadecimal, exactly.
+  public let terms: [String: String]
+  /// The first 64 bits of SHA-256 over a tensor's bytes, in hexadecimal.
+  public let gradients: [String: String]
+  public let parameters: [String: String]
+
+  init(_ result: StepResult, _ training: TrainingStep) {
+    step = training.state.step
+    terms = Dictionary(
+      uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, String($0.value.bitPattern, radix: 16)) })
+    func digests(_ values: Parameters) -> [String: String] {
+      Dictionary(
+        uniqueKeysWithValues: training.model.trained.map { parameter in
+          let bytes = UnsafeRawBufferPointer(values[parameter].elements)
+          return (parameter.name, SHA256.hexadecimal(SHA256.digest(of: bytes).prefix(8)))
+        })
+    }
+    gradients = digests(training.optimizer.gradient)
+    parameters = digests(training.state.parameters)
+  }
+}
+
+/// Where two runs part, in words.
+public struct RunDifference: Sendable {
+  /// One line a fact; empty if nothing differs.
+  public let lines: [String]
+
+  /// Compares settings, step digests (or, without them, the loss terms in the metrics) and final states.
+  ///
+  /// - Throws: `DataError` if a directory holds no run.
+  public init(_ first: RunDirectory, _ second: RunDirectory) throws {
+    var lines = try Self.settings(first, second)
+    if FileManager.default.fileExists(atPath: first.digests),
+      FileManager.default.fileExists(atPath: second.digests)
+    {
+      lines += try Self.steps(first, second)
+    } else {
+      lines += try Self.metrics(first, second)
+    }
+    let digests = try (SafetensorsFile(path: first.state), SafetensorsFile(path: second.state))
+    let states = Self.differing(
+      Set(digests.0.names).union(digests.1.names).sorted(),
+      { name in digests.0.bytes(of: name).map { Array($0) } }, { name in digests.1.bytes(of: name).map { Array($0) } })
+    if !states.isEmpty { lines.append("The final states differ in \(Self.named(states)).") }
+    self.lines = lines
+  }
+
+  private static func settings(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
+    let (a, b) = try (flat(first.configuration), flat(second.configuration))
+    return Set(a.keys).union(b.keys).sorted().compactMap { key in
+      a[key] == b[key] ? nil : "Setting \(key) is \(a[key] ?? "absent") in the first run, \(b[key] ?? "absent") in the second."
+    }
+  }
+
+  /// A JSON object's leaves by their paths.
+  private static func flat(_ path: String) throws -> [String: String] {
+    guard let data = FileManager.default.contents(atPath: path),
+      let json = try? JSONSerialization.jsonObject(with: data)
+    else {
+      throw DataError(
+        file: path, expected: "the settings of a run", found: "no JSON", remedy: "give the directories of two runs")
+    }
+    var leaves = [String: String]()
+    func visit(_ value: Any, _ path: String) {
+      if let object = value as? [String: Any] {
+        for (key, value) in object { visit(value, path.isEmpty ? key : path + "." + key) }
+      } else if let list = value as? [Any] {
+        for (i, value) in list.enumerated() { visit(value, "\(path)[\(i)]") }
+      } else {
+        leaves[path] = "\(value)"
+      }
+    }
+    visit(json, "")
+    return leaves
+  }
+
+  private static func steps(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
+    let (a, b) = try (
+      records(first.digests, as: StepDigests.self), records(second.digests, as: StepDigests.self)
+    )
+    for (x, y) in zip(a, b) where x != y {
+      guard x.step == y.step else { return ["The first run's step \(x.step) stands where the second has step \(y.step)."] }
+      let parts: [(String, [String])] = [
+        ("loss terms", differing(x.terms.keys.sorted(), { x.terms[$0] }, { y.terms[$0] })),
+        ("gradients", differing(x.gradients.keys.sorted(), { x.gradients[$0] }, { y.gradients[$0] })),
+        ("parameters", differing(x.parameters.keys.sorted(), { x.parameters[$0] }, { y.parameters[$0] })),
+      ]
+      return [
+        "The runs part at step \(x.step): "
+          + parts.map { $0.1.isEmpty ? "its \($0.0) agree" : "its \($0.0) differ in \(named($0.1))" }
+          .joined(separator: "; ") + "."
+      ]
+    }
+    return a.count == b.count ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
+  }
+
+  private struct Metrics: Decodable {
+    let event: String
+    let step: Int
+    let terms: [String: Double]?
+  }
+
+  private static func metrics(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
+    let (a, b) = try (
+      records(first.metrics, as: Metrics.self).filter { $0.event == "step" },
+      records(second.metrics, as: Metrics.self).filter { $0.event == "step" }
+    )
+    for (x, y) in zip(a, b) where x.step != y.step || x.terms != y.terms {
+      let terms = differing((x.terms ?? [:]).keys.sorted(), { x.terms?[$0] }, { y.terms?[$0] })
+      return ["The runs part at step \(x.step) or the one before: its loss terms differ in \(named(terms)). "
+        + "Runs with --log-digests tell the tensor."]
+    }
+    return a.count == b.count ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
+  }
+
+  private static func records<T: Decodable>(_ path: String, as type: T.Type) throws -> [T] {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw DataError(
+        file: path, expected: "a run's records", found: "no such file", remedy: "give the directories of two runs")
+    }
+    let decoder = JSONDecoder()
+    return try data.split(separator: UInt8(ascii: "\n")).enumerated().map { number, line in
+      do {
+        return try decoder.decode(T.self, from: Data(line))
+      } catch {
+        throw DataError(
+          file: path, expected: "one record a line", found: "something else in line \(number + 1)",
+          remedy: "give the directories of two runs that were not changed")
+      }
+    }
+  }
+
+  private static func differing<V: Equatable>(
+    _ names: [String], _ a: (String) -> V?, _ b: (String) -> V?
+  ) -> [String] {
+    names.filter { a($0) != b($0) }
+  }
+
+  /// The first name, and how many more.
+  private static func named(_ names: [String]) -> String {
+    guard let first = names.first else { return "nothing" }
+    return names.count == 1 ? first : "\(first) and \(names.count - 1) more"
+  }
+}
