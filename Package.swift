@@ -42,6 +42,7 @@ let package = Package(
     .testTarget(name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: vectorised),
     .testTarget(
       name: "ModelTests", dependencies: ["Model", "TestSupport"], resources: [.copy("Golden")], swiftSettings: vectorised),
+    .testTarget(name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], swiftSettings: vectorised),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -10,49 +10,50 @@ struct Bench: ParsableCommand {
       relative to what oneDNN's sgemm does on as many workers, measured in the same run.
       """)
 
-  @Option(help: "B, samples a step.")
+  @Option("Samples a step (B).", value: "n")
   var batchSize = 64
 
-  @Option(help: "T, time steps of each sequence.")
+  @Option("Time steps of each sequence (T).", value: "n")
   var length = 60
 
-  @Option(help: ArgumentHelp("Features a step of text, visual and audio.", valueName: "n,n,n"))
+  @Option("Features a time step of text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
 
-  @Option(help: "Labels of a sample.")
+  @Option("Labels of a sample (C).", value: "n")
   var labels = 6
 
-  @Option(help: "Timed steps, after two that are not.")
+  @Option("Timed steps, after two that are not.", value: "n")
   var timedSteps = 10
 
-  @Option(help: "Seed of all random values.")
+  @Option("Seed of all random values.", value: "n")
   var seed: UInt64 = 1
 
-  @Option(help: "Write a timeline of the timed steps, in Chrome's trace format, which Perfetto opens.")
+  @Option("File for a timeline of the timed steps in Chrome's trace format, which Perfetto opens.", value: "file")
   var trace: String?
 
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
+  @OptionGroup(title: "Model and loss") var model: ModelOptions
 
   func run() throws {
-    let sizes = features.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-    guard sizes.count == Dataset.modalityNames.count, sizes.allSatisfy({ $0 > 0 }) else {
-      throw ValidationError("--features takes three positive numbers separated by commas, not '\(features)'.")
+    guard (1...1 << 20).contains(length), (1...1_000_000).contains(timedSteps) else {
+      throw ValidationError("--length and --timed-steps must be at least 1, and not absurd.")
     }
-    for (name, value) in [("batch-size", batchSize), ("length", length), ("timed-steps", timedSteps)] where value < 1 {
-      throw ValidationError("--\(name) must be at least 1, not \(value).")
-    }
-    var c = ModelConfiguration(
-      modalities: zip(Dataset.modalityNames, sizes).map {
-        .init(name: $0, features: $1, maximumSteps: length, layers: 0)
-      }, labels: labels)
-    try model.apply(to: &c)
-    let result = try Benchmark(
-      c, batchSize: batchSize, shards: workers.shards ?? ShardPlan.defaultShards(batchSize: batchSize),
-      steps: timedSteps, seed: seed, team: workers.makeTeam(), trace: trace)
+    var shape = SyntheticDataset.Settings()
+    shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
+    shape.steps = shape.features.map { _ in length }
+    shape.labels = max(labels, 1)
+    var settings = RunConfiguration(for: DatasetShape(of: shape))
+    try model.apply(to: &settings.model)
+    settings.batchSize = batchSize
+    settings.seed = seed
+    settings.shards = shards.shards ?? ShardPlan.defaultShards(batchSize: max(batchSize, 1))
+    if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
+    try settings.requireMemory()
+    let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
     if json { return try printJSON(result) }
     print(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "

@@ -3,92 +3,125 @@ import Foundation
 import Model
 import Parallel
 
-/// Options of every command that computes.
+extension Option where Value: ExpressibleByArgument {
+  /// An option with a default value. Its value may start with a minus: it is then judged as a value.
+  init(wrappedValue: Value, _ help: String, value: String) {
+    self.init(wrappedValue: wrappedValue, parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+
+  /// An option that has to be given.
+  init(_ help: String, value: String) {
+    self.init(parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+}
+
+extension Option {
+  /// An option that may be absent.
+  init<T: ExpressibleByArgument>(_ help: String, value: String) where Value == T? {
+    self.init(parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  }
+}
+
+/// How many threads a command computes with.
 struct WorkerOptions: ParsableArguments {
-  @Option(help: "Worker threads, each on a core of its own; by default one a core that this process may use.")
+  @Option(
+    "Threads, each on a core of its own; by default one for each core that this process may use. Results do not "
+      + "depend on it.", value: "n")
   var workers: Int?
 
-  @Option(
-    help: """
-      Parts that a batch is cut into; must divide the batch size. It is part of a run's arithmetic: results are the \
-      same bits for any number of workers, not for other numbers of shards.
-      """)
-  var shards: Int?
-
   func validate() throws {
-    if let workers, workers < 1 || workers > 4096 {
-      throw ValidationError("--workers must be between 1 and 4096, not \(workers).")
+    if let workers, !(1...WorkerTeam.maxCount).contains(workers) {
+      throw ValidationError("--workers must be between 1 and \(WorkerTeam.maxCount), not \(workers).")
     }
-    if let shards, shards < 1 { throw ValidationError("--shards must be at least 1, not \(shards).") }
   }
 
   func makeTeam() -> WorkerTeam {
     let topology = Topology.current()
-    return WorkerTeam(placement: Placement(topology, workers: workers))
+    let count = workers ?? min(topology.cpus.count, WorkerTeam.maxCount)
+    return WorkerTeam(placement: Placement(topology, workers: count))
+  }
+}
+
+/// How finely a batch is cut.
+struct ShardOptions: ParsableArguments {
+  @Option(
+    "Equal parts that a batch is cut into for the workers; must divide the batch size, by default its greatest "
+      + "divisor up to 16. Sums follow it: another number gives other rounding.", value: "n")
+  var shards: Int?
+
+  func validate() throws {
+    if let shards, shards < 1 { throw ValidationError("--shards must be at least 1, not \(shards).") }
   }
 }
 
 /// Sizes of the model, settings of its loss.
 struct ModelOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Transformer layers of the text, visual and audio encoder.", valueName: "n,n,n"))
+  @Option("Transformer layers of the text, visual and audio encoder.", value: "n,n,n")
   var layers = "6,4,4"
 
-  @Option(help: "D, the width of the encoders; a multiple of the number of heads.")
+  @Option("Width of the encoders (D); a multiple of --heads.", value: "n")
   var hiddenSize = 256
 
-  @Option(help: "H, attention heads.")
+  @Option("Attention heads (H).", value: "n")
   var heads = 8
 
-  @Option(help: "Width of the feed-forward layers.")
+  @Option("Width of the transformers' feed-forward layers.", value: "n")
   var feedForwardSize = 256
 
-  @Option(help: "P, the width of the contrastive latents.")
+  @Option("Width of the latent vectors that the contrastive loss compares (P).", value: "n")
   var latentSize = 64
 
-  @Option(help: "Q, past rows that the contrastive loss also compares with; 0 for none.")
+  @Option("Latent vectors of past steps that the contrastive loss also compares with (Q); 0 for none.", value: "n")
   var queueSize = 8192
 
-  @Option(help: "Share of activations that training drops.")
+  @Option("Share of activations that training drops, from 0 to below 1.", value: "share")
   var dropout: Float = 0.3
 
-  @Option(help: "Temperature of the contrastive loss.")
+  @Option("Temperature of the contrastive loss.", value: "number")
   var temperature: Float = 0.07
 
-  @Option(help: "Momentum of the prototypes' moving averages.")
+  @Option("How much of a prototype stays when one more sample joins it, 0 to 1.", value: "share")
   var prototypeMomentum: Float = 0.99
 
-  @Option(help: "Anchors of the contrastive loss: all rows, as in the released code, or those of the batch only.")
+  @Option(
+    "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.",
+    value: "rows")
   var anchors = ModelConfiguration.Anchors.all
 
-  @Option(help: "Weight of the cross-entropy of the plain scores.")
+  @Option(
+    "What enters the queue: the live vectors (the released code), or those of a momentum copy of the model (MoCo).",
+    value: "keys")
+  var queueKeys = ModelConfiguration.QueueKeys.live
+
+  @Option("How much of the momentum copy stays at each step, 0 to 1.", value: "share")
+  var keyMomentum: Float = 0.999
+
+  @Option("Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number")
   var plainBceWeight: Float = 0.01
-  @Option(help: "Weight of the cross-entropy of the alpha scores.")
+  @Option("Weight: cross-entropy of the scores from alpha vectors.", value: "number")
   var alphaBceWeight: Float = 0.1
-  @Option(help: "Weight of the cross-entropy of the beta scores.")
+  @Option("Weight: cross-entropy of the scores from beta vectors.", value: "number")
   var betaBceWeight: Float = 1
-  @Option(help: "Weight of the contrastive loss.")
+  @Option("Weight: contrastive loss.", value: "number")
   var contrastiveWeight: Float = 1
-  @Option(help: "Weight of the reconstructions' squared distance.")
+  @Option("Weight: squared distance of reconstructed from plain vectors.", value: "number")
   var reconstructionMseWeight: Float = 1
-  @Option(help: "Weight of the alphas' squared distance.")
+  @Option("Weight: squared distance of alpha from plain vectors.", value: "number")
   var alphaMseWeight: Float = 1
-  @Option(help: "Weight of the betas' squared distance.")
+  @Option("Weight: squared distance of beta from plain vectors.", value: "number")
   var betaMseWeight: Float = 0
-  @Option(help: "Weight of the cross-entropy of the aggregated scores.")
+  @Option("Weight: cross-entropy of the aggregated scores.", value: "number")
   var aggregateBceWeight: Float = 1
-  @Option(help: "Weight of the cross-entropy of the shuffled betas' scores.")
+  @Option("Weight: cross-entropy of the aggregated scores of shuffled betas.", value: "number")
   var shuffledBceWeight: Float = 0.1
 
+  /// Transformer layers of each modality's encoder.
+  func depths() throws -> [Int] { try wholeNumbers(layers, option: "--layers", atLeast: 0) }
+
+  func validate() throws { _ = try depths() }
+
   func apply(to c: inout ModelConfiguration) throws {
-    let depths = layers.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-    guard depths.count == c.modalities.count else {
-      throw ValidationError(
-        "--layers needs \(c.modalities.count) numbers separated by commas, one a modality, not '\(layers)'.")
-    }
-    for (m, depth) in depths.enumerated() {
-      guard let depth else { throw ValidationError("--layers takes whole numbers, not '\(layers)'.") }
-      c.modalities[m].layers = depth
-    }
+    for (m, depth) in try depths().enumerated() { c.modalities[m].layers = depth }
     c.hiddenSize = hiddenSize
     c.heads = heads
     c.feedForwardSize = feedForwardSize
@@ -98,54 +131,89 @@ struct ModelOptions: ParsableArguments {
     c.temperature = temperature
     c.prototypeMomentum = prototypeMomentum
     c.anchors = anchors
+    c.queueKeys = queueKeys
+    c.keyMomentum = keyMomentum
     let weights: [(LossTerm, Float)] = [
       (.plainBCE, plainBceWeight), (.alphaBCE, alphaBceWeight), (.betaBCE, betaBceWeight),
       (.contrastive, contrastiveWeight), (.reconstructionMSE, reconstructionMseWeight), (.alphaMSE, alphaMseWeight),
       (.betaMSE, betaMseWeight), (.aggregateBCE, aggregateBceWeight), (.shuffledBCE, shuffledBceWeight),
     ]
     for (term, weight) in weights { c.weights[term] = weight }
-    if let contradiction = c.contradiction { throw ValidationError("\(contradiction).") }
   }
 }
 
 extension ModelConfiguration.Anchors: ExpressibleByArgument {}
+extension ModelConfiguration.QueueKeys: ExpressibleByArgument {}
 
 /// Sizes of a generated data set.
 struct GenerationOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Generated samples for training, validation and test.", valueName: "n,n,n"))
-  var samples = "768,128,256"
+  @Option("Generated samples for training, validation and test.", value: "n,n,n")
+  var samples = "1024,256,512"
 
-  @Option(help: "Time steps of the generated sequences.")
+  @Option("Time steps of the generated sequences, at most; lengths vary.", value: "n")
   var steps = 60
 
-  @Option(help: ArgumentHelp("Features a step of the generated text, visual and audio.", valueName: "n,n,n"))
+  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
 
-  @Option(help: "Labels of the generated samples.")
+  @Option("Labels of the generated samples, 1 to 12.", value: "n")
   var labels = 6
+
+  func validate() throws { _ = try settings(seed: 0) }
 
   func settings(seed: UInt64) throws -> SyntheticDataset.Settings {
     var settings = SyntheticDataset.Settings()
-    let counts = try numbers(samples, "--samples")
+    let counts = try wholeNumbers(samples, option: "--samples", atLeast: 1)
     (settings.train, settings.valid, settings.test) = (counts[0], counts[1], counts[2])
-    settings.features = try numbers(features, "--features")
+    settings.features = try wholeNumbers(features, option: "--features", atLeast: 1)
+    guard counts.allSatisfy({ $0 <= 10_000_000 }) else {
+      throw ValidationError("--samples must be at most 10000000 each, not \(samples).")
+    }
     guard (1...100_000).contains(steps) else {
       throw ValidationError("--steps must be between 1 and 100000, not \(steps).")
     }
     guard (1...12).contains(labels) else {
-      throw ValidationError("--labels must be between 1 and 12, not \(labels): the generator enumerates label sets.")
+      throw ValidationError("--labels must be between 1 and 12, not \(labels).")
+    }
+    guard settings.features.allSatisfy({ (labels...100_000).contains($0) }) else {
+      throw ValidationError(
+        "--features must each be at least the number of labels, \(labels), and at most 100000, not \(features).")
     }
     settings.steps = settings.features.map { _ in steps }
     settings.labels = labels
     settings.seed = seed
     return settings
   }
+}
 
-  private func numbers(_ text: String, _ option: String) throws -> [Int] {
-    let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-    guard values.count == 3, values.allSatisfy({ $0 ?? 0 > 0 }) else {
-      throw ValidationError("\(option) takes three positive numbers separated by commas, not '\(text)'.")
-    }
-    return values.compactMap { $0 }
+/// Which samples of a data set to score.
+struct ScoredDataOptions: ParsableArguments {
+  enum Split: String, ExpressibleByArgument, CaseIterable {
+    case train, valid, test
   }
+
+  @Option("Data set directory, or one .safetensors file.", value: "path")
+  var data: String
+
+  @Option("Which split, where --data is a directory.", value: "split")
+  var split = Split.test
+
+  @Option("A label is predicted where its score is above this; by default what the run was given.", value: "score")
+  var threshold: Float?
+
+  func validate() throws {
+    if let threshold, !(threshold >= 0 && threshold <= 1) {
+      throw ValidationError("--threshold must be between 0 and 1, not \(threshold).")
+    }
+  }
+}
+
+/// One whole number for each of the three modalities or splits.
+func wholeNumbers(_ text: String, option: String, atLeast minimum: Int) throws -> [Int] {
+  let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+  guard values.count == 3, values.allSatisfy({ $0 ?? .min >= minimum }) else {
+    throw ValidationError(
+      "\(option) takes three whole numbers of at least \(minimum) separated by commas, not '\(text)'.")
+  }
+  return values.compactMap { $0 }
 }

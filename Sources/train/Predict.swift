@@ -4,29 +4,27 @@ import Model
 
 struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Score samples with a run's best weights: scores and labels as CSV or JSON Lines.")
+    abstract: "Score samples with a run's best weights: scores and predicted labels as CSV or JSON Lines.",
+    discussion: """
+      A score lies between 0 and 1. Samples are numbered from 0, in the file's order. The file may lack labels.
+      """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
     case csv, jsonl
   }
 
-  @Argument(help: "The run's directory.")
-  var directory: String
+  @Argument(help: ArgumentHelp("The --output directory of a run.", valueName: "run"))
+  var runDirectory: String
 
-  @Option(help: "Data set directory, or one .safetensors file.")
-  var data: String
+  @OptionGroup var samples: ScoredDataOptions
 
-  @Option(help: "The split of a data set directory: train, valid or test.")
-  var split = "test"
-
-  @Option(help: "File to write; by default the standard output.")
+  @Option("File to write; by default the standard output.", value: "file")
   var output: String?
 
-  @Option(help: "csv, or jsonl for one JSON object a line.")
+  @Option(
+    "csv: columns sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a sample.", value: "format"
+  )
   var format = Format.csv
-
-  @Option(help: "A score above this predicts its label; by default the run's own threshold.")
-  var threshold: Float?
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
 
@@ -37,38 +35,31 @@ struct Predict: ParsableCommand {
   }
 
   func run() throws {
-    let trained = try TrainedRun(directory, workers: workers)
-    let split = try trained.open(data: data, split: split)
-    let threshold = threshold ?? trained.configuration.threshold
-    let scores = trained.evaluator.scores(of: split)
-    let names = split.labelNames
-    var text = ""
+    let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers, mayLackLabels: true)
+    let names = trained.configuration.labelNames
+    let text = try TextOutput(path: output)
     if format == .csv {
-      text += (["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }).map(quoted).joined(separator: ",") + "\n"
+      let columns = ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
+      try text.write(columns.map(quoted).joined(separator: ",") + "\n")
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    for sample in 0..<split.count {
-      let row = scores[sample * names.count..<(sample + 1) * names.count]
-      switch format {
-      case .csv:
-        text += "\(sample)," + row.map { "\($0)" }.joined(separator: ",") + ","
-        text += row.map { $0 > threshold ? "1" : "0" }.joined(separator: ",") + "\n"
-      case .jsonl:
-        let line = Line(
-          sample: sample, scores: Dictionary(uniqueKeysWithValues: zip(names, row)),
-          labels: zip(names, row).filter { $0.1 > threshold }.map(\.0))
-        text += String(decoding: try encoder.encode(line), as: UTF8.self) + "\n"
+    let encoder = jsonEncoder()
+    try trained.evaluator.forEachBatch(of: trained.samples) { samples, scores in
+      for (i, sample) in samples.enumerated() {
+        let row = scores[i * names.count..<(i + 1) * names.count]
+        switch format {
+        case .csv:
+          let predicted = row.map { $0 > trained.threshold ? "1" : "0" }
+          try text.write((["\(sample)"] + row.map { "\($0)" } + predicted).joined(separator: ",") + "\n")
+        case .jsonl:
+          let named = Array(zip(names, row))
+          let line = Line(
+            sample: sample, scores: Dictionary(named, uniquingKeysWith: { first, _ in first }),
+            labels: named.filter { $0.1 > trained.threshold }.map(\.0))
+          try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
+        }
       }
     }
-    guard let output else { return FileHandle.standardOutput.write(Data(text.utf8)) }
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
-    } catch {
-      throw DataError(
-        file: output, expected: "a file that can be written", found: error.localizedDescription,
-        remedy: "choose another --output")
-    }
+    try text.finish()
   }
 
   /// A CSV field, in quotes where it needs them.

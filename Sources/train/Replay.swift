@@ -3,38 +3,39 @@ import Model
 
 struct Replay: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Replay training steps that the PyTorch reference recorded, and compare.",
+    abstract: "Repeat training steps that the PyTorch reference recorded, and compare.",
     discussion: """
-      Prints, per step, the worst relative difference of loss terms, scores and gradients, and at the end of the state \
+      For developers: shows that this program computes what PyTorch does. Prints, per step, the worst relative difference of loss terms, scores and gradients, and at the end of the state \
       and the evaluation scores. Exit status 1 if a term differs by more than 1e-5, or a tensor by more than 1e-4 of \
       its largest magnitude.
       """)
 
-  @Argument(help: "Golden files (safetensors).")
+  @Argument(help: ArgumentHelp("Recorded steps (safetensors).", valueName: "file"))
   var files: [String]
 
   @Flag(help: "Print one JSON object a file.")
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
 
   func run() throws {
     let team = workers.makeTeam()
     var allPass = true
     for path in files {
-      let replay = try Model.Replay(GoldenFile(path: path), team: team, shards: workers.shards)
+      let replay = try Model.Replay(GoldenFile(path: path), team: team, shards: shards.shards)
       allPass = allPass && replay.passes
       if json {
         try printJSON(replay)
         continue
       }
-      print("\(path): \(replay.passes ? "agrees" : "DIFFERS")")
+      try say("\(path): \(replay.passes ? "agrees" : "DIFFERS")")
       for (k, step) in replay.steps.enumerated() {
-        print(
+        try say(
           "  step \(k)  terms \(described(step.terms))  scores \(described(step.scores))  "
             + "gradients \(described(step.gradients))")
       }
-      print("  state \(described(replay.state))  evaluation \(described(replay.evaluation))")
+      try say("  state \(described(replay.state))  evaluation \(described(replay.evaluation))")
     }
     if !allPass { throw ExitCode(1) }
   }

@@ -8,15 +8,28 @@ import Parallel
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Trains CARAT, multi-modal multi-label emotion recognition, on the cores of this machine.",
+    abstract: "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
     discussion: """
-      A sample is three sequences (text, visual, audio) and a set of emotions. `train run` trains on a data set \
-      directory, or on a generated one where none is given; every result is the same bits for any number of workers.
+      A sample is three sequences of feature vectors (text, visual, audio) and a set of labels, such as emotions. \
+      `train run` learns to predict the labels; without a data set it shows itself on a generated one:
+
+        train run --epochs 2                         generated data
+        train run --data DIR --output RUN            your data
+        train evaluate RUN --data DIR                metrics on the test split
+        train predict RUN --data FILE.safetensors    scores of other samples
+
+      Exit status: 0 done; 1 a replay or two runs differ; 64 wrong usage; 65 wrong data, or a file that can't be read or \
+      written; 71 too little memory.
       """,
-    subcommands: [Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self, Bench.self],
+    version: "0.1.0",
+    subcommands: [
+      Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self, Diff.self, Bench.self,
+    ],
     defaultSubcommand: Run.self)
 
   static func main() {
+    // A reader of the output that goes away is met where the output is written.
+    signal(SIGPIPE, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()
@@ -25,14 +38,14 @@ struct Train: ParsableCommand {
     }
   }
 
-  /// One clear line on the standard error and an exit status by kind: 64 usage, 65 data, 71 the system is short of
-  /// something. Help and the parser's own messages go the parser's way.
+  /// One clear line on the standard error and an exit status by kind. Help and the parser's own messages go the
+  /// parser's way.
   private static func end(with error: Error) -> Never {
     let status: Int32
     switch error {
-    case is DataError: status = 65
-    case is MemoryError: status = 71
-    case is ShardPlanError: status = 64
+    case is SettingsError, is ShardPlanError: status = 64
+    case is DataError, is Diverged: status = 65
+    case is MemoryShortage, is MemoryError: status = 71
     default: exit(withError: error)
     }
     FileHandle.standardError.write(Data("train: \(error)\n".utf8))

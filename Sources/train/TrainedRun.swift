@@ -1,42 +1,52 @@
 import Model
 import Parallel
 
-/// A finished run, opened to score samples with its best weights.
+/// A run, opened to score samples with its best weights.
 struct TrainedRun {
   let configuration: RunConfiguration
   let evaluator: Evaluator
+  let samples: DatasetSplit
+  let threshold: Float
 
-  init(_ path: String, workers: WorkerOptions) throws {
+  /// Opens and checks all files before memory is planned.
+  init(_ path: String, scoring options: ScoredDataOptions, workers: WorkerOptions, mayLackLabels: Bool = false) throws {
     let directory = RunDirectory(path)
     configuration = try directory.readConfiguration()
+    try configuration.requireMemory()
+    let weights = try directory.openBest()
+    samples = try Self.open(options, configuration, mayLackLabels: mayLackLabels)
+    threshold = options.threshold ?? configuration.threshold
+
     let team = workers.makeTeam()
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
-    try state.loadWeights(from: SafetensorsFile(path: directory.best))
+    try state.loadWeights(from: weights)
     let plan = try ShardPlan(
-      batchSize: configuration.batchSize, shards: workers.shards ?? configuration.shards, workers: team.count)
-    let step = try TrainingStep(
-      state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed)
-    evaluator = Evaluator(step)
+      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.count)
+    evaluator = Evaluator(
+      try TrainingStep(
+        state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed))
   }
 
-  /// A split of a data set directory, or a file; its shapes must be those of the run's data.
-  func open(data: String, split: String) throws -> DatasetSplit {
+  /// A split of a data set directory, or a file; its shapes and labels must be those of the run's data.
+  private static func open(_ options: ScoredDataOptions, _ configuration: RunConfiguration, mayLackLabels: Bool) throws
+    -> DatasetSplit
+  {
     let modalities = configuration.model.modalities
-    let names = modalities.map(\.name)
-    let opened =
-      data.hasSuffix(".safetensors")
-      ? try DatasetSplit(path: data, modalities: names)
-      : try DatasetSplit(path: data + "/\(split).safetensors", name: split, modalities: names)
+    let isFile = options.data.hasSuffix(".safetensors")
+    let opened = try DatasetSplit(
+      path: isFile ? options.data : Dataset.path(of: options.split.rawValue, in: options.data),
+      name: isFile ? nil : options.split.rawValue, modalities: modalities.map(\.name),
+      labelsIfMissing: mayLackLabels ? configuration.labelNames : nil)
     for (own, found) in zip(modalities, opened.modalities)
     where found.features != own.features || found.steps > own.maximumSteps {
       throw DataError(
         file: opened.path, expected: "\(own.name) of at most \(own.maximumSteps) steps of \(own.features) features",
         found: "\(found.steps) steps of \(found.features)", remedy: "use data of the shape that the run was trained on")
     }
-    guard opened.labelCount == configuration.model.labels else {
+    guard opened.labelNames == configuration.labelNames else {
       throw DataError(
-        file: opened.path, expected: "\(configuration.model.labels) labels", found: "\(opened.labelCount)",
-        remedy: "use data with the labels that the run was trained on")
+        file: opened.path, expected: "the labels \(configuration.labelNames.joined(separator: ","))",
+        found: opened.labelNames.joined(separator: ","), remedy: "use data with the labels that the run was trained on")
     }
     return opened
   }

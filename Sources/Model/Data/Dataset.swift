@@ -1,3 +1,5 @@
+import Foundation
+
 /// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
 ///
 /// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
@@ -14,6 +16,12 @@ public struct Dataset: Sendable {
   ///
   /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
   public init(directory: String, modalities: [String] = Dataset.modalityNames) throws(DataError) {
+    var isDirectory: ObjCBool = false
+    guard !FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) || isDirectory.boolValue else {
+      throw DataError(
+        file: directory, expected: "a data set directory with train, valid and test.safetensors", found: "a file",
+        remedy: "give the directory, not a file in it")
+    }
     train = try Self.open("train", in: directory, modalities: modalities)
     valid = try Self.open("valid", in: directory, modalities: modalities)
     test = try Self.open("test", in: directory, modalities: modalities)
@@ -28,7 +36,8 @@ public struct Dataset: Sendable {
     try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
   }
 
-  static func path(of split: String, in directory: String) -> String {
+  /// Where a directory has a split.
+  public static func path(of split: String, in directory: String) -> String {
     directory + (directory.hasSuffix("/") ? "" : "/") + split + ".safetensors"
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// One file of samples, mapped, validated and never loaded whole.
 ///
@@ -17,23 +18,39 @@ public final class DatasetSplit: Sendable {
   /// The file's metadata.
   public let metadata: [String: String]
 
-  private let labels: FloatRows
+  /// Nil where the file has no labels: all 0 then.
+  private let labels: FloatRows?
+  private let noLabels: Buffer
 
   /// Opens a file and reads all of it once, to refuse what would spoil a training run hours later.
   ///
   /// - Parameters:
   ///   - name: what messages call the split; by default the file's name without its extension.
   ///   - modalities: the tensors that are modalities, in the order the model takes them.
+  ///   - labelsIfMissing: the names of the labels of a file that has none, whose samples are to be predicted; nil if
+  ///     it has to have labels.
   /// - Throws: if a tensor is missing, of the wrong type or shape, or of another number of samples; if a feature is
   ///   NaN or infinite (−∞ in audio, the logarithm of silence, is accepted: it stands for 0), a label is neither
   ///   0 nor 1, or a length is not in 1 … T.
-  public init(path: String, name: String? = nil, modalities: [String] = Dataset.modalityNames) throws(DataError) {
-    let name = name ?? ((path as NSString).lastPathComponent as NSString).deletingPathExtension
+  public init(
+    path: String, name: String? = nil, modalities: [String] = Dataset.modalityNames, labelsIfMissing: [String]? = nil
+  ) throws(DataError) {
+    let name = name ?? baseName(of: path)
     let file = try Self.open(path)
-    let shape = try Self.labelShape(file)
-    let labels = try FloatRows(file, name: "labels", width: shape.labels)
     let validation = DatasetValidation(path: path, split: name)
-    try validation.check(labels: labels, samples: shape.samples)
+    let shape: (samples: Int, labels: Int)
+    if let labelsIfMissing, file.shape(of: "labels") == nil {
+      labels = nil
+      labelNames = labelsIfMissing
+      shape = (try Self.sampleCount(file, modalities), labelsIfMissing.count)
+    } else {
+      shape = try Self.labelShape(file)
+      let labels = try FloatRows(file, name: "labels", width: shape.labels)
+      try validation.check(labels: labels, samples: shape.samples)
+      self.labels = labels
+      labelNames = try Self.labelNames(file, count: shape.labels)
+    }
+    noLabels = Buffer(count: labels == nil ? shape.labels : 0)
     var opened: [Modality] = []
     for modality in modalities {
       opened.append(try Self.modality(modality, in: file, samples: shape.samples, validation: validation))
@@ -43,13 +60,13 @@ public final class DatasetSplit: Sendable {
     count = shape.samples
     self.modalities = opened
     labelCount = shape.labels
-    labelNames = try Self.labelNames(file, count: shape.labels)
     metadata = file.metadata
-    self.labels = labels
   }
 
   /// A sample's C labels, each 0 or 1, valid as long as this object lives.
-  public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> { labels[sample] }
+  public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
+    labels?[sample] ?? UnsafeBufferPointer(start: noLabels.base, count: noLabels.count)
+  }
 
   /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.
   public func copyFeatures(
@@ -81,6 +98,18 @@ public final class DatasetSplit: Sendable {
         found: "labels of shape \(file.shape(of: "labels") ?? [])", remedy: "check what wrote the file")
     }
     return (shape[0], shape[1])
+  }
+
+  /// N, by the first modality.
+  private static func sampleCount(_ file: SafetensorsFile, _ modalities: [String]) throws(DataError) -> Int {
+    let name = modalities.first ?? "labels"
+    _ = try file.floats(name, shape: [nil, nil, nil])
+    guard let count = file.shape(of: name)?.first, count > 0 else {
+      throw DataError(
+        file: file.path, expected: "at least one sample", found: "\(name) of shape \(file.shape(of: name) ?? [])",
+        remedy: "check what wrote the file")
+    }
+    return count
   }
 
   private static func modality(

@@ -106,8 +106,7 @@ public struct SafetensorsWriter {
   }
 
   private static func syncDirectory(of path: String) throws(DataError) {
-    let directory = (path as NSString).deletingLastPathComponent
-    let descriptor = open(directory.isEmpty ? "." : directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let descriptor = open(parentDirectory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(path, "to open its directory") }
     defer { close(descriptor) }
     // Some network file systems can't sync a directory and say EINVAL; nothing more can be done there.

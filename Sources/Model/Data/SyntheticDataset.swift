@@ -42,10 +42,48 @@ public enum SyntheticDataset {
       public let microF1AtQuarter: Double
       /// The micro-F1 of one fixed answer for all samples: the frequent labels.
       public let frequentLabelsMicroF1: Double
+
+      private enum CodingKeys: String, CodingKey {
+        case name, path, samples
+        case bestMicroF1 = "best_micro_f1"
+        case bestThreshold = "best_threshold"
+        case microF1AtQuarter = "best_micro_f1_at_0.25"
+        case frequentLabelsMicroF1 = "frequent_labels_micro_f1"
+      }
     }
 
     public let labelNames: [String]
     public let splits: [Split]
+
+    private enum CodingKeys: String, CodingKey {
+      case splits
+      case labelNames = "label_names"
+    }
+  }
+
+  /// What a generated file says of itself: what can be reached on it.
+  public struct Reachable: Codable, Sendable, Equatable {
+    /// The micro-F1 of the posterior with the threshold that serves the split best.
+    public let microF1: Double
+    /// The micro-F1 of the posterior at 0.25.
+    public let microF1AtQuarter: Double
+    /// The micro-F1 of one fixed answer for all samples.
+    public let frequentLabelsMicroF1: Double
+
+    private enum CodingKeys: String, CodingKey {
+      case microF1 = "best_micro_f1"
+      case microF1AtQuarter = "best_micro_f1_at_0.25"
+      case frequentLabelsMicroF1 = "frequent_labels_micro_f1"
+    }
+
+    /// Nil if the split was not generated.
+    public init?(of split: DatasetSplit) {
+      func number(_ key: CodingKeys) -> Double? { split.metadata[key.stringValue].flatMap { Double($0) } }
+      guard let best = number(.microF1), let quarter = number(.microF1AtQuarter),
+        let frequent = number(.frequentLabelsMicroF1)
+      else { return nil }
+      (microF1, microF1AtQuarter, frequentLabelsMicroF1) = (best, quarter, frequent)
+    }
   }
 
   /// The names of the labels: MOSEI's six emotions if there are six.
@@ -55,9 +93,11 @@ public enum SyntheticDataset {
 
   /// Writes `train|valid|test.safetensors` to an existing directory. A split is held in memory while it is written.
   ///
-  /// - Throws: if the settings are impossible or a file can't be written.
-  public static func write(_ settings: Settings, to directory: String) throws(DataError) -> Summary {
+  /// - Throws: `DataError` if the settings are impossible, a file can't be written or one is there that was not
+  ///   generated, `MemoryShortage` if a split can't be held.
+  public static func write(_ settings: Settings, to directory: String) throws -> Summary {
     try check(settings, directory: directory)
+    try requireReplaceable(directory)
     let process = SyntheticProcess(settings)
     var splits: [Summary.Split] = []
     let sizes = [("train", settings.train), ("valid", settings.valid), ("test", settings.test)]
@@ -69,7 +109,33 @@ public enum SyntheticDataset {
     return Summary(labelNames: labelNames(settings.labels), splits: splits)
   }
 
-  private static func check(_ settings: Settings, directory: String) throws(DataError) {
+  /// What can be said against the settings before anything is written.
+  ///
+  /// - Parameter directory: what messages name.
+  /// - Throws: `DataError` if they are impossible, `MemoryShortage` if a split can't be held.
+  public static func check(_ settings: Settings, directory: String) throws {
+    try checkRanges(settings, directory: directory)
+    let sequences = zip(settings.steps, settings.features).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    let samples = Double(max(settings.train, settings.valid, settings.test))
+    try MemoryShortage.check(
+      "generating this data set", parts: [("the sequences of its largest split", 4 * samples * sequences)],
+      remedy: "choose fewer --samples, --steps or --features")
+  }
+
+  /// Somebody's own data stay, even if a directory for generated ones is named where they are.
+  private static func requireReplaceable(_ directory: String) throws(DataError) {
+    for split in ["train", "valid", "test"] {
+      let path = Dataset.path(of: split, in: directory)
+      guard FileManager.default.fileExists(atPath: path) else { continue }
+      let metadata = (try? SafetensorsFile(path: path))?.metadata
+      guard metadata?["best_micro_f1"] == nil else { continue }
+      throw DataError(
+        file: path, expected: "no file, or one that was generated", found: "other data, which would be lost",
+        remedy: "choose another --output, or move the file away")
+    }
+  }
+
+  private static func checkRanges(_ settings: Settings, directory: String) throws(DataError) {
     func require(_ holds: Bool, _ expected: String, _ found: String) throws(DataError) {
       guard !holds else { return }
       throw DataError(
@@ -146,6 +212,7 @@ private struct GeneratedSplit {
     }
     let metadata = [
       "format": "carat-dataset-1", "label_names": names.joined(separator: ","), "best_micro_f1": "\(best.microF1)",
+      "best_micro_f1_at_0.25": "\(quarter.microF1)", "frequent_labels_micro_f1": "\(frequent.microF1)",
       "best_threshold": "\(best.threshold)", "seed": "\(settings.seed)",
     ]
     try write(to: path, metadata: metadata, settings: settings)

@@ -35,10 +35,9 @@ public struct Benchmark: Codable, Sendable {
   /// - Parameters:
   ///   - steps: timed steps, after two that are not.
   ///   - trace: where to write a timeline of the timed steps, if anywhere.
-  public init(
-    _ c: ModelConfiguration, batchSize: Int, shards: Int, steps: Int, seed: UInt64, team: WorkerTeam, trace: String? = nil
-  ) throws {
+  public init(_ settings: RunConfiguration, steps: Int, team: WorkerTeam, trace: String? = nil) throws {
     precondition(steps > 0, "\(steps) timed steps")
+    let (c, batchSize, shards, seed) = (settings.model, settings.batchSize, settings.shards, settings.seed)
     let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.count)
     let state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)

@@ -11,14 +11,22 @@ public final class Evaluator {
     batch = Batch(step.model.configuration, capacity: step.plan.batchSize)
   }
 
+  /// Gives the scores of all samples to `body`, batch by batch: the samples' numbers and their scores [n, C] row by
+  /// row, between 0 and 1, valid within the call.
+  public func forEachBatch(
+    of source: any SampleSource, _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
+  ) rethrows {
+    for first in stride(from: 0, to: source.count, by: batch.capacity) {
+      let samples = first..<min(first + batch.capacity, source.count)
+      batch.fill(samples, of: source)
+      try body(samples, UnsafeBufferPointer(step.evaluate(batch).elements))
+    }
+  }
+
   /// Scores of all samples, [N, C] row by row, between 0 and 1.
   public func scores(of source: any SampleSource) -> [Float] {
     var scores = [Float]()
-    for first in stride(from: 0, to: source.count, by: batch.capacity) {
-      batch.fill(first..<min(first + batch.capacity, source.count), of: source)
-      let part = step.evaluate(batch)
-      scores.append(contentsOf: part.elements)
-    }
+    forEachBatch(of: source) { scores.append(contentsOf: $1) }
     return scores
   }
 

@@ -43,9 +43,10 @@ public struct Replay: Codable, Sendable {
 
   /// Runs the recorded steps on a team.
   ///
-  /// - Throws: `DataError` for what is wrong in the file, `MemoryError` where memory is short.
+  /// - Throws: `DataError` for what is wrong in the file, `MemoryShortage` and `MemoryError` where memory is short.
   public init(_ golden: GoldenFile, team: WorkerTeam, shards: Int? = nil) throws {
     file = golden.file.path
+    try MemoryNeed.check(golden.configuration, batchSize: golden.batchSize)
     let model = CARAT(golden.configuration)
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")

@@ -5,6 +5,8 @@ import Parallel
 public struct RunConfiguration: Codable, Sendable, Equatable {
   public var model: ModelConfiguration
   public var optimizer: OptimizerConfiguration
+  /// C names, in the order of the scores.
+  public var labelNames: [String]
   /// B, samples a step.
   public var batchSize = 64
   public var epochs = 20
@@ -14,36 +16,70 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   /// S, the parts of a batch; divides B.
   public var shards: Int
 
-  /// The model for a data set's shapes, everything else as the released code has it.
-  public init(for dataset: Dataset) {
-    let train = dataset.train
+  /// The model for data of some shape, everything else as the released code has it.
+  public init(for shape: DatasetShape) {
     model = ModelConfiguration(
-      modalities: train.modalities.map {
+      modalities: shape.modalities.map {
         .init(name: $0.name, features: $0.features, maximumSteps: $0.steps, layers: 4)
-      }, labels: train.labelCount)
+      }, labels: shape.labelNames.count)
     optimizer = OptimizerConfiguration(totalSteps: 0)
+    labelNames = shape.labelNames
     shards = ShardPlan.defaultShards(batchSize: batchSize)
   }
 
-  /// What contradicts itself or the data set, in words; nil if nothing does.
-  public func contradiction(with dataset: Dataset) -> String? {
+  /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.
+  public func stepsPerEpoch(trainingSamples: Int) -> Int { trainingSamples / max(batchSize, 1) }
+
+  /// What contradicts itself, in words; nil if nothing does.
+  public var contradiction: String? {
     if let contradiction = model.contradiction { return contradiction }
-    if batchSize < 1 { return "batch size must be at least 1, not \(batchSize)" }
-    if epochs < 1 { return "epochs must be at least 1, not \(epochs)" }
-    if dataset.train.count < batchSize {
-      return "a batch of \(batchSize) samples needs as many in the training split, which has \(dataset.train.count); "
-        + "choose a batch size of at most \(dataset.train.count)"
+    if !(1...1 << 20).contains(batchSize) { return "batch size must be between 1 and 1048576, not \(batchSize)" }
+    if !(1...1_000_000).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
+    if shards < 1 { return "shards must be at least 1, not \(shards)" }
+    do {
+      _ = try ShardPlan(batchSize: batchSize, shards: shards, workers: 1)
+    } catch {
+      return "\(error)"
     }
     if !(optimizer.learningRate > 0 && optimizer.learningRate < 1e3) {
-      return "learning rate must be positive, not \(optimizer.learningRate)"
+      return "learning rate must be above 0 and below 1000, not \(optimizer.learningRate)"
     }
     if !(optimizer.warmup >= 0 && optimizer.warmup < 1) {
       return "warm-up must be at least 0 and below 1, not \(optimizer.warmup)"
+    }
+    if !(optimizer.weightDecay >= 0 && optimizer.weightDecay < 1e3) {
+      return "weight decay must be at least 0 and below 1000, not \(optimizer.weightDecay)"
     }
     if !(threshold >= 0 && threshold <= 1) { return "threshold must be between 0 and 1, not \(threshold)" }
     for term in LossTerm.allCases where !model.weights[term].isFinite {
       return "the weight of \(term.rawValue) must be a number, not \(model.weights[term])"
     }
+    if labelNames.count != model.labels { return "\(labelNames.count) label names for \(model.labels) labels" }
     return nil
   }
+
+  /// What contradicts itself or a number of training samples, in words; nil if nothing does.
+  public func contradiction(trainingSamples: Int) -> String? {
+    if let contradiction { return contradiction }
+    if trainingSamples < batchSize {
+      return "a batch of \(batchSize) samples needs as many in the training split, which has \(trainingSamples); "
+        + "choose a batch size of at most \(trainingSamples)"
+    }
+    // Steps are numbered in 32 bits.
+    if stepsPerEpoch(trainingSamples: trainingSamples) > Int(Int32.max) / epochs {
+      return "\(epochs) epochs of \(stepsPerEpoch(trainingSamples: trainingSamples)) steps are more than 2147483647 "
+        + "steps; choose fewer epochs"
+    }
+    return nil
+  }
+
+  /// - Throws: if training can't fit into the memory that there is.
+  public func requireMemory() throws(MemoryShortage) { try MemoryNeed.check(model, batchSize: batchSize) }
+}
+
+/// Settings that contradict one another or the data, in one line.
+public struct SettingsError: Error, CustomStringConvertible, Sendable {
+  public let description: String
+
+  public init(description: String) { self.description = description }
 }

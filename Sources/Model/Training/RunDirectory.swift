@@ -4,7 +4,7 @@ import Foundation
 public struct RunDirectory: Sendable {
   public let path: String
 
-  public init(_ path: String) { self.path = path }
+  public init(_ path: String) { self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path }
 
   /// All settings, as JSON.
   public var configuration: String { path + "/config.json" }
@@ -14,30 +14,70 @@ public struct RunDirectory: Sendable {
   public var best: String { path + "/best.safetensors" }
   /// The whole state after the last step, safetensors.
   public var state: String { path + "/state.safetensors" }
+  /// Digests of each step, one JSON object a step, if the run was asked for them.
+  public var digests: String { path + "/digests.jsonl" }
+  /// Where a run without a data set of its own generates one.
+  public var generatedData: String { path + "/data" }
 
   /// Makes the directory, with those above it.
   public func create() throws(DataError) {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
-      throw DataError(
-        file: path, expected: "a directory that can be written", found: error.localizedDescription,
-        remedy: "choose another --output")
+      throw unwritable(obstacle ?? Self.reason(error))
     }
-    guard access(path, W_OK) == 0 else {
-      throw DataError(
-        file: path, expected: "a directory that can be written", found: "no permission", remedy: "choose another --output")
-    }
+    guard access(path, W_OK) == 0 else { throw unwritable(MappedFile.systemError()) }
   }
 
-  public func write(_ configuration: RunConfiguration) throws(DataError) {
+  /// Whether the directory is there or can be made, without making it: what a long preparation asks first.
+  public func requireWritable() throws(DataError) {
+    if let obstacle { throw unwritable(obstacle) }
+    var existing = path.isEmpty ? "." : path
+    while !FileManager.default.fileExists(atPath: existing) {
+      existing = parentDirectory(of: existing)
+    }
+    guard access(existing, W_OK) == 0 else { throw unwritable("\(existing): \(MappedFile.systemError())") }
+  }
+
+  /// The file on the way to the directory that is no directory, if there is one.
+  private var obstacle: String? {
+    var part = path
+    while part != "/" && part != "." {
+      var isDirectory: ObjCBool = false
+      if FileManager.default.fileExists(atPath: part, isDirectory: &isDirectory) {
+        return isDirectory.boolValue ? nil : "\(part) is a file"
+      }
+      part = parentDirectory(of: part)
+    }
+    return nil
+  }
+
+  private func unwritable(_ found: String) -> DataError {
+    DataError(
+      file: path, expected: "a directory that can be written", found: found, remedy: "choose another --output")
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+    return (underlying ?? error as NSError).localizedDescription
+  }
+
+  /// Makes the directory, removes the results of an earlier run and writes the settings of this one: the files of
+  /// two runs are never side by side.
+  func begin(_ configuration: RunConfiguration) throws(DataError) {
+    try create()
+    for file in [best, state, metrics, digests] where unlink(file) != 0 && errno != ENOENT {
+      throw DataError(
+        file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
+        remedy: "choose another --output")
+    }
     do {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       try encoder.encode(configuration).write(to: URL(fileURLWithPath: self.configuration), options: .atomic)
     } catch {
       throw DataError(
-        file: self.configuration, expected: "to write the run's settings", found: error.localizedDescription,
+        file: self.configuration, expected: "to write the run's settings", found: Self.reason(error),
         remedy: "free space or choose another --output")
     }
   }
@@ -45,17 +85,37 @@ public struct RunDirectory: Sendable {
   public func readConfiguration() throws(DataError) -> RunConfiguration {
     let found: String
     do {
+      guard FileManager.default.fileExists(atPath: configuration) else { throw missing(configuration) }
       let data = try Data(contentsOf: URL(fileURLWithPath: configuration))
       let value = try JSONDecoder().decode(RunConfiguration.self, from: data)
-      guard let contradiction = value.model.contradiction else { return value }
+      guard let contradiction = value.contradiction else { return value }
       found = contradiction
+    } catch let error as DataError {
+      throw error
     } catch let error as DecodingError {
-      found = "\(error)"
+      found = SafetensorsJSON.reason(error)
     } catch {
-      found = error.localizedDescription
+      found = Self.reason(error)
     }
     throw DataError(
-      file: configuration, expected: "the settings of a finished run", found: found,
+      file: configuration, expected: "the settings of a run", found: found,
       remedy: "give the --output directory of a run")
+  }
+
+  /// The weights of the best epoch.
+  public func openBest() throws(DataError) -> SafetensorsFile { try open(best, "once its first epoch has ended") }
+
+  /// The state after the last step.
+  public func openState() throws(DataError) -> SafetensorsFile { try open(state, "once it has ended") }
+
+  private func open(_ file: String, _ when: String) throws(DataError) -> SafetensorsFile {
+    guard FileManager.default.fileExists(atPath: file) else { throw missing(file, "; a run writes it \(when)") }
+    return try SafetensorsFile(path: file)
+  }
+
+  private func missing(_ file: String, _ note: String = "") -> DataError {
+    DataError(
+      file: file, expected: "a file of a run", found: "no such file",
+      remedy: "give the --output directory of a run\(note)")
   }
 }

@@ -127,6 +127,8 @@ public struct RunDifference: Sendable {
         file: path, expected: "a run's records", found: "no such file", remedy: "give the directories of two runs")
     }
     let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     return try data.split(separator: UInt8(ascii: "\n")).enumerated().map { number, line in
       do {
         return try decoder.decode(T.self, from: Data(line))

@@ -73,15 +73,19 @@ public final class Trainer {
   private let batch: Batch
   private let team: WorkerTeam
 
-  /// Plans a run's memory and writes its settings.
+  /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings.
   ///
-  /// - Throws: `DataError` for settings that contradict the data or a directory that can't be written, `ShardPlanError`
-  ///   for shards that do not divide the batch, `MemoryError` where memory is short.
+  /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
+  ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
   public init(
     _ settings: RunConfiguration, dataset: Dataset, directory: RunDirectory, team: WorkerTeam
   ) throws {
+    if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
+      throw SettingsError(description: contradiction)
+    }
+    try settings.requireMemory()
     var settings = settings
-    settings.optimizer.totalSteps = dataset.train.count / max(settings.batchSize, 1) * settings.epochs
+    settings.optimizer.totalSteps = settings.stepsPerEpoch(trainingSamples: dataset.train.count) * settings.epochs
     configuration = settings
     self.dataset = dataset
     self.directory = directory
@@ -92,17 +96,19 @@ public final class Trainer {
     step = try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
-    try directory.create()
-    try directory.write(settings)
+    try directory.begin(settings)
   }
 
   /// Trains to the end.
   ///
-  /// - Parameter report: hears of each step and evaluation.
-  public func run(report: (Progress) -> Void) throws -> Result {
+  /// - Parameters:
+  ///   - logsDigests: whether to write the digests of each step, for `RunDifference`.
+  ///   - report: hears of each step and evaluation.
+  public func run(logsDigests: Bool = false, report: (Progress) -> Void) throws -> Result {
     let c = configuration
-    let stepsPerEpoch = dataset.train.count / c.batchSize
-    let metrics = try MetricsFile(directory.metrics)
+    let stepsPerEpoch = c.stepsPerEpoch(trainingSamples: dataset.train.count)
+    let metrics = try JSONLinesFile(directory.metrics)
+    let digests = logsDigests ? try JSONLinesFile(directory.digests) : nil
     var best: (valid: EvaluationMetrics, epoch: Int)?
     var seconds = 0.0
     for epoch in 1...c.epochs {
@@ -119,6 +125,8 @@ public final class Trainer {
           terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
           learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
         try metrics.append(record)
+        try digests?.append(StepDigests(result, step))
+        guard result.loss.isFinite else { throw Diverged(step: state.step, metrics: directory.metrics) }
         report(.step(record))
       }
       let valid = evaluator.metrics(of: dataset.valid, threshold: c.threshold)
@@ -157,6 +165,17 @@ public final class Trainer {
       filled = count
     }
     return order.map(Int.init)
+  }
+}
+
+/// A loss that is no longer a number: nothing that follows could be of use.
+public struct Diverged: Error, CustomStringConvertible, Sendable {
+  public let step: Int
+  public let metrics: String
+
+  public var description: String {
+    "training diverged: the loss of step \(step) is not a finite number (see \(metrics)); choose a lower "
+      + "--learning-rate, or look for features of extreme size in the data"
   }
 }
 

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A file of JSON Lines: one record a line, each line written at once.
-final class MetricsFile {
+final class JSONLinesFile {
   private let path: String
   private let descriptor: Int32
   private let encoder = JSONEncoder()
@@ -25,7 +25,9 @@ final class MetricsFile {
   private func write(_ line: Data) throws(DataError) {
     var written = 0
     while written < line.count {
-      let count = line.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written) }
+      let count = line.withUnsafeBytes {
+        Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
+      }
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { throw Self.failure(path) }
       written += count
@@ -34,7 +36,7 @@ final class MetricsFile {
 
   private static func failure(_ path: String) -> DataError {
     DataError(
-      file: path, expected: "to write metrics", found: String(cString: strerror(errno)),
+      file: path, expected: "to write a record", found: String(cString: strerror(errno)),
       remedy: "free space or choose another --output")
   }
 }

@@ -1,0 +1,42 @@
+/// The least memory that a configuration takes, known before any is asked for: the system promises more than it has
+/// and ends the process that believes it.
+///
+/// A lower bound: what every implementation of the method has to hold, each in its plainest form. In floating
+/// point, because sizes from a file may multiply to anything.
+struct MemoryNeed {
+  /// Floats of parameters, poolers included.
+  let parameters: Double
+  /// Queue rows with their classes.
+  let queue: Double
+  /// What one sample's forward pass leaves for backward.
+  let activations: Double
+
+  init(_ c: ModelConfiguration) {
+    let (D, F, P, C) = (Double(c.hiddenSize), Double(c.feedForwardSize), Double(c.latentSize), Double(c.labels))
+    let M = Double(c.modalities.count)
+    var (parameters, activations) = (0.0, 0.0)
+    for m in c.modalities {
+      let (layers, T, features) = (Double(m.layers), Double(m.maximumSteps), Double(m.features))
+      parameters += features * D + T * D + layers * (4 * D * D + 2 * D * F) + C * D + D * D
+      activations += T * (features + layers * (6 * D + F))
+    }
+    parameters += C * D * D
+    activations += 3 * M * C * (2 * D + P)
+    self.parameters = parameters
+    self.queue = Double(c.queueSize) * (P + 1)
+    self.activations = activations
+  }
+
+  /// - Throws: if training steps of so many samples can't fit.
+  static func check(_ c: ModelConfiguration, batchSize: Int) throws(MemoryShortage) {
+    let need = MemoryNeed(c)
+    try MemoryShortage.check(
+      "this configuration",
+      parts: [
+        // Values, two moments, and a gradient.
+        ("parameters", 16 * need.parameters), ("the queue", 4 * need.queue),
+        ("the activations of a batch", 4 * need.activations * Double(batchSize)),
+      ],
+      remedy: "choose a smaller --hidden-size, --layers, --queue-size or --batch-size, or a machine with more memory")
+  }
+}

@@ -1,0 +1,97 @@
+import Foundation
+import Model
+
+/// Text for the standard output, or for a file that appears whole or not at all.
+///
+/// A reader of the standard output that goes away, such as `head`, has what it wanted: what follows is dropped.
+final class TextOutput {
+  private let path: String?
+  private let temporary: String?
+  private var descriptor: Int32
+  private var pending: [UInt8] = []
+  private var isClosed = false
+
+  private static let pendingLimit = 1 << 16
+
+  /// - Parameter path: the file to write; nil for the standard output. A device or pipe is written as it is.
+  init(path: String? = nil) throws(DataError) {
+    self.path = path
+    guard let path else {
+      (descriptor, temporary) = (STDOUT_FILENO, nil)
+      return
+    }
+    var status = stat()
+    let isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+    temporary = isSpecial ? nil : "\(path).\(getpid()).part"
+    let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+    descriptor = open(temporary ?? path, flags, 0o666)
+    guard descriptor >= 0 else { throw Self.failure(path) }
+  }
+
+  deinit {
+    if path != nil && descriptor >= 0 { close(descriptor) }
+    if let temporary, descriptor >= 0 { unlink(temporary) }
+  }
+
+  func write(_ text: String) throws(DataError) {
+    pending.append(contentsOf: text.utf8)
+    if pending.count >= Self.pendingLimit { try flush() }
+  }
+
+  func flush() throws(DataError) {
+    var start = 0
+    while start < pending.count && !isClosed {
+      let written = pending.withUnsafeBytes {
+        Foundation.write(descriptor, $0.baseAddress?.advanced(by: start), $0.count - start)
+      }
+      if written < 0 && errno == EINTR { continue }
+      if written < 0 && errno == EPIPE { isClosed = true }
+      guard written > 0 || isClosed else { throw Self.failure(path ?? "standard output") }
+      start += max(written, 0)
+    }
+    pending.removeAll(keepingCapacity: true)
+  }
+
+  /// Writes what is pending and puts the file in its place.
+  func finish() throws(DataError) {
+    try flush()
+    guard let path else { return }
+    let isClosed = close(descriptor) == 0
+    descriptor = -1
+    guard isClosed, temporary.map({ rename($0, path) == 0 }) ?? true else {
+      let error = Self.failure(path)
+      if let temporary { unlink(temporary) }
+      throw error
+    }
+  }
+
+  private static func failure(_ path: String) -> DataError {
+    DataError(
+      file: path, expected: "a place that can be written", found: String(cString: strerror(errno)),
+      remedy: "choose another --output, or free space")
+  }
+}
+
+/// Prints lines on the standard output.
+func say(_ text: String) throws(DataError) {
+  let output = try TextOutput()
+  try output.write(text + "\n")
+  try output.flush()
+}
+
+/// Prints a value as one line of JSON on the standard output.
+func printJSON(_ value: some Encodable) throws {
+  try say(String(decoding: try jsonEncoder().encode(value), as: UTF8.self))
+}
+
+/// Keys in order, and a word for what no number of JSON can be.
+func jsonEncoder() -> JSONEncoder {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(
+    positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+  return encoder
+}
+
+/// A number with so many digits behind the point.
+func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }

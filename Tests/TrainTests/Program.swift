@@ -1,0 +1,73 @@
+import Foundation
+
+/// The built `train`, run as people run it.
+enum Program {
+  struct Outcome {
+    let status: Int32
+    let signalled: Bool
+    let output: String
+    let error: String
+
+    var lines: [String] { output.split(separator: "\n").map(String.init) }
+    /// The keys of the last line, a JSON object.
+    var json: [String: Any] {
+      let object = try? JSONSerialization.jsonObject(with: Data((lines.last ?? "").utf8))
+      return object as? [String: Any] ?? [:]
+    }
+  }
+
+  /// Beside the test bundle; otherwise in the package's own build directory.
+  static let path: String? = {
+    let beside = CommandLine.arguments.prefix(1).map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+    let build = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../.build")
+    let directories = beside + ["release", "debug"].map { build.appendingPathComponent($0) }
+    return directories.map { $0.appendingPathComponent("train").standardized.path }
+      .first { FileManager.default.isExecutableFile(atPath: $0) }
+  }()
+
+  /// Sizes that train in milliseconds.
+  static let tiny = [
+    "--layers", "1,1,1", "--hidden-size", "16", "--heads", "2", "--feed-forward-size", "16", "--latent-size", "8",
+    "--queue-size", "64", "--batch-size", "8", "--epochs", "2",
+  ]
+  static let tinyData = ["--samples", "20,9,10", "--steps", "4", "--features", "5,4,3", "--labels", "3"]
+
+  static func run(_ arguments: [String], in directory: TemporaryDirectory) throws -> Outcome {
+    struct NotBuilt: Error {}
+    guard let path else { throw NotBuilt() }
+    // Files instead of pipes: nobody has to read while it runs.
+    let (out, err) = (directory.file("stdout-\(UUID())"), directory.file("stderr-\(UUID())"))
+    for file in [out, err] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
+    defer { for file in [out, err] { try? FileManager.default.removeItem(atPath: file) } }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle(forWritingAtPath: out)
+    process.standardError = FileHandle(forWritingAtPath: err)
+    try process.run()
+    process.waitUntilExit()
+    return Outcome(
+      status: process.terminationStatus, signalled: process.terminationReason == .uncaughtSignal,
+      output: try String(contentsOfFile: out, encoding: .utf8), error: try String(contentsOfFile: err, encoding: .utf8))
+  }
+}
+
+/// A fresh directory, removed with all it holds at the end of its life.
+final class TemporaryDirectory: Sendable {
+  let path: String
+
+  init() throws {
+    path = FileManager.default.temporaryDirectory.appendingPathComponent("carat-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func file(_ name: String) -> String { path + "/" + name }
+
+  func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
+
+  func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+}

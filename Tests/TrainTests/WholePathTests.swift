@@ -1,0 +1,119 @@
+import Foundation
+import Testing
+
+/// Generate, run, digest, evaluate, predict: what a user does, on data that train in milliseconds.
+@Suite struct WholePathTests {
+  @Test func fromDataToPredictions() throws {
+    let directory = try TemporaryDirectory()
+    let generated = try Program.run(["generate", "--output", "d", "--json"] + Program.tinyData, in: directory)
+    #expect(generated.status == 0 && generated.json["splits"] != nil, "\(generated.error)")
+
+    let run = try Program.run(["run", "--data", "d", "--output", "r", "--json"] + Program.tiny, in: directory)
+    #expect(run.status == 0 && run.error.isEmpty, "\(run.error)")
+    #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
+    #expect(run.lines.filter { $0.hasPrefix("epoch ") }.count == 2)
+    let keys = [
+      "best_epoch", "digest", "peak_mib", "reachable", "samples_per_second", "seconds_per_step", "shards", "steps",
+      "test",
+      "valid", "workers",
+    ]
+    #expect(run.json.keys.sorted() == keys)
+    let test = try #require(run.json["test"] as? [String: Any])
+    let metrics = ["accuracy", "label_f1", "mAP", "macro_f1", "micro_f1", "precision", "recall"]
+    #expect(test.keys.sorted() == metrics)
+    #expect(try directory.names() == ["d", "r"])
+    let files = try FileManager.default.contentsOfDirectory(atPath: directory.file("r")).sorted()
+    #expect(files == ["best.safetensors", "config.json", "metrics.jsonl", "state.safetensors"])
+
+    let digest = try Program.run(["digest", "r"], in: directory)
+    #expect(digest.lines == [run.json["digest"] as? String])
+    #expect(digest.output.count == 65)
+
+    let evaluated = try Program.run(["evaluate", "r", "--data", "d", "--json"], in: directory)
+    #expect(evaluated.json["micro_f1"] as? Double == test["micro_f1"] as? Double)
+    #expect(evaluated.json["mAP"] as? Double == test["mAP"] as? Double)
+
+    let csv = try Program.run(["predict", "r", "--data", "d"], in: directory)
+    #expect(
+      csv.lines.count == 11
+        && csv.lines[0] == "sample,score_label0,score_label1,score_label2,label_label0,label_label1,label_label2")
+    let jsonl = try Program.run(
+      ["predict", "r", "--data", "d/valid.safetensors", "--format", "jsonl", "--output", "p.jsonl"], in: directory)
+    #expect(jsonl.status == 0 && jsonl.output.isEmpty)
+    let lines = try String(contentsOfFile: directory.file("p.jsonl"), encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 9 && lines[8].contains("\"sample\":8"))
+    #expect(try directory.names() == ["d", "p.jsonl", "r"])
+  }
+
+  @Test func everyStepAndEvaluationIsRecorded() throws {
+    let directory = try TemporaryDirectory()
+    let run = try Program.run(["--output", "r"] + Program.tiny + Program.tinyData, in: directory)
+    #expect(run.status == 0, "\(run.error)")
+    #expect(run.output.contains("best reachable"))
+    let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
+    let records = try text.split(separator: "\n").map {
+      try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+    }
+    let events = records.map { ($0["event"] as? String ?? "") + ($0["split"] as? String ?? "") }
+    #expect(events == ["step", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest"])
+    #expect(
+      records[0].keys.sorted() == ["epoch", "event", "learning_rate", "loss", "samples_per_second", "step", "terms"])
+    let terms = try #require(records[0]["terms"] as? [String: Any])
+    let names = [
+      "alpha_bce", "alpha_mse", "aggregate_bce", "beta_bce", "beta_mse", "contrastive", "plain_bce",
+      "reconstruction_mse",
+      "shuffled_bce",
+    ]
+    #expect(Set(terms.keys) == Set(names))
+    #expect(records[6].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step"])
+  }
+
+  @Test func theDigestDoesNotDependOnTheWorkers() throws {
+    let directory = try TemporaryDirectory()
+    var digests = Set<String>()
+    for workers in ["1", "2", "3"] {
+      let run = try Program.run(
+        ["run", "--output", "r" + workers, "--workers", workers, "--json"] + Program.tiny + Program.tinyData,
+        in: directory)
+      #expect(run.json["workers"] as? Int == Int(workers))
+      digests.insert(run.json["digest"] as? String ?? run.error)
+    }
+    #expect(digests.count == 1, "\(digests)")
+    let other = try Program.run(
+      ["run", "--output", "r4", "--seed", "2", "--json"] + Program.tiny + Program.tinyData, in: directory)
+    #expect(!digests.contains(other.json["digest"] as? String ?? ""))
+  }
+
+  @Test func aSecondRunReplacesTheFirst() throws {
+    let directory = try TemporaryDirectory()
+    let arguments = ["run", "--output", "r"] + Program.tiny + Program.tinyData
+    #expect(try Program.run(arguments, in: directory).status == 0)
+    let diverged = try Program.run(
+      arguments + ["--learning-rate", "999", "--warmup", "0", "--epochs", "50"], in: directory)
+    // With such a rate the loss may stay finite; if not, one line says so and no result of the first run is left.
+    #expect(diverged.status == 0 || (diverged.status == 65 && diverged.error.contains("diverged")))
+    if diverged.status == 65 { #expect(!directory.exists("r/state.safetensors")) }
+  }
+
+  @Test(arguments: [
+    ["--help"], ["run", "--help"], ["generate", "--help"], ["evaluate", "--help"], ["predict", "--help"],
+    ["replay", "--help"], ["digest", "--help"], ["--version"],
+  ])
+  func help(arguments: [String]) throws {
+    let outcome = try Program.run(arguments, in: try TemporaryDirectory())
+    #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.error.isEmpty)
+  }
+
+  /// The table of options in the README is written by hand.
+  @Test func theReadmeNamesEveryOptionOfRun() throws {
+    let readme = try String(
+      contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../README.md"),
+      encoding: .utf8)
+    let help = try Program.run(["run", "--help"], in: try TemporaryDirectory())
+    let options = help.lines.compactMap { $0.split(separator: " ").first.map(String.init) }.filter {
+      $0.hasPrefix("--") && $0 != "--version"
+    }
+    #expect(options.count > 30)
+    for option in options { #expect(readme.contains("| `\(option)"), "\(option)") }
+  }
+}
