@@ -17,7 +17,7 @@ extension Teams {
     }
 
     static func settings(_ dataset: Dataset) -> RunConfiguration {
-      var c = RunConfiguration(for: dataset)
+      var c = RunConfiguration(for: DatasetShape(of: dataset.train))
       c.model.hiddenSize = 8
       c.model.heads = 2
       c.model.feedForwardSize = 8

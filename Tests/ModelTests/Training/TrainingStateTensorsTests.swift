@@ -10,9 +10,11 @@ extension Teams {
       try TrainingState(CARAT(c), placement: Placement(.current(), workers: 1))
     }
 
-    @Test(arguments: [0, 40]) func whatIsWrittenIsLoaded(_ queue: Int) throws {
+    @Test(arguments: [0, 40], ModelConfiguration.QueueKeys.allCases)
+    func whatIsWrittenIsLoaded(_ queue: Int, _ keys: ModelConfiguration.QueueKeys) throws {
       let directory = try TemporaryDirectory()
-      let c = tinyConfiguration(queue: queue)
+      var c = tinyConfiguration(queue: queue)
+      c.queueKeys = keys
       let f = try TrainingFixture(c, batchSize: 4, shards: 2, workers: 2, samples: 12)
       f.train(steps: 3)
       try f.state.write(to: directory.file("state"))

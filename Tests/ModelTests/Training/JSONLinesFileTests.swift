@@ -3,7 +3,7 @@ import Testing
 
 @testable import Model
 
-struct MetricsFileTests {
+struct JSONLinesFileTests {
   struct Record: Codable, Equatable {
     var name: String
     var value: Double
@@ -13,7 +13,7 @@ struct MetricsFileTests {
     let directory = try TemporaryDirectory()
     let path = directory.file("metrics.jsonl")
     try Data("old\n".utf8).write(to: URL(fileURLWithPath: path))
-    let file = try MetricsFile(path)
+    let file = try JSONLinesFile(path)
     let records = [Record(name: "a/b\n", value: 0.1), Record(name: "ü", value: -3e-20)]
     for (i, record) in records.enumerated() {
       try file.append(record)
@@ -31,7 +31,7 @@ struct MetricsFileTests {
 
   @Test func unwritablePathsAreNamed() throws {
     let directory = try TemporaryDirectory()
-    let error = #expect(throws: DataError.self) { _ = try MetricsFile(directory.file("none/metrics.jsonl")) }
+    let error = #expect(throws: DataError.self) { _ = try JSONLinesFile(directory.file("none/metrics.jsonl")) }
     #expect(error?.description.contains("none/metrics.jsonl") == true)
   }
 }
