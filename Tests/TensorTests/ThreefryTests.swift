@@ -7,7 +7,8 @@ struct ThreefryTests {
   @Test func knownAnswers() {
     #expect(RandomKey(low: 0, high: 0).words(0, 0) == (0x6b20_0159, 0x99ba_4efe))
     #expect(RandomKey(low: .max, high: .max).words(.max, .max) == (0x1cb9_96fc, 0xbb00_2be7))
-    #expect(RandomKey(low: 0x1319_8a2e, high: 0x0370_7344).words(0x243f_6a88, 0x85a3_08d3) == (0xc492_3a9c, 0x483d_f7a0))
+    #expect(
+      RandomKey(low: 0x1319_8a2e, high: 0x0370_7344).words(0x243f_6a88, 0x85a3_08d3) == (0xc492_3a9c, 0x483d_f7a0))
   }
 
   @Test func lanesAreIndependentCounters() {

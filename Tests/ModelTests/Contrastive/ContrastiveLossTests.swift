@@ -96,7 +96,9 @@ struct ContrastiveLossTests {
       loss = try ContrastiveLoss(c, live: live, liveClasses: classes, queue: queue, workers: workers, in: testArena)
       scratch = try zeros(1, ContrastiveLoss.scratchCapacity)
       direct = {
-        let rows = [live, queue.rows].flatMap { m in (0..<m.rows).map { i in values(m.rows(i..<i + 1)).map(Double.init) } }
+        let rows = [live, queue.rows].flatMap { m in
+          (0..<m.rows).map { i in values(m.rows(i..<i + 1)).map(Double.init) }
+        }
         let all = (0..<x.live).map { classes[$0] } + (0..<x.queue).map { queue.classes[$0] }
         return DirectLoss(
           rows: rows, classes: all, live: x.live, temperature: Double(x.temperature), anchors: anchors)
@@ -134,7 +136,9 @@ struct ContrastiveLossTests {
   /// The formula that the others are compared with is right itself.
   @Test(arguments: ModelConfiguration.Anchors.allCases)
   func directGradientAgainstFiniteDifferences(_ anchors: ModelConfiguration.Anchors) throws {
-    var rows = try [random(12, 4, seed: 1)].flatMap { m in (0..<12).map { i in values(m.rows(i..<i + 1)).map(Double.init) } }
+    var rows = try [random(12, 4, seed: 1)].flatMap { m in
+      (0..<12).map { i in values(m.rows(i..<i + 1)).map(Double.init) }
+    }
     let classes: [Int32] = [0, 1, 2, 1, 2, 3, 1, 2, -1, 3, 2, -1]
     func direct() -> DirectLoss {
       DirectLoss(rows: rows, classes: classes, live: 7, temperature: 0.5, anchors: anchors)

@@ -127,6 +127,7 @@ struct ReconstructionTests {
   @Test func viewsOfFewerRows() throws {
     let x = try Fixture(modalities: 2, samples: 3).rows[0].first(2)
     #expect(x.level(.beta).rows == 2 && x.latent(.alpha).rows == 2 && x.intrinsic.rows == 2)
-    #expect(x.fusing(.beta).output.rows == 2 && x.level(.alpha).base == x.level(.plain).row(1) + x.level(.plain).columns)
+    #expect(
+      x.fusing(.beta).output.rows == 2 && x.level(.alpha).base == x.level(.plain).row(1) + x.level(.plain).columns)
   }
 }

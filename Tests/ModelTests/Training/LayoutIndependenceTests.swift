@@ -32,6 +32,18 @@ extension Teams {
       }
     }
 
+    @Test func sameBitsWithKeysOfAMomentumCopy() throws {
+      var c = tinyConfiguration(queue: 500)
+      c.queueKeys = .momentum
+      c.keyMomentum = 0.9
+      let one = try run(c, batchSize: 6, shards: 3, workers: 1)
+      for workers in [2, 3, 7] {
+        #expect(try run(c, batchSize: 6, shards: 3, workers: workers).digest == one.digest, "\(workers) workers")
+      }
+      c.queueKeys = .live
+      #expect(try run(c, batchSize: 6, shards: 3, workers: 1).losses != one.losses)
+    }
+
     /// Rows of the paper's widths, where a product's kernel and its remainders matter more than in tiny ones.
     @Test func sameBitsAtLargerSizes() throws {
       var c = ModelConfiguration(

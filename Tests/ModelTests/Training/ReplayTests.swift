@@ -55,7 +55,8 @@ extension Teams {
 
     /// A copy of a golden file with one tensor's bytes changed, or left out, or other metadata.
     func damaged(
-      _ directory: TemporaryDirectory, without: String? = nil, metadata change: (inout [String: String]) -> Void = { _ in },
+      _ directory: TemporaryDirectory, without: String? = nil,
+      metadata change: (inout [String: String]) -> Void = { _ in },
       _ tensor: String = "", _ body: (UnsafeMutableRawBufferPointer) -> Void = { _ in }
     ) throws -> String {
       let file = try SafetensorsFile(path: Self.path("all-anchors.safetensors"))
@@ -91,7 +92,8 @@ extension Teams {
 
     @Test(arguments: [
       "step1.gradient.proj_visual.linear.0.weight", "step0.gradient.text.embeddings.position_embeddings.weight",
-      "step1.term.alpha_mse", "step0.loss", "step1.scores", "final.queue", "final.queue_label", "final.audio_neg_protos",
+      "step1.term.alpha_mse", "step0.loss", "step1.scores", "final.queue", "final.queue_label",
+      "final.audio_neg_protos",
       "final.text.encoder.layer.1.output.dense.bias", "eval.scores", "initial.de_proj_text.output.bias",
     ]) func oneChangedValueIsFound(_ tensor: String) throws {
       let directory = try TemporaryDirectory()
@@ -154,7 +156,9 @@ extension Teams {
       for (change, expected) in [
         ({ $0["format"] = "carat-golden-2" }, "format 'carat-golden-2'"), ({ $0["format"] = nil }, "format 'none'"),
         ({ $0["config"] = nil }, "golden"), ({ $0["config"] = "{" }, "settings"),
-        ({ $0["config"] = $0["config"]?.replacingOccurrences(of: "\"hidden\": 8", with: "\"hidden\": 9") }, "divisible"),
+        (
+          { $0["config"] = $0["config"]?.replacingOccurrences(of: "\"hidden\": 8", with: "\"hidden\": 9") }, "divisible"
+        ),
         (
           { $0["config"] = $0["config"]?.replacingOccurrences(of: "\"aligned\": true", with: "\"aligned\": false") },
           "aligned"

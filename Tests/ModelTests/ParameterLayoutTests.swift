@@ -1,0 +1,76 @@
+import Foundation
+import Parallel
+import Testing
+
+@testable import Model
+
+struct ParameterLayoutTests {
+  @Test func tensorsStartOnCacheLinesUnlessTheyAdjoin() {
+    var layout = ParameterLayout()
+    let a = layout.add("a", 3, 5, initial: .zeros)
+    let b = layout.add("b", 2, 2, initial: .zeros)
+    let c = layout.add("c", 7, initial: .zeros, adjoining: true)
+    let ((d, e), group) = layout.group { ($0.add("d", 1, initial: .ones), $0.add("e", 4, 4, initial: .ones)) }
+    #expect([a, b, c, d, e].map(\.offset) == [0, 16, 20, 32, 48])
+    #expect(group == 32..<64 && layout.count == 64)
+    #expect((a.rows, a.columns, a.count) == (3, 5, 15) && a.range == 0..<15)
+    #expect((c.rows, c.columns) == (1, 7))
+    #expect(layout.parameters == [a, b, c, d, e])
+  }
+
+  @Test func viewsOfAPart() throws {
+    var layout = ParameterLayout()
+    let (a, b) = (layout.add("a", 2, 2, initial: .zeros), layout.add("b", 3, 2, initial: .zeros, adjoining: true))
+    let memory = try random(1, layout.count, seed: 1)
+    let all = Parameters(memory.base)
+    let part = Parameters(memory.base + b.offset, from: b.offset)
+    #expect(part[b].base == all[b].base)
+    #expect(values(all.joined(a, through: b)) == values(all[a]) + values(all[b]))
+    all.zero(a)
+    #expect(values(all[a]) == [0, 0, 0, 0] && values(all[b]).allSatisfy { $0 != 0 })
+  }
+
+  /// The reference's default configuration.
+  static var reference: ModelConfiguration {
+    ModelConfiguration(
+      modalities: [
+        .init(name: "text", features: 300, maximumSteps: 60, layers: 6),
+        .init(name: "visual", features: 35, maximumSteps: 500, layers: 4),
+        .init(name: "audio", features: 74, maximumSteps: 500, layers: 4),
+      ], labels: 6)
+  }
+
+  /// Names and shapes are those of the reference's state dict: nothing is missing, nothing is more.
+  @Test func namesAndShapesArePyTorchs() throws {
+    let directory = try #require(Bundle.module.url(forResource: "Golden", withExtension: nil))
+    let text = try String(contentsOf: directory.appendingPathComponent("state_dict.txt"), encoding: .utf8)
+    let expected = Set(text.split(separator: "\n").map(String.init))
+    let state = try TrainingState(CARAT(Self.reference), placement: Placement(.current(), workers: 1))
+    let own = state.withWeights { tensors in
+      tensors.map { ([$0.name] + $0.shape.map(String.init)).joined(separator: " ") }
+    }
+    #expect(Set(own).count == own.count && expected.count == 300)
+    #expect(Set(own).subtracting(expected).sorted() == [])
+    #expect(expected.subtracting(own).sorted() == [])
+    #expect(state.model.trained.reduce(0) { $0 + $1.count } == 7_162_360)
+  }
+
+  @Test(arguments: 1...4) func tensorsDoNotOverlap(_ modalities: Int) {
+    let model = CARAT(tinyConfiguration(modalities: modalities))
+    let ranges = model.layout.parameters.map(\.range).sorted { $0.lowerBound < $1.lowerBound }
+    for (a, b) in zip(ranges, ranges.dropFirst()) { #expect(a.upperBound <= b.lowerBound) }
+    #expect((ranges.last?.upperBound ?? 0) <= model.layout.count)
+    #expect(Set(model.layout.parameters.map(\.name)).count == model.layout.parameters.count)
+    // Groups of the reduction cover every trained tensor and do not overlap.
+    let groups =
+      [model.headGroup]
+      + model.encoders.flatMap { e in
+        [e.embeddings.group, e.attention.group] + e.layers.map(\.group)
+      }
+    let sorted = groups.sorted { $0.lowerBound < $1.lowerBound }
+    #expect(sorted.first?.lowerBound == 0 && sorted.last?.upperBound == model.trainedCount)
+    for (a, b) in zip(sorted, sorted.dropFirst()) { #expect(a.upperBound == b.lowerBound) }
+    #expect(groups.map(\.count).max() == model.largestGroup)
+    for p in model.trained { #expect(groups.contains { $0.contains(p.offset) && $0.upperBound >= p.range.upperBound }) }
+  }
+}

@@ -1,0 +1,16 @@
+import Testing
+
+@testable import Model
+
+struct ExchangeTests {
+  /// Label c of modality m is class c + C (2m + (0 where positive, 1 where negative)), the same at all levels.
+  @Test func classesAreTheReferences() throws {
+    let c = tinyConfiguration()
+    let exchange = try Exchange(c, batchSize: 2, in: testArena)
+    exchange.classify(sample: 1, labels: [1, 0, 1], modalities: 3, count: 3)
+    let own = (0..<54).map { exchange.liveClasses[$0] }
+    #expect(Array(own[..<27]) == [Int32](repeating: 0, count: 27))
+    let level: [Int32] = [0, 4, 2, 6, 10, 8, 12, 16, 14]
+    #expect(Array(own[27...]) == level + level + level)
+  }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Parallel
+import Testing
+
+@testable import Model
+
+extension Teams {
+  struct TrainerTests {
+    static func dataset(_ directory: TemporaryDirectory) throws -> Dataset {
+      var settings = SyntheticDataset.Settings()
+      (settings.train, settings.valid, settings.test) = (14, 5, 7)
+      settings.steps = [6, 4, 5]
+      settings.features = [7, 6, 8]
+      settings.labels = 3
+      _ = try SyntheticDataset.write(settings, to: directory.path)
+      return try Dataset(directory: directory.path)
+    }
+
+    static func settings(_ dataset: Dataset) -> RunConfiguration {
+      var c = RunConfiguration(for: DatasetShape(of: dataset.train))
+      c.model.hiddenSize = 8
+      c.model.heads = 2
+      c.model.feedForwardSize = 8
+      c.model.latentSize = 4
+      c.model.queueSize = 150
+      for m in c.model.modalities.indices { c.model.modalities[m].layers = m % 2 }
+      c.batchSize = 4
+      c.shards = 4
+      c.epochs = 3
+      c.optimizer.learningRate = 1e-2
+      return c
+    }
+
+    func run(_ c: RunConfiguration, _ dataset: Dataset, _ output: String, workers: Int) throws -> Trainer.Result {
+      try Trainer(c, dataset: dataset, directory: RunDirectory(output), team: makeTeam(workers)).run { _ in }
+    }
+
+    @Test func sameBitsForAnyNumberOfWorkers() throws {
+      let directory = try TemporaryDirectory()
+      let dataset = try Self.dataset(directory)
+      let c = Self.settings(dataset)
+      let one = try run(c, dataset, directory.file("one"), workers: 1)
+      for workers in [2, 3, 4, 7, 16] {
+        let more = try run(c, dataset, directory.file("more"), workers: workers)
+        #expect(more.digest == one.digest && more.test == one.test && more.valid == one.valid, "\(workers) workers")
+        for file in ["state.safetensors", "best.safetensors", "config.json"] {
+          let (a, b) = (directory.file("one/" + file), directory.file("more/" + file))
+          #expect(FileManager.default.contentsEqual(atPath: a, andPath: b), "\(file), \(workers) workers")
+        }
+      }
+      var other = c
+      other.seed = 2
+      #expect(try run(other, dataset, directory.file("other"), workers: 1).digest != one.digest)
+    }
+
+    @Test func writesWhatItSays() throws {
+      let directory = try TemporaryDirectory()
+      let dataset = try Self.dataset(directory)
+      let output = RunDirectory(directory.file("run"))
+      var (steps, evaluations) = (0, [String]())
+      let trainer = try Trainer(Self.settings(dataset), dataset: dataset, directory: output, team: makeTeam(2))
+      let result = try trainer.run {
+        switch $0 {
+        case .step(let record):
+          steps += 1
+          #expect(record.step == steps && record.epoch == (steps - 1) / 3 + 1 && record.loss.isFinite)
+        case .evaluation(let record): evaluations.append(record.split)
+        }
+      }
+      // 14 samples are 3 batches of 4; 2 samples an epoch wait for the next one's order.
+      #expect(steps == 9 && result.steps == 9 && result.workers == 2 && result.shards == 4)
+      #expect(evaluations == ["valid", "valid", "valid", "test"])
+      #expect(trainer.configuration.optimizer.totalSteps == 9)
+      #expect(try output.readConfiguration() == trainer.configuration)
+      let lines = try String(contentsOfFile: output.metrics, encoding: .utf8).split(separator: "\n")
+      let events = try lines.map {
+        try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])["event"] as? String
+      }
+      #expect(events.count { $0 == "step" } == 9 && events.count { $0 == "evaluation" } == 4)
+
+      let state = try TrainingState(CARAT(trainer.configuration.model), placement: Placement(.current(), workers: 1))
+      try state.load(from: SafetensorsFile(path: output.state))
+      #expect(state.digest() == result.digest && state.step == 9)
+    }
+
+    /// A split that is not a whole number of batches: every sample once, in order, whatever the batch.
+    @Test func evaluatesPartialBatches() throws {
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 2, samples: 11, deviation: 0.3)
+      let scores = Evaluator(f.training).scores(of: f.source)
+      let g = try TrainingFixture(
+        tinyConfiguration(), batchSize: 11, shards: 1, workers: 1, samples: 11, deviation: 0.3)
+      #expect(scores.count == 33)
+      #expect(relativeDifference(scores, Evaluator(g.training).scores(of: g.source).map(Double.init)) < 1e-6)
+    }
+  }
+}
