@@ -58,6 +58,7 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let directory = RunDirectory(output)
+    let isNew = !FileManager.default.fileExists(atPath: directory.path)
     let dataset: Dataset
     let settings: RunConfiguration
     if let data {
@@ -75,7 +76,14 @@ struct Run: ParsableCommand {
       dataset = try Dataset(directory: directory.generatedData)
     }
     let team = workers.makeTeam()
-    let trainer = try Trainer(settings, dataset: dataset, directory: directory, team: team)
+    let trainer: Trainer
+    do {
+      trainer = try Trainer(settings, dataset: dataset, directory: directory, team: team)
+    } catch {
+      // A run that can't start leaves nothing, generated data included.
+      if isNew { try? FileManager.default.removeItem(atPath: directory.path) }
+      throw error
+    }
     let reachable = SyntheticDataset.Reachable(of: dataset.test)
     var progress = ProgressLines(
       epochs: epochs, stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count))

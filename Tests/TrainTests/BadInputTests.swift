@@ -59,6 +59,7 @@ import Testing
     Case("stray", 64, "stray"),
     Case("--hidden-size 1000000", 71, "parameters", "--hidden-size"),
     Case("--queue-size 1000000000 --latent-size 100000", 71, "the queue", "--queue-size"),
+    Case("--workers 640 --hidden-size 1024 --feed-forward-size 100000 --layers 30,30,30", 71, "--hidden-size"),
     Case("--samples 10000000,1,1 --steps 100000", 71, "--samples"),
     Case("--layers 1000,1000,1000 --hidden-size 65536", 71, "--layers"),
   ]

@@ -24,8 +24,13 @@ package enum SystemMemory {
     guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max else {
       return nil
     }
-    let used = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ").first
-    return Double(limit.rlim_cur) - (used.flatMap { Double($0) } ?? 0) * Double(sysconf(Int32(_SC_PAGESIZE)))
+    return Double(limit.rlim_cur) - (mapped() ?? 0)
+  }
+
+  /// The process's address space in use, in bytes, touched or not; nil where the system does not say.
+  package static func mapped() -> Double? {
+    let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")
+    return fields?.first.flatMap { Double($0) }.map { $0 * Double(sysconf(Int32(_SC_PAGESIZE))) }
   }
 
   /// The control groups of this process, with those above them: each may have a limit.
@@ -78,7 +83,7 @@ public struct MemoryShortage: Error, CustomStringConvertible, Sendable {
 
   public var description: String {
     func size(_ bytes: Double) -> String {
-      bytes < 0x1p40 ? "\((bytes / 0x1p20).rounded(.up).formatted(.number.grouping(.never))) MiB" : "\(Int(min(bytes / 0x1p40, 1e15))) TiB"
+      bytes < 0x1p40 ? "\(Int((bytes / 0x1p20).rounded(.up))) MiB" : "\(Int(min(bytes / 0x1p40, 1e15))) TiB"
     }
     return "\(what) needs at least \(size(needed)) of memory, most of it for \(largest), and \(size(available)) are "
       + "available; \(remedy)"

@@ -37,6 +37,24 @@ struct MemoryNeed {
         ("parameters", 16 * need.parameters), ("the queue", 4 * need.queue),
         ("the activations of a batch", 4 * need.activations * Double(batchSize)),
       ],
-      remedy: "choose a smaller --hidden-size, --layers, --queue-size or --batch-size, or a machine with more memory")
+      remedy: remedy)
+  }
+
+  private static let remedy =
+    "choose a smaller --hidden-size, --layers, --queue-size, --batch-size or fewer --workers, or a machine with more memory"
+
+  /// Lets `plan` map all memory that training takes, and adds it up before most of it is touched: what the system
+  /// promised may still be more than it has.
+  ///
+  /// - Throws: if it is, or what `plan` throws.
+  static func checking<T>(_ plan: () throws -> T) throws -> T {
+    let (available, before) = (SystemMemory.available(), SystemMemory.mapped())
+    let planned = try plan()
+    if let available, let before, let after = SystemMemory.mapped(), after - before > available {
+      throw MemoryShortage(
+        what: "this configuration", largest: "parameters, gradients and activations", remedy: remedy,
+        needed: after - before, available: available)
+    }
+    return planned
   }
 }

@@ -91,9 +91,13 @@ public final class Trainer {
     self.directory = directory
     self.team = team
     let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
-    state = try TrainingState(CARAT(settings.model), placement: team.placement)
+    (state, step) = try MemoryNeed.checking {
+      let state = try TrainingState(CARAT(settings.model), placement: team.placement)
+      let step = try TrainingStep(
+        state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
+      return (state, step)
+    }
     state.initialize(seed: settings.seed)
-    step = try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
     try directory.begin(settings)
