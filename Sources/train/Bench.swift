@@ -50,7 +50,7 @@ struct Bench: ParsableCommand {
     try model.apply(to: &settings.model)
     settings.batchSize = batchSize
     settings.seed = seed
-    settings.shards = shards.shards ?? ShardPlan.defaultShards(batchSize: max(batchSize, 1))
+    settings.shards = shards.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
     try settings.requireMemory()
     let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
