@@ -1,3 +1,5 @@
+import Foundation
+
 /// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
 ///
 /// Shapes: N samples, T steps, F features.
@@ -17,6 +19,14 @@ public struct Modality: Sendable {
 
   /// A sample's features as they are in the file: [T, F] row-major, valid as long as the split or this value lives.
   public func features(ofSample sample: Int) -> UnsafeBufferPointer<Float> { rows[sample] }
+
+  /// Asks the kernel to read a sample's pages ahead.
+  func readAhead(sample: Int) {
+    let bytes = UnsafeRawBufferPointer(rows[sample])
+    guard let base = bytes.baseAddress else { return }
+    let start = Int(bitPattern: base) / pageSize * pageSize
+    madvise(UnsafeMutableRawPointer(bitPattern: start), Int(bitPattern: base) + bytes.count - start, MADV_WILLNEED)
+  }
 }
 
 /// The rows of a float32 tensor in a mapped file: row i is all that belongs to sample i.
@@ -39,3 +49,5 @@ struct FloatRows: @unchecked Sendable {
     return UnsafeBufferPointer(rebasing: elements[row * width..<(row + 1) * width])
   }
 }
+
+private let pageSize = sysconf(Int32(_SC_PAGESIZE))

@@ -41,6 +41,12 @@ public final class Evaluator {
 }
 
 extension DatasetSplit: SampleSource {
+  public func willNeed(_ samples: ArraySlice<Int>) {
+    for modality in modalities {
+      for sample in samples { modality.readAhead(sample: sample) }
+    }
+  }
+
   public func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
 
   /// [N, C] row by row.

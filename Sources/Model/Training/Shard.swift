@@ -92,7 +92,8 @@ final class Shard: @unchecked Sendable {
   var liveRows: Range<Int> { first * 3 * modalities * labels..<(first + count) * 3 * modalities * labels }
   var unit: UnitLatents {
     UnitLatents(
-      live: unitRows.live.rows(0..<liveRows.count), inverseLengths: unitRows.inverseLengths, together: unitRows.together,
+      live: unitRows.live.rows(0..<liveRows.count), inverseLengths: unitRows.inverseLengths,
+      together: unitRows.together,
       modalities: modalities, labels: labels)
   }
   var unitGradient: Matrix { unitGradientRows.rows(0..<liveRows.count) }
