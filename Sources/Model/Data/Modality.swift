@@ -1,5 +1,3 @@
-import Foundation
-
 /// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
 ///
 /// Shapes: N samples, T steps, F features.
@@ -20,13 +18,7 @@ public struct Modality: Sendable {
   /// A sample's features as they are in the file: [T, F] row-major, valid as long as the split or this value lives.
   public func features(ofSample sample: Int) -> UnsafeBufferPointer<Float> { rows[sample] }
 
-  /// Asks the kernel to read a sample's pages ahead.
-  func readAhead(sample: Int) {
-    let bytes = UnsafeRawBufferPointer(rows[sample])
-    guard let base = bytes.baseAddress else { return }
-    let start = Int(bitPattern: base) / pageSize * pageSize
-    madvise(UnsafeMutableRawPointer(bitPattern: start), Int(bitPattern: base) + bytes.count - start, MADV_WILLNEED)
-  }
+  func advise(_ advice: MappedFile.Advice, sample: Int) { rows.advise(advice, sample..<sample + 1) }
 }
 
 /// The rows of a float32 tensor in a mapped file: row i is all that belongs to sample i.
@@ -48,6 +40,10 @@ struct FloatRows: @unchecked Sendable {
     precondition(row >= 0 && (row + 1) * width <= elements.count, "row \(row) of \(elements.count / max(width, 1))")
     return UnsafeBufferPointer(rebasing: elements[row * width..<(row + 1) * width])
   }
+  /// Tells the kernel about the pages of some rows.
+  func advise(_ advice: MappedFile.Advice, _ range: Range<Int>) {
+    file.advise(
+      advice,
+      UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: elements[range.lowerBound * width..<range.upperBound * width])))
+  }
 }
-
-private let pageSize = sysconf(Int32(_SC_PAGESIZE))
