@@ -30,6 +30,19 @@ public enum ContrastiveTile {
     }
   }
 
+  /// x_ij ← e_ij, rowSums[i] ← rowSums[i] + Σ_j e_ij.
+  public static func exponentiate(_ x: Matrix, shift: Float, addingTo rowSums: UnsafeMutablePointer<Float>) {
+    for r in 0..<x.rows {
+      let row = x.row(r)
+      @inline(__always) func exponentiate(_ i: Int, _ lanes: Int) -> Floats {
+        let e = weight(load(row + i, lanes: lanes), shift)
+        store(e, row + i, lanes: lanes)
+        return e
+      }
+      rowSums[r] += sumVectors(x.columns, exponentiate)
+    }
+  }
+
   /// x_ij ← e_ij (rowFactors[i] + columnFactors[j]).
   public static func weigh(
     _ x: Matrix, shift: Float, rowFactors: UnsafePointer<Float>, columnFactors: UnsafePointer<Float>

@@ -6,7 +6,7 @@ import Tensor
 /// errs by O(h⁴) and by about 100 times the loss's own rounding at h = 1/64. Rectifiers and maxima have kinks, where no
 /// finite difference is right. A kink within h is seen in the values of the loss alone: D(h) and D(h/2) disagree, or
 /// the gap between the one-sided slopes, which is h times the curvature, does not halve with h. Such elements are left
-/// out; a check passes only if they are at most a fifth of all.
+/// out; a check passes only if they are at most a third of all.
 public struct GradientCheck: CustomStringConvertible {
   /// The worst difference that passes, relative to the tensor's largest gradient.
   public let tolerance: Double
@@ -25,7 +25,7 @@ public struct GradientCheck: CustomStringConvertible {
     self.floor = floor
   }
 
-  public var passes: Bool { worst < tolerance && compared > 0 && 5 * kinks <= compared }
+  public var passes: Bool { worst < tolerance && compared > 0 && 3 * kinks <= compared }
 
   public var description: String {
     "worst difference \(worst) (\(worstName)), \(kinks) of \(compared) elements at kinks"

@@ -13,46 +13,62 @@ import Tensor
 ///
 ///     d loss/d f_k = 1/(nτ) [ Σ_{j≠k} e^{x_kj} (a_k/Z_k + a_j/Z_j) f_j − (positives' class sums)/n_k ].
 ///
-/// Two passes over tiles of similarities, none of which is stored: `addStatistics` (every pair once, by symmetry)
-/// gives all Z; after a barrier `finishStatistics` gives a/Z and each anchor's loss; after another, `backward` gives
-/// the gradient of a shard's own rows. Sums over rows go block by block in fixed places, so no result depends on
-/// who computes which block.
+/// Two passes over tiles of similarities, none of which is stored: `addStatistics` gives the parts of all Z, every
+/// pair of anchors once, by symmetry; after a barrier `finishStatistics` gives a/Z and each anchor's loss; after
+/// another, `backward` gives the gradient of a shard's own rows. Where queue rows are no anchors, what they pull
+/// (Σ_j e^{x_kj} f_j over the queue) is summed in the first pass, so that the second needs live rows only. Sums go
+/// block by block into fixed places, so no result depends on who computes which block.
 final class ContrastiveLoss: @unchecked Sendable {
   let live: Matrix
   let liveClasses: UnsafeMutablePointer<Int32>
   let queue: EmbeddingQueue
-  private let temperature: Float
-  private let anchors: ModelConfiguration.Anchors
-  private let classCount: Int
+  let temperature: Float
+  let anchors: ModelConfiguration.Anchors
+  let classCount: Int
 
-  /// Consecutive rows, all live or all of the queue.
-  private struct Block {
-    let rows: Range<Int>
-    let isLive: Bool
-  }
-  /// Rows are numbered through: live rows, then queue rows.
-  private let blocks: [Block]
-  /// Pairs of blocks (i ≤ j) that statistics are summed over.
-  private let pairs: [(Int, Int)]
-  private let costs: [Int]
-  /// [blocks, N + Q]: partial sums of Z, of a row over a block's columns.
-  private let partialSums: Matrix
+  // Rows are numbered through: live rows, then queue rows.
+
+  /// Consecutive rows, all live or all of the queue, by which class sums are added.
+  let blocks: [Range<Int>]
+  /// The work of the first pass.
+  let items: [Item]
+  /// [slots, rows that can be anchors]: parts of Z.
+  let partialSums: Matrix
+  /// Σ_j e_kj f_j over the queue, [N, P], where queue rows are no anchors; otherwise no rows.
+  let queuePull: Matrix
   /// [blocks, classes · (P + 1)]: a block's sum of rows and number of rows, by class.
-  private let classPartials: Matrix
+  let classPartials: Matrix
   /// a_j/Z_j e^{-1/τ}: the factor of column j in the gradient; 0 for rows that are no anchors.
   let anchorFactors: UnsafeMutablePointer<Float>
   /// A row's loss −(1/n_i Σ x_ij − ln Z_i), 0 for rows that are no anchors.
   let rowLosses: UnsafeMutablePointer<Float>
   /// For each worker: [classes, P + 1] of all rows and of live rows.
-  private let classSums: [(all: Matrix, live: Matrix)]
+  let classSums: [(all: Matrix, live: Matrix)]
+  /// Number of anchors n.
+  var anchorCount = 0
+
+  /// Similarities between some rows and some columns, and where their sums go.
+  struct Item {
+    let rows: Range<Int>
+    let columns: Range<Int>
+    /// Where the rows' parts of Z go.
+    let rowSlot: Int
+    /// Where the columns' parts go: an item off the diagonal serves both sides.
+    var columnSlot: Int?
+    /// Whether to sum what the columns pull.
+    var pulls = false
+    var cost: Int { rows.count * columns.count }
+  }
 
   static let tileRows = 128
   static let tileColumns = 512
   /// Floats of the scratch slot that a worker lends for one tile.
   static let scratchCapacity = tileRows * tileColumns
+  /// Partial sums of all anchors stay below this; where they would not, pairs are computed from both sides.
+  static let largestPartialSums = 4 << 20
 
-  private var shift: Float { 1 / temperature }
-  private var rowCount: Int { live.rows + queue.capacity }
+  var shift: Float { 1 / temperature }
+  var rowCount: Int { live.rows + queue.capacity }
 
   init(
     _ c: ModelConfiguration, live: Matrix, liveClasses: UnsafeMutablePointer<Int32>, queue: EmbeddingQueue,
@@ -64,20 +80,29 @@ final class ContrastiveLoss: @unchecked Sendable {
     temperature = c.temperature
     anchors = c.anchors
     classCount = c.contrastiveClasses
-    let total = live.rows + queue.capacity
-    // Few enough blocks that their partial sums stay small beside long queues.
-    let blockRows = max(256, roundedUp((total + 63) / 64, to: 64))
-    func cut(_ range: Range<Int>, _ isLive: Bool) -> [Block] {
-      stride(from: range.lowerBound, to: range.upperBound, by: blockRows).map {
-        Block(rows: $0..<min($0 + blockRows, range.upperBound), isLive: isLive)
+    let (N, total) = (live.rows, live.rows + queue.capacity)
+    // At least 256 rows a block, and few blocks beside a long queue.
+    let blockRows = max(256, roundedUp((total + 31) / 32, to: 64))
+    let (liveBlocks, queueBlocks) = (cut(0..<N, by: blockRows), cut(N..<total, by: blockRows))
+    blocks = liveBlocks + queueBlocks
+    let slots: Int
+    if c.anchors == .batch {
+      slots = liveBlocks.count + 1
+      items =
+        Self.pairs(liveBlocks)
+        + (queue.capacity == 0
+          ? [] : cut(0..<N, by: 64).map { Item(rows: $0, columns: N..<total, rowSlot: slots - 1, pulls: true) })
+    } else if blocks.count * total <= Self.largestPartialSums {
+      slots = blocks.count
+      items = Self.pairs(blocks)
+    } else {
+      slots = 2
+      items = (cut(0..<N, by: 256) + cut(N..<total, by: 256)).flatMap {
+        [Item(rows: $0, columns: 0..<N, rowSlot: 0), Item(rows: $0, columns: N..<total, rowSlot: 1)]
       }
     }
-    let blocks = cut(0..<live.rows, true) + cut(live.rows..<total, false)
-    self.blocks = blocks
-    pairs = blocks.indices.flatMap { i in blocks.indices[i...].map { (i, $0) } }
-      .filter { blocks[$0.0].isLive || c.anchors == .all }
-    costs = pairs.map { blocks[$0.0].rows.count * blocks[$0.1].rows.count }
-    partialSums = try arena.matrix(rows: blocks.count, columns: c.anchors == .all ? total : live.rows)
+    partialSums = try arena.matrix(rows: slots, columns: c.anchors == .all ? total : N)
+    queuePull = try arena.matrix(rows: c.anchors == .batch ? N : 0, columns: c.latentSize)
     classPartials = try arena.matrix(rows: blocks.count, columns: c.contrastiveClasses * (c.latentSize + 1))
     anchorFactors = try arena.allocate(total)
     rowLosses = try arena.allocate(total)
@@ -89,49 +114,30 @@ final class ContrastiveLoss: @unchecked Sendable {
     }
   }
 
-  private func row(_ i: Int) -> UnsafeMutablePointer<Float> {
+  /// Every pair of blocks once; those off the diagonal serve both sides.
+  private static func pairs(_ blocks: [Range<Int>]) -> [Item] {
+    blocks.indices.flatMap { i in
+      blocks.indices[i...].map { j in
+        Item(rows: blocks[i], columns: blocks[j], rowSlot: j, columnSlot: i == j ? nil : i)
+      }
+    }
+  }
+
+  func row(_ i: Int) -> UnsafeMutablePointer<Float> {
     i < live.rows ? live.row(i) : queue.rows.row(i - live.rows)
   }
 
-  private func rows(_ range: Range<Int>) -> Matrix {
+  /// Rows that are all live or all of the queue.
+  func rows(_ range: Range<Int>) -> Matrix {
     let N = live.rows
     return range.lowerBound < N ? live.rows(range) : queue.rows.rows(range.lowerBound - N..<range.upperBound - N)
   }
 
   /// The class of a row, −1 for an empty one.
-  private func rowClass(_ i: Int) -> Int { Int(i < live.rows ? liveClasses[i] : queue.classes[i - live.rows]) }
-
-  // MARK: Pass 1: statistics
-
-  /// One worker's share of the exponentials' sums over all pairs of rows, and of the class sums.
-  func addStatistics(worker: Int, workers: Int, scratch: Matrix) {
-    let total = costs.reduce(0, +)
-    let share = slice(of: total, part: worker, parts: workers, alignment: 1)
-    var before = 0
-    for (p, (i, j)) in pairs.enumerated() {
-      // A pair belongs to the worker in whose share of the cost its middle lies.
-      if share.contains(before + costs[p] / 2) { addPair(i, j, scratch) }
-      before += costs[p]
-    }
-    for b in slice(of: blocks.count, part: worker, parts: workers, alignment: 1) { sumClasses(b) }
-  }
-
-  private func addPair(_ i: Int, _ j: Int, _ scratch: Matrix) {
-    let (a, b) = (blocks[i].rows, blocks[j].rows)
-    let symmetric = i != j && (anchors == .all || blocks[j].isLive)
-    let rowSums = partialSums.row(j)
-    let columnSums = symmetric ? partialSums.row(i) : nil
-    (rowSums + a.lowerBound).update(repeating: 0, count: a.count)
-    if let columnSums { (columnSums + b.lowerBound).update(repeating: 0, count: b.count) }
-    forEachTile(a, b, scratch) { rows, columns, tile in
-      ContrastiveTile.addExponentialSums(
-        of: tile, shift: shift, rowSums: rowSums + rows.lowerBound,
-        columnSums: columnSums.map { $0 + columns.lowerBound })
-    }
-  }
+  func rowClass(_ i: Int) -> Int { Int(i < live.rows ? liveClasses[i] : queue.classes[i - live.rows]) }
 
   /// Calls `body` with each tile of similarities x between two ranges of rows; pairs that take no part are excluded.
-  private func forEachTile(
+  func forEachTile(
     _ a: Range<Int>, _ b: Range<Int>, _ scratch: Matrix,
     _ body: (_ rows: Range<Int>, _ columns: Range<Int>, _ tile: Matrix) -> Void
   ) {
@@ -153,88 +159,9 @@ final class ContrastiveLoss: @unchecked Sendable {
       }
     }
   }
+}
 
-  private func sumClasses(_ b: Int) {
-    let P = live.columns
-    let sums = Matrix(classPartials.row(b), rows: classCount, columns: P + 1)
-    sums.fill(0)
-    for i in blocks[b].rows {
-      let k = rowClass(i)
-      if k < 0 { continue }
-      add(row(i), to: sums.row(k), count: P)
-      sums[k, P] += 1
-    }
-  }
-
-  // MARK: Between the passes
-
-  /// Number of anchors n.
-  private(set) var anchorCount = 0
-
-  /// After all statistics: class sums for this worker, and a/Z and loss of its share of the rows.
-  func finishStatistics(worker: Int, workers: Int) {
-    let P = live.columns
-    let sums = classSums[worker]
-    sums.all.fill(0)
-    for (b, block) in blocks.enumerated() {
-      add(Matrix(classPartials.row(b), rows: classCount, columns: P + 1), to: sums.all)
-      if block.rows.upperBound == live.rows { sums.live.copy(from: sums.all) }
-    }
-    if worker == 0 {
-      let counted = anchors == .all ? sums.all : sums.live
-      anchorCount = Int((0..<classCount).reduce(Float(0)) { $0 + counted[$1, P] })
-    }
-    for i in slice(of: rowCount, part: worker, parts: workers, alignment: 16) {
-      let k = rowClass(i)
-      let positives = k < 0 ? 0 : sums.all[k, P] - 1
-      guard positives > 0, anchors == .all || i < live.rows else {
-        anchorFactors[i] = 0
-        rowLosses[i] = 0
-        continue
-      }
-      var z: Float = 0
-      for b in blocks.indices { z += partialSums[b, i] }
-      anchorFactors[i] = 1 / z
-      let f = row(i)
-      let similarity = (dot(f, sums.all.row(k), count: P) - dot(f, f, count: P)) / temperature
-      rowLosses[i] = logf(z) + shift - similarity / positives
-    }
-  }
-
-  /// The loss, once all rows are finished.
-  var value: Double {
-    var sum = 0.0
-    for i in 0..<rowCount { sum += Double(rowLosses[i]) }
-    return sum / Double(max(anchorCount, 1))
-  }
-
-  // MARK: Pass 2: gradient
-
-  /// d [rows, P] ← weight · d loss/d f for some live rows.
-  func backward(_ own: Range<Int>, weight: Float, worker: Int, scratch: Matrix, into d: Matrix) {
-    let P = live.columns
-    d.fill(0)
-    let scale = weight / (Float(max(anchorCount, 1)) * temperature)
-    for block in blocks {
-      forEachTile(own, block.rows, scratch) { rows, columns, tile in
-        ContrastiveTile.weigh(
-          tile, shift: shift, rowFactors: anchorFactors + rows.lowerBound,
-          columnFactors: anchorFactors + columns.lowerBound)
-        MatrixProduct.multiply(
-          tile, by: self.rows(columns),
-          into: d.rows(rows.lowerBound - own.lowerBound..<rows.upperBound - own.lowerBound), scale: scale, keep: 1)
-      }
-    }
-    let sums = classSums[worker]
-    for i in own {
-      let k = Int(liveClasses[i])
-      let positives = sums.all[k, P] - 1
-      if positives <= 0 { continue }
-      let (target, factor) = (d.row(i - own.lowerBound), scale / positives)
-      let others = anchors == .all ? sums.all : sums.live
-      add(sums.all.row(k), scale: -factor, to: target, count: P)
-      add(others.row(k), scale: -factor, to: target, count: P)
-      add(row(i), scale: 2 * factor, to: target, count: P)
-    }
-  }
+/// A range in parts of `count`, the last one perhaps shorter.
+private func cut(_ range: Range<Int>, by count: Int) -> [Range<Int>] {
+  stride(from: range.lowerBound, to: range.upperBound, by: count).map { $0..<min($0 + count, range.upperBound) }
 }
