@@ -58,17 +58,16 @@ struct WorkerOptions: ParsableArguments {
     let logger = Logger(label: "carat.placement")
     let cpus = placement.topology.cpus
     if placement.isOversubscribed {
+      let few = "\(cpus.count) CPU\(cpus.count == 1 ? "" : "s") (\(Placement.ranges(cpus)))"
       logger.warning(
-        """
-        \(placement.count) workers share \(cpus.count) CPU\(cpus.count == 1 ? "" : "s") \
-        (\(Placement.ranges(cpus)); this process may use no more): steps take longer than with --workers \(cpus.count)
-        """)
+        "\(placement.count) workers share the \(few) that this process may use: more than \(cpus.count) gain no time")
     }
     if placement.effectivePolicy != placement.policy {
       // A warning for who asked for it, otherwise only told.
       logger.log(
         level: numa == nil ? .info : .warning,
-        "no NUMA support here: --numa \(placement.policy.rawValue) has no effect, memory lies where it is first touched")
+        "no NUMA support here: --numa \(placement.policy.rawValue) has no effect, memory lies where it is first touched"
+      )
     }
     for line in "\(placement)".split(separator: "\n") { logger.info("\(line)") }
   }

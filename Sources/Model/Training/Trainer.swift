@@ -49,7 +49,7 @@ public final class Trainer {
 
     private enum CodingKeys: String, CodingKey { case event, step, workers }
 
-    public func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Swift.Encoder) throws {
       try check.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(event, forKey: .event)
