@@ -53,7 +53,7 @@ public final class Arena: Sendable {
     chunks.withLock { chunks in
       chunks.all.reduce(0) { sum, chunk in
         let isHuge = NUMA.wantsHugePages(bytes: chunk.count, placement: placement)
-        return sum + (isHuge ? NUMA.hugePageBytes / NUMA.pageBytes : 8)
+        return sum + (isHuge ? NUMA.hugePageBytes / NUMA.pageBytes : 4)
       }
     }
   }

@@ -22,8 +22,8 @@ public struct MemoryRegion: Sendable {
 
   /// Why its memory lies where it does under a placement, in words.
   public func reason(_ placement: Placement) -> String {
-    guard placement.topology.hasNUMA else {
-      return "there is no NUMA here to ask: pages lie where the thread runs that first touches them"
+    if let absence = placement.topology.absence {
+      return "no NUMA, for \(absence): pages lie where the thread runs that first touches them"
     }
     switch (placement.policy, use, arena.placement) {
     case (.off, _, _): return "--numa off: pages lie where the thread runs that first touches them"

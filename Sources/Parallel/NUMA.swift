@@ -9,7 +9,19 @@ import Synchronization
 /// out, and a memory policy that the kernel refuses costs one warning and leaves memory where it falls.
 public enum NUMA {
   /// Whether the kernel has NUMA support and lets this process use it.
-  public static let isAvailable = numa_available() >= 0
+  public static var isAvailable: Bool { absence == nil }
+
+  /// Why there is no NUMA support here, in words; nil if there is.
+  public static let absence: String? = {
+    guard numa_available() >= 0 else { return "this kernel has no NUMA support" }
+    // Where a container forbids this call, libnuma would complain at each.
+    guard get_mempolicy(nil, nil, 0, nil, 0) < 0 else { return nil }
+    let reason = String(cString: strerror(errno))
+    return "the kernel refuses NUMA calls (\(reason)); a container needs the capability SYS_NICE"
+  }()
+
+  /// Whether the machine has more than one node, used or not: then their absence costs time.
+  public static let hasSeveralNodes = numa_max_node() > 0
 
   /// Bytes of a page.
   public static let pageBytes = sysconf(Int32(_SC_PAGESIZE))

@@ -62,12 +62,10 @@ struct WorkerOptions: ParsableArguments {
       logger.warning(
         "\(placement.count) workers share the \(few) that this process may use: more than \(cpus.count) gain no time")
     }
-    if placement.effectivePolicy != placement.policy {
-      // A warning for who asked for it, otherwise only told.
-      logger.log(
-        level: numa == nil ? .info : .warning,
-        "no NUMA support here: --numa \(placement.policy.rawValue) has no effect, memory lies where it is first touched"
-      )
+    if let absence = placement.topology.absence {
+      // A warning where something is lost by it, or was asked for by name.
+      let matters = NUMA.hasSeveralNodes || numa ?? .off != .off
+      logger.log(level: matters ? .warning : .info, "no NUMA: \(absence); memory lies where it is first touched")
     }
     for line in "\(placement)".split(separator: "\n") { logger.info("\(line)") }
   }

@@ -38,13 +38,15 @@ struct ShowTopology: ParsableCommand {
   private struct Report: Encodable {
     /// Whether the kernel tells nodes that can be used.
     let numa: Bool
+    /// Why not, if not.
+    let absence: String?
     let nodes: [Node]
     let allowedCPUs: [Int]
     let allowedMemoryNodes: [Int]
     let plan: PlacementPlan
 
     private enum CodingKeys: String, CodingKey {
-      case numa, nodes, plan
+      case numa, absence, nodes, plan
       case allowedCPUs = "allowed_cpus"
       case allowedMemoryNodes = "allowed_memory_nodes"
     }
@@ -56,7 +58,7 @@ struct ShowTopology: ParsableCommand {
     let topology = team.placement.topology
     let found = NUMA.nodes()
     let report = Report(
-      numa: topology.hasNUMA,
+      numa: topology.hasNUMA, absence: topology.absence,
       nodes: found.map { node in
         Node(
           id: node.id, cpus: node.cpus, totalMebibytes: node.totalBytes >> 20, freeMebibytes: node.freeBytes >> 20,
@@ -69,8 +71,8 @@ struct ShowTopology: ParsableCommand {
 
   private func machine(_ report: Report) -> [String] {
     let cpus = Placement.ranges(report.allowedCPUs)
-    guard report.numa else {
-      return ["no NUMA support here: one node, \(NUMA.physicalBytes >> 20) MiB; this process may use CPUs \(cpus)"]
+    if let absence = report.absence {
+      return ["no NUMA: \(absence); \(NUMA.physicalBytes >> 20) MiB; this process may use CPUs \(cpus)"]
     }
     return report.nodes.map { node in
       "node \(node.id): CPUs \(Placement.ranges(node.cpus)), \(node.freeMebibytes) of \(node.totalMebibytes) MiB free"
