@@ -37,11 +37,13 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: vectorised),
-    .target(name: "TestSupport", dependencies: ["Tensor", "Model"], path: "Tests/TestSupport", swiftSettings: vectorised),
+    .target(
+      name: "TestSupport", dependencies: ["Tensor", "Model"], path: "Tests/TestSupport", swiftSettings: vectorised),
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: vectorised),
     .testTarget(name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: vectorised),
     .testTarget(
-      name: "ModelTests", dependencies: ["Model", "TestSupport"], resources: [.copy("Golden")], swiftSettings: vectorised),
+      name: "ModelTests", dependencies: ["Model", "TestSupport"], resources: [.copy("Golden")],
+      swiftSettings: vectorised),
     .testTarget(name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], swiftSettings: vectorised),
   ],
   swiftLanguageModes: [.v6]

@@ -63,6 +63,9 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     self.labels = labels
   }
 
+  /// T of the longest modality.
+  public var longestSequence: Int { modalities.map(\.maximumSteps).max() ?? 1 }
+
   /// 3M levels-and-modalities of unit latents a sample and label: plain, alpha, beta.
   public var liveRowsPerSample: Int { 3 * modalities.count * labels }
 
@@ -92,7 +95,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     }
     if hiddenSize < 2 { return "hidden size must be at least 2, not \(hiddenSize)" }
     if queueSize < 0 || queueSize > 1 << 30 { return "queue size must be between 0 and 1073741824, not \(queueSize)" }
-    if !(dropout >= 0 && dropout < 1) { return "dropout must be at least 0 and below 1, not \(dropout)" }
+    if !(dropout >= 0 && dropout <= 0.99) { return "dropout must be between 0 and 0.99, not \(dropout)" }
     if !(temperature > 0) { return "temperature must be positive, not \(temperature)" }
     if !(keyMomentum >= 0 && keyMomentum <= 1) { return "key momentum must be between 0 and 1, not \(keyMomentum)" }
     if !(prototypeMomentum >= 0 && prototypeMomentum <= 1) {

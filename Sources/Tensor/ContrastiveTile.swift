@@ -5,37 +5,33 @@ public enum ContrastiveTile {
   /// Pairs whose e_ij must be 0 are set to this before: a row with itself, an empty queue row.
   @inlinable public static var excluded: Float { -1e30 }
 
-  /// e_ij of sixteen similarities.
-  @inline(__always) private static func weight(_ x: Floats, _ shift: Float) -> Floats {
-    exponential(x - Floats(shift)).replacing(with: 0, where: x .<= Floats(excluded))
-  }
-
   /// rowSums[i] ← rowSums[i] + Σ_j e_ij and, if given, columnSums[j] ← columnSums[j] + Σ_i e_ij.
   public static func addExponentialSums(
     of x: Matrix, shift: Float, rowSums: UnsafeMutablePointer<Float>, columnSums: UnsafeMutablePointer<Float>?
   ) {
+    let shift = Floats(shift)
     for r in 0..<x.rows {
       let row = x.row(r)
-      @inline(__always) func e(_ i: Int, _ lanes: Int) -> Floats { weight(load(row + i, lanes: lanes), shift) }
       if let columnSums {
-        @inline(__always) func eAddedToColumns(_ i: Int, _ lanes: Int) -> Floats {
-          let e = e(i, lanes)
+        @inline(__always) func addToColumns(_ i: Int, _ lanes: Int) -> Floats {
+          let e = weight(row + i, lanes, shift)
           store(load(columnSums + i, lanes: lanes) + e, columnSums + i, lanes: lanes)
           return e
         }
-        rowSums[r] += sumVectors(x.columns, eAddedToColumns)
+        rowSums[r] += sumVectors(x.columns, addToColumns)
       } else {
-        rowSums[r] += sumVectors(x.columns, e)
+        rowSums[r] += sumVectors(x.columns) { i, lanes in weight(row + i, lanes, shift) }
       }
     }
   }
 
   /// x_ij ← e_ij, rowSums[i] ← rowSums[i] + Σ_j e_ij.
   public static func exponentiate(_ x: Matrix, shift: Float, addingTo rowSums: UnsafeMutablePointer<Float>) {
+    let shift = Floats(shift)
     for r in 0..<x.rows {
       let row = x.row(r)
       @inline(__always) func exponentiate(_ i: Int, _ lanes: Int) -> Floats {
-        let e = weight(load(row + i, lanes: lanes), shift)
+        let e = weight(row + i, lanes, shift)
         store(e, row + i, lanes: lanes)
         return e
       }
@@ -47,14 +43,21 @@ public enum ContrastiveTile {
   public static func weigh(
     _ x: Matrix, shift: Float, rowFactors: UnsafePointer<Float>, columnFactors: UnsafePointer<Float>
   ) {
+    let shift = Floats(shift)
     for r in 0..<x.rows {
       let row = x.row(r)
       let factor = Floats(rowFactors[r])
       @inline(__always) func weigh(_ i: Int, _ lanes: Int) {
-        let e = weight(load(row + i, lanes: lanes), shift)
+        let e = weight(row + i, lanes, shift)
         store(e * (factor + load(columnFactors + i, lanes: lanes)), row + i, lanes: lanes)
       }
       forEachVector(x.columns, weigh)
     }
   }
+}
+
+/// e_ij of sixteen similarities.
+@inline(__always) private func weight(_ p: UnsafePointer<Float>, _ lanes: Int, _ shift: Floats) -> Floats {
+  let x = load(p, lanes: lanes)
+  return exponential(x - shift).replacing(with: 0, where: x .<= Floats(ContrastiveTile.excluded))
 }

@@ -35,7 +35,7 @@ public struct Dropout: Sendable {
     let (limit, keep) = (Words(repeating: threshold), Floats(scale))
     for block in 0..<blocks {
       let first = UInt32(truncatingIfNeeded: (row &* blocks &+ block) &* 16)
-      let (a, b) = threefry(key, position, lanes &+ Words(repeating: first))
+      let (a, b) = threefry(key, position, lanes &+ Words(repeating: first), short: true)
       let target = factors + 64 * block
       store(keep.replacing(with: Floats.zero, where: (a & low) .< limit), target)
       store(keep.replacing(with: Floats.zero, where: (a &>> high) .< limit), target + 16)

@@ -14,7 +14,9 @@ public enum GELU {
   }
 
   /// dg ← du = dg · gelu'(u); g ← gelu(u) again, bit for bit; the bias gradient grows by du's column sums.
-  public static func backward(_ u: Matrix, _ dg: Matrix, output g: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
+  public static func backward(
+    _ u: Matrix, _ dg: Matrix, output g: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>
+  ) {
     for r in 0..<u.rows {
       let (source, slope, target) = (u.row(r), dg.row(r), g.row(r))
       @inline(__always) func differentiate(_ i: Int, _ lanes: Int) {

@@ -37,6 +37,7 @@ public enum MatrixProduct {
       bTransposed ? CChar(UInt8(ascii: "T")) : CChar(UInt8(ascii: "N")),
       dnnl_dim_t(rows), dnnl_dim_t(columns), dnnl_dim_t(inner), scale, a.base, dnnl_dim_t(max(a.stride, 1)), b.base,
       dnnl_dim_t(max(b.stride, 1)), keep, c.base, dnnl_dim_t(max(c.stride, 1)))
-    precondition(status == dnnl_success, "sgemm of \(rows) × \(inner) × \(columns) failed with status \(status.rawValue)")
+    precondition(
+      status == dnnl_success, "sgemm of \(rows) × \(inner) × \(columns) failed with status \(status.rawValue)")
   }
 }

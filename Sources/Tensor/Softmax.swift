@@ -78,7 +78,9 @@ public enum Softmax {
       var e = exponential(load(row + i, lanes: lanes) - maximum)
       if i &+ 16 > columns { e = masked(e, lanes: columns &- i) }
       store(e, row + i, lanes: lanes)
-      if let factors { store(e * load(factors + i), dropped + i, lanes: lanes) } else if dropped != row {
+      if let factors {
+        store(e * load(factors + i), dropped + i, lanes: lanes)
+      } else if dropped != row {
         store(e, dropped + i, lanes: lanes)
       }
       return e

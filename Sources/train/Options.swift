@@ -74,8 +74,8 @@ struct WorkerOptions: ParsableArguments {
 /// How finely a batch is cut.
 struct ShardOptions: ParsableArguments {
   @Option(
-    "Equal parts that a batch is cut into for the workers; must divide the batch size, by default its greatest "
-      + "divisor up to 16. Sums follow it: another number gives other rounding.", value: "n")
+    "Equal parts that a batch is cut into for the workers; must divide the batch size, by default up to 32 of at "
+      + "least 60 time steps. Sums follow it: another number gives other rounding.", value: "n")
   var shards: Int?
 
   func validate() throws {
@@ -201,7 +201,7 @@ struct BatchOptions: ParsableArguments {
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings.model)
     settings.batchSize = batchSize
-    settings.shards = shards.shards ?? ShardPlan.defaultShards(batchSize: max(batchSize, 1))
+    settings.shards = shards.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
     return settings
   }

@@ -104,7 +104,7 @@ struct Run: ParsableCommand {
     settings.epochs = epochs
     settings.seed = seed
     settings.threshold = threshold
-    settings.shards = shards.shards ?? ShardPlan.defaultShards(batchSize: max(batchSize, 1))
+    settings.shards = shards.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -29,9 +29,16 @@ import Testing
     }
   }
 
-  @Test func defaultShardsDivideAndAreAtMost16() {
-    let expected = [1: 1, 2: 2, 13: 13, 16: 16, 17: 1, 24: 12, 32: 16, 60: 15, 62: 2, 64: 16, 100: 10]
-    for (batch, shards) in expected { #expect(ShardPlan.defaultShards(batchSize: batch) == shards) }
+  @Test func defaultShardsDivideAndAreAtMost32() {
+    let expected = [1: 1, 2: 2, 13: 13, 16: 16, 17: 17, 24: 24, 32: 32, 60: 30, 62: 31, 64: 32, 74: 2, 100: 25]
+    for (batch, shards) in expected { #expect(ShardPlan.defaultShards(batchSize: batch, steps: 60) == shards) }
+  }
+
+  @Test func defaultShardsHaveSixtyRowsWhereTheBatchAllowsIt() {
+    let expected = [(64, 1, 4), (2, 1, 2), (6, 1, 3), (64, 10, 8), (64, 30, 32), (512, 1, 8)]
+    for (batch, steps, shards) in expected {
+      #expect(ShardPlan.defaultShards(batchSize: batch, steps: steps) == shards)
+    }
   }
 
   @Test(arguments: [0, 1, 15, 16, 17, 100, 1000, 7_360_001], [1, 2, 3, 7, 16, 128])

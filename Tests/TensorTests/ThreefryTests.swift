@@ -11,6 +11,17 @@ struct ThreefryTests {
       RandomKey(low: 0x1319_8a2e, high: 0x0370_7344).words(0x243f_6a88, 0x85a3_08d3) == (0xc492_3a9c, 0x483d_f7a0))
   }
 
+  @Test func knownAnswersOfThirteenRounds() {
+    func words(_ key: RandomKey, _ c0: UInt32, _ c1: UInt32) -> (UInt32, UInt32) {
+      let both = threefry(key, Words(repeating: c0), Words(repeating: c1), short: true)
+      return (both.0[3], both.1[3])
+    }
+    #expect(words(RandomKey(low: 0, high: 0), 0, 0) == (0x9d1c_5ec6, 0x8bd5_0731))
+    #expect(words(RandomKey(low: .max, high: .max), .max, .max) == (0xfd36_d048, 0x2d17_272c))
+    #expect(
+      words(RandomKey(low: 0x1319_8a2e, high: 0x0370_7344), 0x243f_6a88, 0x85a3_08d3) == (0xba3e_4725, 0xf27d_669e))
+  }
+
   @Test func lanesAreIndependentCounters() {
     let key = RandomKey(seed: 5)
     let both = threefry(key, Words(repeating: 3), Words(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))

@@ -45,6 +45,27 @@ struct MappedFile: ~Copyable, @unchecked Sendable {
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
 
+  /// What the kernel may do with the pages of a part of the map.
+  enum Advice {
+    /// Read them ahead, in the background.
+    case willNeed
+    /// Take them out of this process's memory; they stay in the system's cache, and come back when touched.
+    case release
+  }
+
+  /// Passes advice on. A part that is no part of the map (a copy of some of it) is left alone.
+  func advise(_ advice: Advice, _ part: UnsafeRawBufferPointer) {
+    guard let base = part.baseAddress, let own = bytes.baseAddress,
+      base >= own, base + part.count <= own + bytes.count
+    else { return }
+    let start = Int(bitPattern: base) / pageSize * pageSize
+    madvise(
+      UnsafeMutableRawPointer(bitPattern: start), Int(bitPattern: base) + part.count - start,
+      advice == .willNeed ? MADV_WILLNEED : MADV_DONTNEED)
+  }
+
   /// The system's words for the last failed call.
   static func systemError() -> String { String(cString: strerror(errno)) }
 }
+
+private let pageSize = sysconf(Int32(_SC_PAGESIZE))

@@ -17,6 +17,8 @@ public struct Modality: Sendable {
 
   /// A sample's features as they are in the file: [T, F] row-major, valid as long as the split or this value lives.
   public func features(ofSample sample: Int) -> UnsafeBufferPointer<Float> { rows[sample] }
+
+  func advise(_ advice: MappedFile.Advice, sample: Int) { rows.advise(advice, sample..<sample + 1) }
 }
 
 /// The rows of a float32 tensor in a mapped file: row i is all that belongs to sample i.
@@ -37,5 +39,11 @@ struct FloatRows: @unchecked Sendable {
   subscript(row: Int) -> UnsafeBufferPointer<Float> {
     precondition(row >= 0 && (row + 1) * width <= elements.count, "row \(row) of \(elements.count / max(width, 1))")
     return UnsafeBufferPointer(rebasing: elements[row * width..<(row + 1) * width])
+  }
+  /// Tells the kernel about the pages of some rows.
+  func advise(_ advice: MappedFile.Advice, _ range: Range<Int>) {
+    file.advise(
+      advice,
+      UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: elements[range.lowerBound * width..<range.upperBound * width])))
   }
 }

@@ -44,6 +44,9 @@ public final class SafetensorsFile: @unchecked Sendable {
     entries[name].map { UnsafeRawBufferPointer(rebasing: map.bytes[$0.bytes]) }
   }
 
+  /// Tells the kernel what will be read next, or what is done with.
+  func advise(_ advice: MappedFile.Advice, _ part: UnsafeRawBufferPointer) { map.advise(advice, part) }
+
   /// The elements of an F32 tensor in row-major order, valid as long as this object lives.
   ///
   /// The view is of the map itself, or, where the file does not align the data to 4 bytes, of a copy made at the first

@@ -8,4 +8,10 @@ public protocol SampleSource: Sendable {
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float>
   /// Copies the first `steps` time steps, F features each.
   func copyFeatures(sample: Int, modality: Int, steps: Int, into target: UnsafeMutablePointer<Float>)
+  /// Hears which samples will be asked for next, and which are done with; returns at once.
+  func prepare(_ next: some Collection<Int>, done: some Collection<Int>)
+}
+
+extension SampleSource {
+  public func prepare(_ next: some Collection<Int>, done: some Collection<Int>) {}
 }

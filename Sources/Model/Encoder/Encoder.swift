@@ -47,7 +47,7 @@ struct Encoder {
 
   /// Floats that each scratch slot of its functions needs, for shards of `samples`.
   static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
-    let steps = c.modalities.map(\.maximumSteps).max() ?? 0
+    let steps = c.longestSequence
     let features = c.modalities.map(\.features).max() ?? 0
     let (rows, widest) = (samples * steps, max(c.hiddenSize, c.feedForwardSize))
     let head = SelfAttention.scratchCapacity(steps: steps, headSize: c.hiddenSize / c.heads)

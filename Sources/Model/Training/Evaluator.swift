@@ -19,6 +19,8 @@ public final class Evaluator {
     for first in stride(from: 0, to: source.count, by: batch.capacity) {
       let samples = first..<min(first + batch.capacity, source.count)
       batch.fill(samples, of: source)
+      let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
+      source.prepare(next, done: max(0, first - batch.capacity)..<first)
       try body(samples, UnsafeBufferPointer(step.evaluate(batch).elements))
     }
   }
@@ -41,6 +43,14 @@ public final class Evaluator {
 }
 
 extension DatasetSplit: SampleSource {
+  /// Pages of the next samples are read in the background; those of the last ones leave this process's memory.
+  public func prepare(_ next: some Collection<Int>, done: some Collection<Int>) {
+    for modality in modalities {
+      for sample in done { modality.advise(.release, sample: sample) }
+      for sample in next { modality.advise(.willNeed, sample: sample) }
+    }
+  }
+
   public func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
 
   /// [N, C] row by row.

@@ -51,7 +51,9 @@ public struct Replay: Codable, Sendable {
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")
     let plan = try ShardPlan(
-      batchSize: golden.batchSize, shards: shards ?? ShardPlan.defaultShards(batchSize: golden.batchSize),
+      batchSize: golden.batchSize,
+      shards: shards
+        ?? ShardPlan.defaultShards(batchSize: golden.batchSize, steps: golden.configuration.longestSequence),
       workers: team.count)
     let training = try TrainingStep(state, optimizer: golden.optimizer, plan: plan, team: team, seed: 0)
     let batch = Batch(golden.configuration, capacity: golden.batchSize)

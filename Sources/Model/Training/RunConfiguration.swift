@@ -24,7 +24,13 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
       }, labels: shape.labelNames.count)
     optimizer = OptimizerConfiguration(totalSteps: 0)
     labelNames = shape.labelNames
-    shards = ShardPlan.defaultShards(batchSize: batchSize)
+    shards = 1
+    shards = defaultShards
+  }
+
+  /// Shards for this batch size and these sequences, whatever the machine.
+  public var defaultShards: Int {
+    ShardPlan.defaultShards(batchSize: max(batchSize, 1), steps: model.longestSequence)
   }
 
   /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.

@@ -44,7 +44,7 @@ final class Shard: @unchecked Sendable {
     labels = C
     modalities = M
     encoders = try c.modalities.indices.map { try Encoder.Activations(c, modality: $0, samples: n, in: arena) }
-    hiddenRows = try arena.matrix(rows: n * (c.modalities.map(\.maximumSteps).max() ?? 0), columns: c.hiddenSize)
+    hiddenRows = try arena.matrix(rows: n * c.longestSequence, columns: c.hiddenSize)
     reconstructionRows = try model.reconstruction.modalities.map {
       try Reconstruction.Rows($0, rows: n * C, in: arena)
     }
@@ -92,7 +92,8 @@ final class Shard: @unchecked Sendable {
   var liveRows: Range<Int> { first * 3 * modalities * labels..<(first + count) * 3 * modalities * labels }
   var unit: UnitLatents {
     UnitLatents(
-      live: unitRows.live.rows(0..<liveRows.count), inverseLengths: unitRows.inverseLengths, together: unitRows.together,
+      live: unitRows.live.rows(0..<liveRows.count), inverseLengths: unitRows.inverseLengths,
+      together: unitRows.together,
       modalities: modalities, labels: labels)
   }
   var unitGradient: Matrix { unitGradientRows.rows(0..<liveRows.count) }

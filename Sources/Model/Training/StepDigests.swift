@@ -56,7 +56,8 @@ public struct RunDifference: Sendable {
   private static func settings(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
     let (a, b) = try (flat(first.configuration), flat(second.configuration))
     return Set(a.keys).union(b.keys).sorted().compactMap { key in
-      a[key] == b[key] ? nil : "Setting \(key) is \(a[key] ?? "absent") in the first run, \(b[key] ?? "absent") in the second."
+      a[key] == b[key]
+        ? nil : "Setting \(key) is \(a[key] ?? "absent") in the first run, \(b[key] ?? "absent") in the second."
     }
   }
 
@@ -87,7 +88,9 @@ public struct RunDifference: Sendable {
       records(first.digests, as: StepDigests.self), records(second.digests, as: StepDigests.self)
     )
     for (x, y) in zip(a, b) where x != y {
-      guard x.step == y.step else { return ["The first run's step \(x.step) stands where the second has step \(y.step)."] }
+      guard x.step == y.step else {
+        return ["The first run's step \(x.step) stands where the second has step \(y.step)."]
+      }
       let parts: [(String, [String])] = [
         ("loss terms", differing(x.terms.keys.sorted(), { x.terms[$0] }, { y.terms[$0] })),
         ("gradients", differing(x.gradients.keys.sorted(), { x.gradients[$0] }, { y.gradients[$0] })),
@@ -99,7 +102,8 @@ public struct RunDifference: Sendable {
           .joined(separator: "; ") + "."
       ]
     }
-    return a.count == b.count ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
+    return a.count == b.count
+      ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
   }
 
   private struct Metrics: Decodable {
@@ -115,10 +119,13 @@ public struct RunDifference: Sendable {
     )
     for (x, y) in zip(a, b) where x.step != y.step || x.terms != y.terms {
       let terms = differing((x.terms ?? [:]).keys.sorted(), { x.terms?[$0] }, { y.terms?[$0] })
-      return ["The runs part at step \(x.step) or the one before: its loss terms differ in \(named(terms)). "
-        + "Runs with --log-digests tell the tensor."]
+      return [
+        "The runs part at step \(x.step) or the one before: its loss terms differ in \(named(terms)). "
+          + "Runs with --log-digests tell the tensor."
+      ]
     }
-    return a.count == b.count ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
+    return a.count == b.count
+      ? [] : ["The first run has \(a.count) steps, the second \(b.count); they agree as far as both go."]
   }
 
   private static func records<T: Decodable>(_ path: String, as type: T.Type) throws -> [T] {

@@ -158,6 +158,9 @@ public final class Trainer {
         let start = ContinuousClock.now
         batch.fill(order[k * c.batchSize..<(k + 1) * c.batchSize], of: dataset.train, step: state.step)
         batch.shuffle.draw(seed: c.seed, step: state.step)
+        let next = (k + 1) * c.batchSize
+        dataset.train.prepare(
+          order[next..<min(next + c.batchSize, order.count)], done: order[max(0, next - 2 * c.batchSize)..<next - c.batchSize])
         let result = step.train(on: batch)
         let elapsed = (ContinuousClock.now - start).seconds
         seconds += elapsed

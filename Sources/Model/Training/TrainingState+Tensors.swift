@@ -106,6 +106,7 @@ extension TrainingState {
   private func copy(_ name: String, _ shape: [Int], of file: SafetensorsFile, to target: Matrix) throws(DataError) {
     let source = try file.floats(name, shape: shape)
     if let base = source.baseAddress { target.elements.baseAddress?.update(from: base, count: source.count) }
+    file.advise(.release, UnsafeRawBufferPointer(source))
   }
 
   /// A tensor of one whole number, as an integer or (in golden files) a float.

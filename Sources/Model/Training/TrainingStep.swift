@@ -221,7 +221,8 @@ public final class TrainingStep: @unchecked Sendable {
   private func remember(_ worker: Int) {
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
-    state.queue.enqueue(c.queueKeys == .live ? exchange.live : exchange.keys, exchange.liveClasses, part: worker, parts: team.count)
+    state.queue.enqueue(
+      c.queueKeys == .live ? exchange.live : exchange.keys, exchange.liveClasses, part: worker, parts: team.count)
     for i in slice(of: 2 * M * C, part: worker, parts: team.count, alignment: 1) {
       let (m, sign, label) = (i / (2 * C), i / C % 2, i % C)
       state.prototypes.update(

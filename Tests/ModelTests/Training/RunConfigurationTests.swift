@@ -16,7 +16,7 @@ struct RunConfigurationTests {
     #expect(c.model.modalities.map(\.name) == ["text", "visual", "audio"])
     #expect(c.model.modalities.map(\.features) == [2, 35, 1] && c.model.modalities.map(\.maximumSteps) == [3, 3, 3])
     #expect(c.labelNames == ["calm", "tense"])
-    #expect(c.model.labels == 2 && c.shards == ShardPlan.defaultShards(batchSize: c.batchSize))
+    #expect(c.model.labels == 2 && c.shards == c.defaultShards)
     #expect(try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(c)) == c)
   }
 
