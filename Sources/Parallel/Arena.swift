@@ -34,14 +34,27 @@ public final class Arena: Sendable {
   /// Bytes mapped from the system.
   public var mappedBytes: Int { chunks.withLock { $0.all.reduce(0) { $0 + $1.count } } }
 
-  /// How many pages lie where.
-  public func pages() -> [NUMA.PageLocation: Int] {
+  /// How many pages lie where; of every `stride`-th page.
+  public func pages(every stride: Int = 1) -> [NUMA.PageLocation: Int] {
     chunks.withLock { chunks in
       var counts: [NUMA.PageLocation: Int] = [:]
       for chunk in chunks.all {
-        for location in NUMA.pageNodes(of: UnsafeRawBufferPointer(chunk)) { counts[location, default: 0] += 1 }
+        for location in NUMA.pageNodes(of: UnsafeRawBufferPointer(chunk), every: stride) {
+          counts[location, default: 0] += 1
+        }
       }
       return counts
+    }
+  }
+
+  /// The pages that interleaving may put on one node above an even share: it deals out whole pages, huge ones
+  /// where they are, and starts anew with each chunk.
+  var unevenPages: Int {
+    chunks.withLock { chunks in
+      chunks.all.reduce(0) { sum, chunk in
+        let isHuge = NUMA.wantsHugePages(bytes: chunk.count, placement: placement)
+        return sum + (isHuge ? NUMA.hugePageBytes / NUMA.pageBytes : 4)
+      }
     }
   }
 

@@ -9,7 +9,19 @@ import Synchronization
 /// out, and a memory policy that the kernel refuses costs one warning and leaves memory where it falls.
 public enum NUMA {
   /// Whether the kernel has NUMA support and lets this process use it.
-  public static let isAvailable = numa_available() >= 0
+  public static var isAvailable: Bool { absence == nil }
+
+  /// Why there is no NUMA support here, in words; nil if there is.
+  public static let absence: String? = {
+    guard numa_available() >= 0 else { return "this kernel has no NUMA support" }
+    // Where a container forbids this call, libnuma would complain at each.
+    guard get_mempolicy(nil, nil, 0, nil, 0) < 0 else { return nil }
+    let reason = String(cString: strerror(errno))
+    return "the kernel refuses NUMA calls (\(reason)); a container needs the capability SYS_NICE"
+  }()
+
+  /// Whether the machine has more than one node, used or not: then their absence costs time.
+  public static let hasSeveralNodes = numa_max_node() > 0
 
   /// Bytes of a page.
   public static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
@@ -44,6 +56,13 @@ public enum NUMA {
     guard isAvailable, let mask = numa_get_mems_allowed() else { return [] }
     defer { numa_bitmask_free(mask) }
     return members(of: mask)
+  }
+
+  /// How far a node's memory is from another's CPUs, 10 being its own, as the firmware tells; nil if it does not.
+  public static func distance(from node: Int, to other: Int) -> Int? {
+    guard isAvailable else { return nil }
+    let distance = numa_distance(Int32(node), Int32(other))
+    return distance > 0 ? Int(distance) : nil
   }
 
   private static func members(of mask: UnsafeMutablePointer<bitmask>?) -> [Int] {
@@ -82,14 +101,23 @@ public enum NUMA {
 
   static let hugePageBytes = 2 << 20
 
-  /// Maps zeroed memory, page-aligned, or 2 MiB-aligned and in huge pages where it has at least that size.
+  /// Whether a region of so many bytes is to have huge pages. An interleaved one has to be long enough to be spread
+  /// by them: four of them would not reach every node of a large machine.
+  static func wantsHugePages(bytes: Int, placement: MemoryPlacement) -> Bool {
+    guard bytes >= hugePageBytes else { return false }
+    let nodes = allowedMemoryNodes().count
+    return placement != .interleaved || nodes <= 1 || bytes >= 8 * nodes * hugePageBytes
+  }
+
+  /// Maps zeroed memory, page-aligned, or 2 MiB-aligned and in huge pages where it is long enough.
   ///
   /// Pages get their place when they are first touched. Give the region back with `free`.
   public static func allocate(
     bytes: Int, placement: MemoryPlacement
   ) throws(MemoryError) -> UnsafeMutableRawBufferPointer {
     precondition(bytes > 0, "\(bytes) bytes of memory")
-    let alignment = bytes >= hugePageBytes ? hugePageBytes : pageBytes
+    let isHuge = wantsHugePages(bytes: bytes, placement: placement)
+    let alignment = isHuge ? hugePageBytes : pageBytes
     guard bytes <= Int.max - 2 * alignment else {
       throw MemoryError(bytes: bytes, placement: placement, code: ENOMEM)
     }
@@ -104,7 +132,7 @@ public enum NUMA {
     if head > 0 { munmap(mapped, head) }
     if tail > 0 { munmap(base + size, tail) }
     // Advice: without huge pages memory is the same, only its translation is slower.
-    if alignment == hugePageBytes { madvise(base, size, MADV_HUGEPAGE) }
+    madvise(base, size, isHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
     let region = UnsafeMutableRawBufferPointer(start: base, count: size)
     setPolicy(of: region, to: placement)
     return region
@@ -160,13 +188,14 @@ public enum NUMA {
     case unknown(code: Int32)
   }
 
-  /// The node of every page that a region of memory touches, in order of address.
-  public static func pageNodes(of region: UnsafeRawBufferPointer) -> [PageLocation] {
+  /// The node of every page that a region of memory touches, or of every `stride`-th, in order of address.
+  public static func pageNodes(of region: UnsafeRawBufferPointer, every stride: Int = 1) -> [PageLocation] {
     guard let start = region.baseAddress, region.count > 0 else { return [] }
     let first = start.alignedDown(toMultipleOf: pageBytes)
-    let count = (start + region.count - first + pageBytes - 1) / pageBytes
+    let step = stride * pageBytes
+    let count = (start + region.count - first + step - 1) / step
     guard isAvailable else { return Array(repeating: .unknown(code: ENOSYS), count: count) }
-    var pages = (0..<count).map { UnsafeMutableRawPointer(mutating: first + $0 * pageBytes) as Optional }
+    var pages = (0..<count).map { UnsafeMutableRawPointer(mutating: first + $0 * step) as Optional }
     var nodes = [Int32](repeating: -EINVAL, count: count)
     // Without target nodes nothing moves: the call only fills `nodes`.
     if move_pages(0, UInt(count), &pages, nil, &nodes, 0) < 0 {

@@ -1,4 +1,4 @@
-/// Which CPU and NUMA node each worker gets.
+/// Which CPU and NUMA node each worker gets, and where memory is to lie (`MemoryPolicy`).
 ///
 /// Workers are spread over the nodes as evenly as their CPUs allow, so that the memory channels of all nodes are
 /// used; workers of neighbouring index, which share tree nodes and slices, are on the same node.
@@ -14,9 +14,11 @@ public struct Placement: Sendable, Codable, Equatable {
 
   public let topology: Topology
   public let workers: [Worker]
+  /// What is wished for the workers' memory; `effectivePolicy` is what can be had.
+  public let policy: MemoryPolicy
 
   /// - Parameter count: workers, by default one per allowed CPU.
-  public init(_ topology: Topology, workers count: Int? = nil) {
+  public init(_ topology: Topology, workers count: Int? = nil, memory policy: MemoryPolicy = .nodeLocal) {
     let nodes = topology.nodes.filter { !$0.cpus.isEmpty }
     let capacity = nodes.reduce(0) { $0 + $1.cpus.count }
     let count = count ?? capacity
@@ -30,6 +32,7 @@ public struct Placement: Sendable, Codable, Equatable {
       counts[next] += 1
     }
     self.topology = topology
+    self.policy = policy
     workers = zip(nodes, counts).flatMap { node, count in
       (0..<count).map { Worker(cpu: node.cpus[$0 % node.cpus.count], node: node.id) }
     }
@@ -72,7 +75,7 @@ extension Placement: CustomStringConvertible {
   }
 
   /// CPUs as people write them: 0-3,8.
-  static func ranges(_ cpus: [Int]) -> String {
+  public static func ranges(_ cpus: [Int]) -> String {
     var parts: [ClosedRange<Int>] = []
     for cpu in cpus {
       if let last = parts.last, cpu == last.upperBound + 1 {

@@ -19,6 +19,11 @@ public struct Topology: Sendable, Codable, Equatable {
   /// Whether the nodes come from the kernel; if not, there is one node 0.
   public let hasNUMA: Bool
 
+  /// Why there is no NUMA, in words; nil if there is.
+  public var absence: String? {
+    hasNUMA ? nil : NUMA.absence ?? "the kernel's NUMA nodes do not cover the CPUs that this process may use"
+  }
+
   /// All allowed CPUs in rising order.
   public var cpus: [Int] { nodes.flatMap(\.cpus).sorted() }
 

@@ -10,17 +10,7 @@ struct Bench: ParsableCommand {
       relative to what oneDNN's sgemm does on as many workers, measured in the same run.
       """)
 
-  @Option("Samples a step (B).", value: "n")
-  var batchSize = 64
-
-  @Option("Time steps of each sequence (T).", value: "n")
-  var length = 60
-
-  @Option("Features a time step of text, visual and audio.", value: "n,n,n")
-  var features = "300,35,74"
-
-  @Option("Labels of a sample (C).", value: "n")
-  var labels = 6
+  @OptionGroup var sizes: BatchOptions
 
   @Option("Timed steps, after two that are not.", value: "n")
   var timedSteps = 10
@@ -39,19 +29,11 @@ struct Bench: ParsableCommand {
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
   func run() throws {
-    guard (1...1 << 20).contains(length), (1...1_000_000).contains(timedSteps) else {
-      throw ValidationError("--length and --timed-steps must be at least 1, and not absurd.")
+    guard (1...1_000_000).contains(timedSteps) else {
+      throw ValidationError("--timed-steps must be between 1 and 1000000, not \(timedSteps).")
     }
-    var shape = SyntheticDataset.Settings()
-    shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
-    shape.steps = shape.features.map { _ in length }
-    shape.labels = max(labels, 1)
-    var settings = RunConfiguration(for: DatasetShape(of: shape))
-    try model.apply(to: &settings.model)
-    settings.batchSize = batchSize
+    var settings = try sizes.settings(model, shards)
     settings.seed = seed
-    settings.shards = shards.shards ?? settings.defaultShards
-    if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
     try settings.requireMemory()
     let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
     if json { return try printJSON(result) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Model
 import Parallel
 
@@ -22,12 +23,21 @@ extension Option {
   }
 }
 
-/// How many threads a command computes with.
+/// How many threads a command computes with, and where their memory lies.
 struct WorkerOptions: ParsableArguments {
   @Option(
     "Threads, each on a core of its own; by default one for each core that this process may use. Results do not "
       + "depend on it.", value: "n")
   var workers: Int?
+
+  @Option(
+    "Where memory goes on a machine of several NUMA nodes: node-local (the default: a worker's memory on its node, "
+      + "parameters on every node, what is shared interleaved), interleave (all interleaved), or off (the kernel is "
+      + "asked for nothing). Results do not depend on it.", value: "policy")
+  var numa: MemoryPolicy?
+
+  @Flag(help: "Tell on the standard error where workers and memory went.")
+  var verbose = false
 
   func validate() throws {
     if let workers, !(1...WorkerTeam.maxCount).contains(workers) {
@@ -36,9 +46,28 @@ struct WorkerOptions: ParsableArguments {
   }
 
   func makeTeam() -> WorkerTeam {
+    LogLines.isVerbose.store(verbose, ordering: .relaxed)
     let topology = Topology.current()
     let count = workers ?? min(topology.cpus.count, WorkerTeam.maxCount)
-    return WorkerTeam(placement: Placement(topology, workers: count))
+    let placement = Placement(topology, workers: count, memory: numa ?? .nodeLocal)
+    tell(placement)
+    return WorkerTeam(placement: placement)
+  }
+
+  private func tell(_ placement: Placement) {
+    let logger = Logger(label: "carat.placement")
+    let cpus = placement.topology.cpus
+    if placement.isOversubscribed {
+      let few = "\(cpus.count) CPU\(cpus.count == 1 ? "" : "s") (\(Placement.ranges(cpus)))"
+      logger.warning(
+        "\(placement.count) workers share the \(few) that this process may use: more than \(cpus.count) gain no time")
+    }
+    if let absence = placement.topology.absence {
+      // A warning where something is lost by it, or was asked for by name.
+      let matters = NUMA.hasSeveralNodes || numa ?? .off != .off
+      logger.log(level: matters ? .warning : .info, "no NUMA: \(absence); memory lies where it is first touched")
+    }
+    for line in "\(placement)".split(separator: "\n") { logger.info("\(line)") }
   }
 }
 
@@ -142,8 +171,41 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
+extension MemoryPolicy: ExpressibleByArgument {}
 extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 extension ModelConfiguration.QueueKeys: ExpressibleByArgument {}
+
+/// Sizes of a batch of full length, for commands without data.
+struct BatchOptions: ParsableArguments {
+  @Option("Samples a step (B).", value: "n")
+  var batchSize = 64
+
+  @Option("Time steps of each sequence (T).", value: "n")
+  var length = 60
+
+  @Option("Features a time step of text, visual and audio.", value: "n,n,n")
+  var features = "300,35,74"
+
+  @Option("Labels of a sample (C).", value: "n")
+  var labels = 6
+
+  /// - Throws: for settings that contradict one another.
+  func settings(_ model: ModelOptions, _ shards: ShardOptions) throws -> RunConfiguration {
+    guard (1...1 << 20).contains(length) else {
+      throw ValidationError("--length must be between 1 and \(1 << 20), not \(length).")
+    }
+    var shape = SyntheticDataset.Settings()
+    shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
+    shape.steps = shape.features.map { _ in length }
+    shape.labels = max(labels, 1)
+    var settings = RunConfiguration(for: DatasetShape(of: shape))
+    try model.apply(to: &settings.model)
+    settings.batchSize = batchSize
+    settings.shards = shards.shards ?? settings.defaultShards
+    if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
+    return settings
+  }
+}
 
 /// Sizes of a generated data set.
 struct GenerationOptions: ParsableArguments {

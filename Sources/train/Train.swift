@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Model
 import Parallel
 
@@ -24,12 +25,14 @@ struct Train: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self, Diff.self, Bench.self,
+      ShowTopology.self,
     ],
     defaultSubcommand: Run.self)
 
   static func main() {
     // A reader of the output that goes away is met where the output is written.
     signal(SIGPIPE, SIG_IGN)
+    LoggingSystem.bootstrap { _ in LogLines() }
     do {
       var command = try parseAsRoot()
       try command.run()

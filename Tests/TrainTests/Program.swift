@@ -25,6 +25,8 @@ enum Program {
       .first { FileManager.default.isExecutableFile(atPath: $0) }
   }()
 
+  static let taskset = "/usr/bin/taskset"
+
   /// Sizes that train in milliseconds.
   static let tiny = [
     "--layers", "1,1,1", "--hidden-size", "16", "--heads", "2", "--feed-forward-size", "16", "--latent-size", "8",
@@ -32,7 +34,8 @@ enum Program {
   ]
   static let tinyData = ["--samples", "20,9,10", "--steps", "4", "--features", "5,4,3", "--labels", "3"]
 
-  static func run(_ arguments: [String], in directory: TemporaryDirectory) throws -> Outcome {
+  /// - Parameter cpus: what taskset leaves the program, if it is to be restricted.
+  static func run(_ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil) throws -> Outcome {
     struct NotBuilt: Error {}
     guard let path else { throw NotBuilt() }
     // Files instead of pipes: nobody has to read while it runs.
@@ -40,8 +43,8 @@ enum Program {
     for file in [out, err] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
     defer { for file in [out, err] { try? FileManager.default.removeItem(atPath: file) } }
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
+    process.executableURL = URL(fileURLWithPath: cpus == nil ? path : taskset)
+    process.arguments = (cpus.map { ["-c", $0, path] } ?? []) + arguments
     process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle(forWritingAtPath: out)

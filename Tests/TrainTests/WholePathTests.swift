@@ -13,9 +13,8 @@ import Testing
     #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
     #expect(run.lines.filter { $0.hasPrefix("epoch ") }.count == 2)
     let keys = [
-      "best_epoch", "digest", "peak_mib", "reachable", "samples_per_second", "seconds_per_step", "shards", "steps",
-      "test",
-      "valid", "workers",
+      "best_epoch", "digest", "peak_mib", "placement", "reachable", "samples_per_second", "seconds_per_step", "shards",
+      "steps", "test", "valid", "workers",
     ]
     #expect(run.json.keys.sorted() == keys)
     let test = try #require(run.json["test"] as? [String: Any])
@@ -55,7 +54,8 @@ import Testing
       try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
     }
     let events = records.map { ($0["event"] as? String ?? "") + ($0["split"] as? String ?? "") }
-    #expect(events == ["step", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest"])
+    #expect(
+      events == ["step", "placement", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest"])
     #expect(
       records[0].keys.sorted() == ["epoch", "event", "learning_rate", "loss", "samples_per_second", "step", "terms"])
     let terms = try #require(records[0]["terms"] as? [String: Any])
@@ -65,7 +65,7 @@ import Testing
       "shuffled_bce",
     ]
     #expect(Set(terms.keys) == Set(names))
-    #expect(records[6].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step"])
+    #expect(records[7].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step"])
   }
 
   @Test func theDigestDoesNotDependOnTheWorkers() throws {
@@ -97,7 +97,7 @@ import Testing
 
   @Test(arguments: [
     ["--help"], ["run", "--help"], ["generate", "--help"], ["evaluate", "--help"], ["predict", "--help"],
-    ["replay", "--help"], ["digest", "--help"], ["--version"],
+    ["replay", "--help"], ["digest", "--help"], ["topology", "--help"], ["--version"],
   ])
   func help(arguments: [String]) throws {
     let outcome = try Program.run(arguments, in: try TemporaryDirectory())

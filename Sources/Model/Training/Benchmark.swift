@@ -52,6 +52,7 @@ public struct Benchmark: Codable, Sendable {
     var (seconds, rates) = ([Double](), [Double]())
     for k in 0..<steps + 2 {
       if k == 2 {
+        training.checkPlacement()
         timeline.removeAll()
         rates.append(Self.sgemmRate(team))
       } else if k == 2 + steps / 2 {

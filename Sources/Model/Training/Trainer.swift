@@ -40,6 +40,24 @@ public final class Trainer {
     public let best: Bool
   }
 
+  /// Where the run's memory is, found out after its first step.
+  public struct PlacementRecord: Encodable, Sendable {
+    public let event = "placement"
+    public let step: Int
+    public let workers: [Placement.Worker]
+    public let check: PlacementCheck
+
+    private enum CodingKeys: String, CodingKey { case event, step, workers }
+
+    public func encode(to encoder: any Swift.Encoder) throws {
+      try check.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(event, forKey: .event)
+      try container.encode(step, forKey: .step)
+      try container.encode(workers, forKey: .workers)
+    }
+  }
+
   /// What a finished run comes to.
   public struct Result: Codable, Sendable {
     public let test: EvaluationMetrics
@@ -52,15 +70,33 @@ public final class Trainer {
     public let peakMiB: Double
     public let workers: Int
     public let shards: Int
+    public let placement: PlacementSummary
     /// SHA-256 of the whole training state after the last step.
     public let digest: String
 
     private enum CodingKeys: String, CodingKey {
-      case test, valid, steps, workers, shards, digest
+      case test, valid, steps, workers, shards, placement, digest
       case bestEpoch = "best_epoch"
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"
       case peakMiB = "peak_mib"
+    }
+  }
+
+  /// What became of the plan for a run's memory.
+  public struct PlacementSummary: Codable, Sendable {
+    /// What the kernel was asked for.
+    public let numa: MemoryPolicy
+    /// Pages that were looked up after the first step, and those of them that are not where they were to be.
+    public let pages: Int
+    public let elsewhere: Int
+    public let replicas: Int
+    /// Whether the replicas had the same bits after the last step.
+    public let replicasEqual: Bool
+
+    private enum CodingKeys: String, CodingKey {
+      case numa, pages, elsewhere, replicas
+      case replicasEqual = "replicas_equal"
     }
   }
 
@@ -115,6 +151,7 @@ public final class Trainer {
     let digests = logsDigests ? try JSONLinesFile(directory.digests) : nil
     var best: (valid: EvaluationMetrics, epoch: Int)?
     var seconds = 0.0
+    var placement: PlacementCheck?
     for epoch in 1...c.epochs {
       let order = sampleOrder(epoch: epoch)
       for k in 0..<stepsPerEpoch {
@@ -135,6 +172,12 @@ public final class Trainer {
         try digests?.append(StepDigests(result, step))
         guard result.loss.isFinite else { throw Diverged(step: state.step, metrics: directory.metrics) }
         report(.step(record))
+        if placement == nil {
+          // Now all memory has been touched.
+          let check = step.checkPlacement()
+          try metrics.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
+          placement = check
+        }
       }
       let valid = evaluator.metrics(of: dataset.valid, threshold: c.threshold)
       let isBest = valid.microF1 >= best?.valid.microF1 ?? -1
@@ -148,6 +191,9 @@ public final class Trainer {
       report(.evaluation(record))
     }
     let digest = state.digest()
+    let summary = PlacementSummary(
+      numa: team.placement.effectivePolicy, pages: placement?.pages ?? 0, elsewhere: placement?.elsewhere ?? 0,
+      replicas: state.replicas.count, replicasEqual: state.replicasAreEqual)
     try state.write(to: directory.state)
     guard let best else { preconditionFailure("a run of \(c.epochs) epochs evaluated none") }
     try state.loadWeights(from: SafetensorsFile(path: directory.best))
@@ -160,7 +206,7 @@ public final class Trainer {
       test: test, valid: best.valid, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      workers: team.count, shards: c.shards, digest: digest)
+      workers: team.count, shards: c.shards, placement: summary, digest: digest)
   }
 
   /// The training split's samples in an epoch's order.

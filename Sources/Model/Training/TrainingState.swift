@@ -1,3 +1,4 @@
+import Foundation
 import Parallel
 import Tensor
 
@@ -5,9 +6,9 @@ import Tensor
 /// configuration, seed) alone.
 public final class TrainingState: @unchecked Sendable {
   public let model: CARAT
-  /// One copy of the parameters a NUMA node that has workers; equal between steps.
+  /// Copies of the parameters, where the placement wants them; equal between steps.
   let replicas: [Parameters]
-  /// One momentum copy of the trained parameters a node, where the queue's keys come from one; otherwise none.
+  /// As many momentum copies of the trained parameters, where the queue's keys come from one; otherwise none.
   let keyReplicas: [Parameters]
   private let replicaNodes: [Int]
   /// Adam's moments, flat buffers of the trained parameters.
@@ -17,23 +18,30 @@ public final class TrainingState: @unchecked Sendable {
   let prototypes: Prototypes
   /// Steps taken.
   public internal(set) var step = 0
-  private let arenas: [Arena]
+  /// What it is made of.
+  public let memory: [MemoryRegion]
 
-  /// Zeroed state with replicas on the nodes of a placement's workers.
+  /// Zeroed state where a placement wants it.
   public init(_ model: CARAT, placement: Placement) throws {
     self.model = model
-    replicaNodes = placement.nodes
-    let replicaArenas = placement.nodes.map { Arena(placement: .node($0)) }
-    let shared = Arena(placement: .interleaved)
-    arenas = replicaArenas + [shared]
+    replicaNodes = placement.replicaNodes
+    let replicaArenas = placement.replicas.map(Arena.init)
+    let moments = Arena(placement: placement.sharedMemory)
+    let past = Arena(placement: placement.sharedMemory)
+    memory =
+      replicaArenas.enumerated().map { MemoryRegion("parameters, replica \($0)", .replica, $1) }
+      + [
+        MemoryRegion("the optimiser's moments", .shared, moments),
+        MemoryRegion("queue and prototypes", .shared, past),
+      ]
     replicas = try replicaArenas.map { Parameters(try $0.allocate(model.layout.count)) }
     keyReplicas =
       model.configuration.queueKeys == .live
       ? [] : try replicaArenas.map { Parameters(try $0.allocate(model.trainedCount)) }
-    firstMoment = Parameters(try shared.allocate(model.trainedCount))
-    secondMoment = Parameters(try shared.allocate(model.trainedCount))
-    queue = try EmbeddingQueue(model.configuration, in: shared)
-    prototypes = try Prototypes(model.configuration, in: shared)
+    firstMoment = Parameters(try moments.allocate(model.trainedCount))
+    secondMoment = Parameters(try moments.allocate(model.trainedCount))
+    queue = try EmbeddingQueue(model.configuration, in: past)
+    prototypes = try Prototypes(model.configuration, in: past)
   }
 
   /// Initial parameters for a seed, as the released code draws them.
@@ -56,6 +64,14 @@ public final class TrainingState: @unchecked Sendable {
 
   /// Any copy of the parameters.
   var parameters: Parameters { replicas[0] }
+
+  /// Whether all replicas have the same bits, as they should between steps.
+  var replicasAreEqual: Bool {
+    func agree(_ copies: [Parameters], _ count: Int) -> Bool {
+      copies.dropFirst().allSatisfy { memcmp($0.origin, copies[0].origin, count * MemoryLayout<Float>.stride) == 0 }
+    }
+    return agree(replicas, model.layout.count) && agree(keyReplicas, model.trainedCount)
+  }
 
   /// Spreads the first replica's values, after it was written from outside a step.
   func copyToReplicas() {

@@ -15,7 +15,8 @@ public final class TrainingStep: @unchecked Sendable {
   let optimizer: BertAdam
   let gradients: [TreeAccumulator]
   let workspaces: [Workspace]
-  private let arenas: [Arena]
+  /// What steps use, the state included.
+  public let memory: [MemoryRegion]
   private let seed: UInt64
 
   // The running step's inputs, set before the team starts on it.
@@ -50,7 +51,7 @@ public final class TrainingStep: @unchecked Sendable {
     self.plan = plan
     self.team = team
     self.seed = seed
-    let shared = Arena(placement: .interleaved)
+    let shared = Arena(placement: team.placement.sharedMemory)
     let exchange = try Exchange(c, batchSize: plan.batchSize, in: shared)
     self.exchange = exchange
     contrastive = try ContrastiveLoss(
@@ -59,7 +60,7 @@ public final class TrainingStep: @unchecked Sendable {
     var (arenas, workspaces, gradients) = ([shared], [Workspace](), [TreeAccumulator]())
     for worker in 0..<team.count {
       let node = team.placement.workers[worker].node
-      let arena = Arena(placement: .node(node))
+      let arena = Arena(placement: team.placement.memory(ofWorker: worker))
       let samples = plan.shardSize
       arenas.append(arena)
       workspaces.append(
@@ -77,7 +78,10 @@ public final class TrainingStep: @unchecked Sendable {
     optimizer = try BertAdam(
       configuration, state: state, tree: tree, nodes: gradients.flatMap(\.nodes), arenas: arenas.dropFirst(),
       shared: shared)
-    (self.arenas, self.workspaces, self.gradients) = (arenas, workspaces, gradients)
+    (self.workspaces, self.gradients) = (workspaces, gradients)
+    memory =
+      state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
+      + arenas.dropFirst().enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
   }
 
   /// Trains on a full batch.

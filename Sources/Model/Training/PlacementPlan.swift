@@ -1,0 +1,72 @@
+import Parallel
+
+/// What of a training step goes where, how large it is, and why: known when memory is planned, before it is touched.
+public struct PlacementPlan: Encodable, Sendable {
+  public struct Worker: Encodable, Sendable {
+    public let worker: Int
+    public let node: Int
+    /// What its thread is held to: one CPU, or its node's where workers are more than CPUs.
+    public let cpus: [Int]
+    /// How many of a batch's shards it has.
+    public let shards: Int
+  }
+
+  public struct Part: Encodable, Sendable {
+    public let name: String
+    public let placement: String
+    public let mebibytes: Double
+    public let reason: String
+
+    private enum CodingKeys: String, CodingKey {
+      case name, placement
+      case mebibytes = "mib"
+      case reason = "why"
+    }
+  }
+
+  /// What was asked for, and what can be had.
+  public let requested: MemoryPolicy
+  public let policy: MemoryPolicy
+  public let workers: [Worker]
+  public let isOversubscribed: Bool
+  public let memory: [Part]
+  public let totalMebibytes: Double
+
+  private enum CodingKeys: String, CodingKey {
+    case requested, workers, memory
+    case policy = "numa"
+    case isOversubscribed = "oversubscribed"
+    case totalMebibytes = "total_mib"
+  }
+
+  public init(_ step: TrainingStep) {
+    let placement = step.team.placement
+    requested = placement.policy
+    policy = placement.effectivePolicy
+    workers = placement.workers.indices.map {
+      Worker(
+        worker: $0, node: placement.workers[$0].node, cpus: placement.affinity(ofWorker: $0),
+        shards: step.plan.shards(ofWorker: $0).count)
+    }
+    isOversubscribed = placement.isOversubscribed
+    memory = step.memory.map {
+      Part(
+        name: $0.name, placement: $0.arena.placement.description, mebibytes: Double($0.arena.bytes) / 0x1p20,
+        reason: $0.reason(placement))
+    }
+    totalMebibytes = memory.reduce(0) { $0 + $1.mebibytes }
+  }
+
+  /// Plans the training steps of some settings.
+  ///
+  /// - Throws: `MemoryShortage` and `MemoryError` where memory is short.
+  public init(_ settings: RunConfiguration, team: WorkerTeam) throws {
+    try settings.requireMemory()
+    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
+    let step = try MemoryNeed.checking {
+      let state = try TrainingState(CARAT(settings.model), placement: team.placement)
+      return try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
+    }
+    self.init(step)
+  }
+}

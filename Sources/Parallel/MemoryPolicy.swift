@@ -1,0 +1,38 @@
+/// What the kernel is asked for about where memory lies.
+public enum MemoryPolicy: String, Sendable, Codable, CaseIterable {
+  /// What one worker uses lies on its node, each node has a replica of what all workers read at all times, and what
+  /// they exchange is interleaved.
+  case nodeLocal = "node-local"
+  /// Everything is interleaved, and one replica serves all.
+  case interleave
+  /// Nothing: pages lie where they are first touched, and one replica serves all.
+  case off
+}
+
+extension Placement {
+  /// The policy that can be had: without NUMA the kernel can't be asked for anything.
+  public var effectivePolicy: MemoryPolicy { topology.hasNUMA ? policy : .off }
+
+  /// Where memory is to lie that a worker has to itself.
+  public func memory(ofWorker worker: Int) -> MemoryPlacement {
+    precondition(workers.indices.contains(worker), "worker \(worker) of \(workers.count)")
+    guard effectivePolicy == .nodeLocal else { return sharedMemory }
+    let node = workers[worker].node
+    // On a node without memory for this process, the kernel itself knows which one is next.
+    return hasMemory(node) ? .node(node) : .anywhere
+  }
+
+  /// Where memory is to lie that workers of all nodes use alike.
+  public var sharedMemory: MemoryPlacement { effectivePolicy == .off ? .anywhere : .interleaved }
+
+  /// The nodes that have a replica of their own; none if there is one for all.
+  public var replicaNodes: [Int] { effectivePolicy == .nodeLocal ? nodes.filter(hasMemory) : [] }
+
+  /// Where each replica is to lie, at least one.
+  public var replicas: [MemoryPlacement] {
+    let own = replicaNodes.map(MemoryPlacement.node)
+    return own.isEmpty ? [sharedMemory] : own
+  }
+
+  private func hasMemory(_ node: Int) -> Bool { topology.nodes.contains { $0.id == node && $0.memoryBytes > 0 } }
+}

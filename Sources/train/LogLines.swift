@@ -1,0 +1,25 @@
+import Foundation
+import Logging
+import Synchronization
+
+/// Log messages for a person, one line each on the standard error: warnings, and with --verbose what else is told.
+struct LogLines: LogHandler {
+  static let isVerbose = Atomic<Bool>(false)
+
+  var metadata: Logger.Metadata = [:]
+  var logLevel: Logger.Level {
+    get { Self.isVerbose.load(ordering: .relaxed) ? .info : .warning }
+    // One level for all, which the command line sets.
+    set {}
+  }
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let level = event.level == .info ? "" : "\(event.level): "
+    FileHandle.standardError.write(Data("train: \(level)\(event.message)\n".utf8))
+  }
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Model
+import Parallel
+
+struct ShowTopology: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "topology",
+    abstract: "Show this machine's NUMA nodes, and where a run's workers and memory will go, and why.",
+    discussion: """
+      The plan is that of `train run` or `train bench` with the same options. A run itself looks up where its memory \
+      is after the first step: see the placement event of its metrics.jsonl, or --verbose.
+      """)
+
+  @OptionGroup(title: "Sizes of a batch") var sizes: BatchOptions
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
+  @OptionGroup(title: "Model and loss") var model: ModelOptions
+
+  private struct Node: Encodable {
+    let id: Int
+    let cpus: [Int]
+    let totalMebibytes: Int
+    let freeMebibytes: Int
+    /// To all nodes in order, where the firmware tells; 10 is the node itself.
+    let distances: [Int]
+
+    private enum CodingKeys: String, CodingKey {
+      case id, cpus, distances
+      case totalMebibytes = "total_mib"
+      case freeMebibytes = "free_mib"
+    }
+  }
+
+  private struct Report: Encodable {
+    /// Whether the kernel tells nodes that can be used.
+    let numa: Bool
+    /// Why not, if not.
+    let absence: String?
+    let nodes: [Node]
+    let allowedCPUs: [Int]
+    let allowedMemoryNodes: [Int]
+    let plan: PlacementPlan
+
+    private enum CodingKeys: String, CodingKey {
+      case numa, absence, nodes, plan
+      case allowedCPUs = "allowed_cpus"
+      case allowedMemoryNodes = "allowed_memory_nodes"
+    }
+  }
+
+  func run() throws {
+    let settings = try sizes.settings(model, shards)
+    let team = workers.makeTeam()
+    let topology = team.placement.topology
+    let found = NUMA.nodes()
+    let report = Report(
+      numa: topology.hasNUMA, absence: topology.absence,
+      nodes: found.map { node in
+        Node(
+          id: node.id, cpus: node.cpus, totalMebibytes: node.totalBytes >> 20, freeMebibytes: node.freeBytes >> 20,
+          distances: found.compactMap { NUMA.distance(from: node.id, to: $0.id) })
+      }, allowedCPUs: topology.cpus, allowedMemoryNodes: NUMA.allowedMemoryNodes(),
+      plan: try PlacementPlan(settings, team: team))
+    if json { return try printJSON(report) }
+    for line in machine(report) + plan(report.plan, settings) { try say(line) }
+  }
+
+  private func machine(_ report: Report) -> [String] {
+    let cpus = Placement.ranges(report.allowedCPUs)
+    if let absence = report.absence {
+      return ["no NUMA: \(absence); \(NUMA.physicalBytes >> 20) MiB; this process may use CPUs \(cpus)"]
+    }
+    return report.nodes.map { node in
+      "node \(node.id): CPUs \(Placement.ranges(node.cpus)), \(node.freeMebibytes) of \(node.totalMebibytes) MiB free"
+        + (node.distances.isEmpty ? "" : ", distances \(node.distances.map(String.init).joined(separator: " "))")
+    } + ["this process may use CPUs \(cpus) and memory of nodes \(Placement.ranges(report.allowedMemoryNodes))"]
+  }
+
+  private func plan(_ plan: PlacementPlan, _ settings: RunConfiguration) -> [String] {
+    var lines = [
+      "plan: --workers \(plan.workers.count) --numa \(plan.policy.rawValue), batch \(settings.batchSize) in "
+        + "\(settings.shards) shards, queue \(settings.model.queueSize): \(fixed(plan.totalMebibytes, 1)) MiB"
+    ]
+    lines += plan.workers.map { worker in
+      "  worker \(worker.worker): CPU \(Placement.ranges(worker.cpus)) of node \(worker.node), \(worker.shards) "
+        + "shard\(worker.shards == 1 ? "" : "s")"
+    }
+    lines += plan.memory.map { part in
+      "  \(fixed(part.mebibytes, 1)) MiB \(part.placement): \(part.name) (\(part.reason))"
+    }
+    return lines
+  }
+}

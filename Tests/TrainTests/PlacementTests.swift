@@ -1,0 +1,99 @@
+import Foundation
+import Parallel
+import Testing
+
+/// `train topology`, `--numa`, and restricted CPU sets, as people meet them.
+@Suite struct PlacementTests {
+  static let sizes = ["--layers", "1,1,1", "--hidden-size", "16", "--heads", "2", "--queue-size", "64"]
+
+  @Test(arguments: ["node-local", "interleave", "off"])
+  func topologyTellsThePlan(policy: String) throws {
+    let outcome = try Program.run(
+      ["topology", "--json", "--workers", "2", "--batch-size", "8", "--numa", policy] + Self.sizes,
+      in: try TemporaryDirectory())
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.json.keys.sorted() == ["allowed_cpus", "allowed_memory_nodes", "nodes", "numa", "plan"])
+    #expect(outcome.json["allowed_cpus"] as? [Int] == NUMA.processCPUs())
+    for node in outcome.json["nodes"] as? [[String: Any]] ?? [] {
+      #expect(node.keys.sorted() == ["cpus", "distances", "free_mib", "id", "total_mib"])
+    }
+    let plan = try #require(outcome.json["plan"] as? [String: Any])
+    #expect(plan.keys.sorted() == ["memory", "numa", "oversubscribed", "requested", "total_mib", "workers"])
+    #expect(plan["requested"] as? String == policy)
+    let workers = try #require(plan["workers"] as? [[String: Any]])
+    #expect(workers.count == 2)
+    for worker in workers { #expect(worker.keys.sorted() == ["cpus", "node", "shards", "worker"]) }
+    let memory = try #require(plan["memory"] as? [[String: Any]])
+    for part in memory {
+      #expect(part.keys.sorted() == ["mib", "name", "placement", "why"])
+      #expect(part["mib"] as? Double ?? 0 > 0)
+    }
+    let names = memory.compactMap { $0["name"] as? String }
+    for name in ["worker 0", "worker 1", "queue and prototypes", "exchange buffers", "parameters, replica 0"] {
+      #expect(names.contains(name))
+    }
+    if policy == "off" { #expect(memory.allSatisfy { $0["placement"] as? String == "anywhere" }) }
+  }
+
+  @Test func topologyInWords() throws {
+    let outcome = try Program.run(["topology"] + Self.sizes, in: try TemporaryDirectory())
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome.error)")
+    for words in ["this process may use CPUs", "plan: --workers", "worker 0: CPU", "queue and prototypes ("] {
+      #expect(outcome.output.contains(words), "\(outcome.output)")
+    }
+  }
+
+  @Test func wrongOptions() throws {
+    let directory = try TemporaryDirectory()
+    for (arguments, word) in [
+      (["topology", "--numa", "near"], "--numa"), (["topology", "--length", "0"], "--length"),
+      (["topology", "--shards", "3"], "3 shards"),
+    ] {
+      let outcome = try Program.run(arguments, in: directory)
+      #expect(outcome.status == 64 && outcome.error.contains(word), "\(outcome.error)")
+    }
+  }
+
+  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: Program.taskset)))
+  func restrictedCPUsAndPoliciesGiveTheSameRun() throws {
+    let directory = try TemporaryDirectory()
+    let cpu = try #require(NUMA.processCPUs().last)
+    func run(_ options: [String], cpus: String? = nil) throws -> Program.Outcome {
+      let outcome = try Program.run(
+        ["run", "--output", "r", "--json"] + Program.tiny + Program.tinyData + options, in: directory, cpus: cpus)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      return outcome
+    }
+    let free = try run(["--verbose", "--workers", "1"])
+    #expect(free.error.contains("worker") && free.error.contains("memory placement"), "\(free.error)")
+    let digest = try #require(free.json["digest"] as? String)
+
+    let restricted = try run([], cpus: "\(cpu)")
+    #expect(restricted.error.isEmpty, "\(restricted.error)")
+    #expect(restricted.json["workers"] as? Int == 1 && restricted.json["digest"] as? String == digest)
+    let record = try placementRecord(directory)
+    #expect((record["workers"] as? [[String: Int]])?.map { $0["cpu"] } == [cpu])
+
+    let crowded = try run(["--workers", "3"], cpus: "\(cpu)")
+    let warnings = crowded.error.split(separator: "\n")
+    #expect(warnings.count == 1 && crowded.error.contains("warning: 3 workers share the 1 CPU (\(cpu))"))
+    #expect(crowded.json["digest"] as? String == digest)
+
+    for policy in ["interleave", "off"] {
+      let other = try run(["--numa", policy])
+      #expect(other.json["digest"] as? String == digest)
+      let summary = try #require(other.json["placement"] as? [String: Any])
+      #expect(summary.keys.sorted() == ["elsewhere", "numa", "pages", "replicas", "replicas_equal"])
+      #expect(summary["elsewhere"] as? Int == 0 && summary["replicas_equal"] as? Bool == true)
+    }
+  }
+
+  private func placementRecord(_ directory: TemporaryDirectory) throws -> [String: Any] {
+    let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
+    let line = try #require(text.split(separator: "\n").first { $0.contains("\"event\":\"placement\"") })
+    let record = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+    let keys = ["elsewhere", "event", "numa", "pages", "regions", "step", "workers"]
+    #expect(Set(record.keys).subtracting(["refusal"]) == Set(keys))
+    return record
+  }
+}
