@@ -21,6 +21,9 @@ struct Bench: ParsableCommand {
   @Option("File for a timeline of the timed steps in Chrome's trace format, which Perfetto opens.", value: "file")
   var trace: String?
 
+  @Flag(help: "Print the memory that a run of these settings needs and where it will go, and stop.")
+  var dryRun = false
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
@@ -34,6 +37,12 @@ struct Bench: ParsableCommand {
     }
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
+    if dryRun {
+      let plan = try PlacementPlan(settings, team: workers.makeTeam())
+      if json { return try printJSON(plan) }
+      for line in plan.lines(settings) { try say(line) }
+      return
+    }
     try settings.requireMemory()
     let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
     if json { return try printJSON(result) }

@@ -66,7 +66,7 @@ struct ShowTopology: ParsableCommand {
       }, allowedCPUs: topology.cpus, allowedMemoryNodes: NUMA.allowedMemoryNodes(),
       plan: try PlacementPlan(settings, team: team))
     if json { return try printJSON(report) }
-    for line in machine(report) + plan(report.plan, settings) { try say(line) }
+    for line in machine(report) + report.plan.lines(settings) { try say(line) }
   }
 
   private func machine(_ report: Report) -> [String] {
@@ -79,19 +79,21 @@ struct ShowTopology: ParsableCommand {
         + (node.distances.isEmpty ? "" : ", distances \(node.distances.map(String.init).joined(separator: " "))")
     } + ["this process may use CPUs \(cpus) and memory of nodes \(Placement.ranges(report.allowedMemoryNodes))"]
   }
+}
 
-  private func plan(_ plan: PlacementPlan, _ settings: RunConfiguration) -> [String] {
-    var lines = [
-      "plan: --workers \(plan.workers.count) --numa \(plan.policy.rawValue), batch \(settings.batchSize) in "
-        + "\(settings.shards) shards, queue \(settings.model.queueSize): \(fixed(plan.totalMebibytes, 1)) MiB"
-    ]
-    lines += plan.workers.map { worker in
-      "  worker \(worker.worker): CPU \(Placement.ranges(worker.cpus)) of node \(worker.node), \(worker.shards) "
-        + "shard\(worker.shards == 1 ? "" : "s")"
-    }
-    lines += plan.memory.map { part in
-      "  \(fixed(part.mebibytes, 1)) MiB \(part.placement): \(part.name) (\(part.reason))"
-    }
-    return lines
+extension PlacementPlan {
+  /// A line for each worker and each part of the memory.
+  func lines(_ settings: RunConfiguration) -> [String] {
+    let head =
+      "plan: --workers \(workers.count) --numa \(policy.rawValue), batch \(settings.batchSize) in "
+      + "\(settings.shards) shards, queue \(settings.model.queueSize): \(fixed(totalMebibytes, 1)) MiB"
+    return [head]
+      + workers.map { worker in
+        "  worker \(worker.worker): CPU \(Placement.ranges(worker.cpus)) of node \(worker.node), \(worker.shards) "
+          + "shard\(worker.shards == 1 ? "" : "s")"
+      }
+      + memory.map { part in
+        "  \(fixed(part.mebibytes, 1)) MiB \(part.placement): \(part.name) (\(part.reason))"
+      }
   }
 }
