@@ -35,6 +35,23 @@ import Testing
     if policy == "off" { #expect(memory.allSatisfy { $0["placement"] as? String == "anywhere" }) }
   }
 
+  @Test func dryRunOfBenchTellsTheSamePlan() throws {
+    let options = ["--json", "--workers", "2", "--batch-size", "8"] + Self.sizes
+    let plan = try Program.run(["bench", "--dry-run"] + options, in: try TemporaryDirectory())
+    let topology = try Program.run(["topology"] + options, in: try TemporaryDirectory())
+    #expect(plan.status == 0, "\(plan.error)")
+    let expected = try #require(topology.json["plan"] as? [String: Any])
+    #expect(plan.json["total_mib"] as? Double == expected["total_mib"] as? Double)
+    #expect(plan.json.keys.sorted() == expected.keys.sorted())
+  }
+
+  @Test(arguments: [["--queue-size", "1000000000"], ["--hidden-size", "1000000"], ["--batch-size", "1000000"]])
+  func absurdSizesAreRefusedBeforeAnythingIsAllocated(_ size: [String]) throws {
+    let outcome = try Program.run(["bench", "--dry-run"] + size, in: try TemporaryDirectory())
+    #expect(outcome.status == 71 || outcome.status == 64, "\(outcome.status): \(outcome.error)")
+    #expect(outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
+  }
+
   @Test func topologyInWords() throws {
     let outcome = try Program.run(["topology"] + Self.sizes, in: try TemporaryDirectory())
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome.error)")

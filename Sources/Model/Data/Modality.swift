@@ -44,6 +44,7 @@ struct FloatRows: @unchecked Sendable {
   func advise(_ advice: MappedFile.Advice, _ range: Range<Int>) {
     file.advise(
       advice,
-      UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: elements[range.lowerBound * width..<range.upperBound * width])))
+      UnsafeRawBufferPointer(
+        UnsafeBufferPointer(rebasing: elements[range.lowerBound * width..<range.upperBound * width])))
   }
 }

@@ -160,7 +160,8 @@ public final class Trainer {
         batch.shuffle.draw(seed: c.seed, step: state.step)
         let next = (k + 1) * c.batchSize
         dataset.train.prepare(
-          order[next..<min(next + c.batchSize, order.count)], done: order[max(0, next - 2 * c.batchSize)..<next - c.batchSize])
+          order[next..<min(next + c.batchSize, order.count)],
+          done: order[max(0, next - 2 * c.batchSize)..<next - c.batchSize])
         let result = step.train(on: batch)
         let elapsed = (ContinuousClock.now - start).seconds
         seconds += elapsed
