@@ -13,18 +13,14 @@ public struct CARAT: Sendable {
   let reconstruction: Reconstruction
   let scores: LabelScores
   let aggregation: Aggregation
-  /// Reconstruction, scores and aggregation: one group of the gradient reduction.
-  let headGroup: Range<Int>
 
   public init(_ c: ModelConfiguration) {
     precondition(c.contradiction == nil, c.contradiction ?? "")
     var layout = ParameterLayout()
     encoders = c.modalities.indices.map { Encoder(c, modality: $0, in: &layout) }
-    ((reconstruction, scores, aggregation), headGroup) = layout.group { layout in
-      (
-        Reconstruction(c, in: &layout), LabelScores(c, in: &layout), Aggregation(c, in: &layout)
-      )
-    }
+    reconstruction = Reconstruction(c, in: &layout)
+    scores = LabelScores(c, in: &layout)
+    aggregation = Aggregation(c, in: &layout)
     trainedCount = layout.count
     for m in c.modalities {
       _ = Linear(m.name + ".pooler.dense", inputs: c.hiddenSize, outputs: c.hiddenSize, in: &layout)
@@ -36,7 +32,12 @@ public struct CARAT: Sendable {
   /// The tensors that training changes.
   var trained: ArraySlice<Parameter> { layout.parameters.prefix { $0.offset < trainedCount } }
 
-  var largestGroup: Int { max(headGroup.count, encoders.map(\.largestGroup).max() ?? 0) }
+  /// Ranges of the trained parameters whose gradients are reduced together; each fits a worker's cache.
+  var groups: [Range<Int>] {
+    encoders.flatMap(\.groups) + reconstruction.modalities.map(\.group) + [scores.group, aggregation.group]
+  }
+
+  var largestGroup: Int { groups.map(\.count).max() ?? 0 }
 }
 
 extension CARAT {

@@ -20,10 +20,7 @@ struct Encoder {
     attention = LabelAttention(c, modality: modality, in: &layout)
   }
 
-  /// The most a group of this encoder's parameters holds, in floats.
-  var largestGroup: Int {
-    ([embeddings.group, attention.group] + layers.map(\.group)).map(\.count).max() ?? 0
-  }
+  var groups: [Range<Int>] { [embeddings.group] + layers.map(\.group) + [attention.group] }
 
   /// What backward needs of one shard.
   struct Activations {

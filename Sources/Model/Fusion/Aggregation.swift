@@ -6,9 +6,12 @@ import Tensor
 struct Aggregation {
   let mlp: MLP
   let modalities: Int
+  let group: Range<Int>
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
-    mlp = MLP("agg", inputs: c.labels * c.hiddenSize, hiddenSize: c.hiddenSize, outputs: c.labels, in: &layout)
+    (mlp, group) = layout.group { layout in
+      MLP("agg", inputs: c.labels * c.hiddenSize, hiddenSize: c.hiddenSize, outputs: c.labels, in: &layout)
+    }
     modalities = c.modalities.count
   }
 

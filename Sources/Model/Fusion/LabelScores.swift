@@ -6,10 +6,13 @@ import Tensor
 struct LabelScores {
   /// [C, D] a modality.
   let weights: [Parameter]
+  let group: Range<Int>
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
-    weights = c.modalities.map {
-      layout.add($0.name + "_clf_weight", c.labels, c.hiddenSize, initial: .byFanIn(c.hiddenSize))
+    (weights, group) = layout.group { layout in
+      c.modalities.map {
+        layout.add($0.name + "_clf_weight", c.labels, c.hiddenSize, initial: .byFanIn(c.hiddenSize))
+      }
     }
   }
 

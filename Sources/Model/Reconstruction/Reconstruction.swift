@@ -11,6 +11,7 @@ struct Reconstruction {
     let project: MLP
     let decode: MLP
     let fuse: MLP
+    let group: Range<Int>
   }
 
   let modalities: [Modality]
@@ -21,10 +22,14 @@ struct Reconstruction {
     labels = c.labels
     let names = c.modalities.map(\.name)
     modalities = names.indices.map { m in
-      Modality(
-        project: MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
-        decode: MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
-        fuse: MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout))
+      let (maps, group) = layout.group { layout in
+        (
+          MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
+          MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
+          MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout)
+        )
+      }
+      return Modality(project: maps.0, decode: maps.1, fuse: maps.2, group: group)
     }
   }
 
@@ -162,11 +167,13 @@ struct Reconstruction {
     }
   }
 
-  func backwardParameters(_ rows: [Rows], _ d: [Rows], into gradient: Parameters) {
-    for (m, net) in modalities.enumerated() {
-      net.project.backwardParameters(rows[m].project, d[m].project, into: gradient)
-      net.decode.backwardParameters(rows[m].decode, d[m].decode, into: gradient)
-      net.fuse.backwardParameters(rows[m].fuse, d[m].fuse, into: gradient)
-    }
+}
+
+extension Reconstruction.Modality {
+  /// The gradients of the three maps' parameters.
+  func backwardParameters(_ x: Reconstruction.Rows, _ d: Reconstruction.Rows, into gradient: Parameters) {
+    project.backwardParameters(x.project, d.project, into: gradient)
+    decode.backwardParameters(x.decode, d.decode, into: gradient)
+    fuse.backwardParameters(x.fuse, d.fuse, into: gradient)
   }
 }

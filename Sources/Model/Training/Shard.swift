@@ -19,7 +19,8 @@ final class Shard: @unchecked Sendable {
   /// The current layer's rows in forward, their gradient in backward: [n T, D], one modality at a time.
   private let hiddenRows: Matrix
   private let reconstructionRows: [Reconstruction.Rows]
-  private let plainGradients: [Matrix]
+  /// Gradients of the reconstruction's rows; a shard that is trained on is full.
+  let reconstructionGradient: [Reconstruction.Rows]
   private let mixWeightRows: [Matrix]
   private let unitRows: UnitLatents
   private let unitGradientRows: Matrix
@@ -48,7 +49,9 @@ final class Shard: @unchecked Sendable {
     reconstructionRows = try model.reconstruction.modalities.map {
       try Reconstruction.Rows($0, rows: n * C, in: arena)
     }
-    plainGradients = try c.modalities.map { _ in try arena.matrix(rows: n * C, columns: c.hiddenSize) }
+    reconstructionGradient = try model.reconstruction.modalities.map {
+      try Reconstruction.Rows($0, rows: n * C, in: arena)
+    }
     mixWeightRows = try c.modalities.map { _ in try arena.matrix(rows: n * C, columns: 2) }
     let perSample = c.liveRowsPerSample
     unitRows = UnitLatents(
@@ -88,7 +91,9 @@ final class Shard: @unchecked Sendable {
   private(set) var reconstruction: [Reconstruction.Rows] = []
   private(set) var mixWeights: [Matrix] = []
   func plain(_ modality: Int) -> Matrix { reconstruction[modality].level(.plain) }
-  func plainGradient(_ modality: Int) -> Matrix { plainGradients[modality].rows(0..<count * labels) }
+  func plainGradient(_ modality: Int) -> Matrix {
+    reconstructionGradient[modality].first(count * labels).level(.plain)
+  }
   var liveRows: Range<Int> { first * 3 * modalities * labels..<(first + count) * 3 * modalities * labels }
   var unit: UnitLatents {
     UnitLatents(

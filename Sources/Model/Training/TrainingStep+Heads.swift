@@ -109,10 +109,10 @@ extension TrainingStep {
     }
   }
 
-  /// Backward from the loss to `plain` of one shard, with the parameters' gradients.
-  func backwardHeads(_ shard: Shard, _ θ: Parameters, rows d: [Reconstruction.Rows], into gradient: Parameters) {
+  /// Backward from the loss to `plain` of one shard.
+  func backwardHeads(_ shard: Shard, _ θ: Parameters) {
     let c = model.configuration
-    let x = shard.reconstruction
+    let (x, d) = (shard.reconstruction, shard.reconstructionGradient)
     let aggregate = shard.aggregation.plain(shard.count * M)
     model.aggregation.mlp.backwardInput(aggregate.x, aggregate.d, θ)
     let mseScale = 2 / Float(plan.batchSize * C * c.hiddenSize)
@@ -148,18 +148,35 @@ extension TrainingStep {
       extraReconstructed: { m, target in
         addDifference(x[m].reconstructed, x[m].level(.plain), reconstructionScale, to: target)
       })
-    for m in 0..<M { shard.plainGradient(m).copy(from: d[m].level(.plain)) }
+  }
 
-    model.reconstruction.backwardParameters(x, d, into: gradient)
-    for m in 0..<M {
-      gradient.zero(model.scores.weights[m])
-      for level in Reconstruction.Level.allCases {
-        let pooled = shard.pooled(level)
-        model.scores.backwardWeight(
-          x[m].level(level), pooled.gradient, scores: pooled.each, modality: m, addingTo: gradient)
+  /// The parameters' gradients of all that follows the encoders, group by group.
+  func addHeadGradients(_ shards: [Shard], into tree: TreeAccumulator) {
+    for (m, net) in model.reconstruction.modalities.enumerated() {
+      for shard in shards {
+        tree.withLeaf(shard.index, net.group) { gradient in
+          net.backwardParameters(shard.reconstruction[m], shard.reconstructionGradient[m], into: gradient)
+        }
       }
     }
-    model.aggregation.mlp.backwardParameters(shard.aggregation.x, shard.aggregation.d, into: gradient)
+    for shard in shards {
+      tree.withLeaf(shard.index, model.scores.group) { gradient in
+        gradient.zero(model.scores.weights)
+        for m in 0..<M {
+          for level in Reconstruction.Level.allCases {
+            let pooled = shard.pooled(level)
+            model.scores.backwardWeight(
+              shard.reconstruction[m].level(level), pooled.gradient, scores: pooled.each, modality: m,
+              addingTo: gradient)
+          }
+        }
+      }
+    }
+    for shard in shards {
+      tree.withLeaf(shard.index, model.aggregation.group) { gradient in
+        model.aggregation.mlp.backwardParameters(shard.aggregation.x, shard.aggregation.d, into: gradient)
+      }
+    }
   }
 
   /// What the aggregation of the betas, as they are and shuffled, adds to one modality's beta gradients [n C, D].

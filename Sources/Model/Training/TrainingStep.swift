@@ -32,8 +32,6 @@ public final class TrainingStep: @unchecked Sendable {
   struct Workspace {
     let shards: [Shard]
     let scratch: Scratch
-    /// Gradients of the rows of one shard at a time.
-    let rows: [Reconstruction.Rows]
     /// One tile of similarities.
     let tile: Matrix
     let node: Int
@@ -71,9 +69,6 @@ public final class TrainingStep: @unchecked Sendable {
             try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: arena)
           },
           scratch: try Scratch(capacities: Encoder.scratchCapacities(c, samples: samples), in: arena),
-          rows: try model.reconstruction.modalities.map {
-            try Reconstruction.Rows($0, rows: samples * c.labels, in: arena)
-          },
           tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
       gradients.append(
         try TreeAccumulator(
@@ -204,11 +199,8 @@ public final class TrainingStep: @unchecked Sendable {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
     span(worker, "reconstruction and fusion backward") {
-      for shard in w.shards {
-        gradients[worker].withLeaf(shard.index, model.headGroup) { gradient in
-          backwardHeads(shard, θ, rows: w.rows, into: gradient)
-        }
-      }
+      for shard in w.shards { backwardHeads(shard, θ) }
+      addHeadGradients(w.shards, into: gradients[worker])
     }
     for encoder in model.encoders {
       span(worker, "encoder backward") {

@@ -67,7 +67,9 @@ struct ReconstructionTests {
         rows, d, f.θ, prototypes: prototypes, mixWeights: mixWeights, unit: unit, dunit: dunit,
         extra: { level, m, gradient in add(weights[m][level.rawValue], to: gradient) },
         extraReconstructed: { m, gradient in add(weights[m][3], to: gradient) })
-      f.layer.backwardParameters(rows, d, into: f.gradient)
+      for (m, net) in f.layer.modalities.enumerated() {
+        net.backwardParameters(rows[m], d[m], into: f.gradient)
+      }
     }
   }
 
