@@ -19,14 +19,14 @@ public struct ShardPlan: Sendable, Equatable {
     self.workers = workers
   }
 
-  /// Shards for a batch, whatever the machine: as many as divide it, at most 32, with at least 60 rows (time steps of
+  /// Shards for a batch, whatever the machine: as many as divide it, at most 32, with at least 120 rows (time steps of
   /// all their samples) each, but four where the batch allows it. More cost time on few workers, fewer leave many
   /// workers idle.
   ///
   /// - Parameter steps: time steps of a sample, of the longest modality.
   public static func defaultShards(batchSize: Int, steps: Int) -> Int {
     precondition(batchSize > 0 && steps > 0, "a batch of \(batchSize) samples of \(steps) steps")
-    let most = min(32, max(4, batchSize * steps / 60))
+    let most = min(32, max(4, batchSize * steps / 120))
     return (1...most).last { batchSize % $0 == 0 } ?? 1
   }
 

@@ -75,7 +75,7 @@ struct WorkerOptions: ParsableArguments {
 struct ShardOptions: ParsableArguments {
   @Option(
     "Equal parts that a batch is cut into for the workers; must divide the batch size, by default up to 32 of at "
-      + "least 60 time steps. Sums follow it: another number gives other rounding.", value: "n")
+      + "least 120 time steps. Sums follow it: another number gives other rounding.", value: "n")
   var shards: Int?
 
   func validate() throws {

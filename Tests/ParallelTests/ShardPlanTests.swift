@@ -30,12 +30,12 @@ import Testing
   }
 
   @Test func defaultShardsDivideAndAreAtMost32() {
-    let expected = [1: 1, 2: 2, 13: 13, 16: 16, 17: 17, 24: 24, 32: 32, 60: 30, 62: 31, 64: 32, 74: 2, 100: 25]
+    let expected = [1: 1, 2: 2, 13: 1, 16: 8, 17: 1, 24: 12, 32: 16, 60: 30, 62: 31, 64: 32, 74: 2, 100: 25]
     for (batch, shards) in expected { #expect(ShardPlan.defaultShards(batchSize: batch, steps: 60) == shards) }
   }
 
-  @Test func defaultShardsHaveSixtyRowsWhereTheBatchAllowsIt() {
-    let expected = [(64, 1, 4), (2, 1, 2), (6, 1, 3), (64, 10, 8), (64, 30, 32), (512, 1, 8)]
+  @Test func defaultShardsHaveEnoughRowsWhereTheBatchAllowsIt() {
+    let expected = [(64, 1, 4), (2, 1, 2), (6, 1, 3), (64, 10, 4), (64, 30, 16), (512, 1, 4)]
     for (batch, steps, shards) in expected {
       #expect(ShardPlan.defaultShards(batchSize: batch, steps: steps) == shards)
     }

@@ -10,9 +10,14 @@ struct Encoder {
   let layers: [TransformerLayer]
   let attention: LabelAttention
   let modality: Int
+  /// What its passes are called on a timeline.
+  let forwardName: String
+  let backwardName: String
 
   init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
     self.modality = modality
+    forwardName = c.modalities[modality].name + " encoder forward"
+    backwardName = c.modalities[modality].name + " encoder backward"
     embeddings = Embeddings(c, modality: modality, in: &layout)
     layers = (0..<c.modalities[modality].layers).map {
       TransformerLayer(c, modality: modality, index: $0, in: &layout)

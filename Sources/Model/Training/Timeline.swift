@@ -7,7 +7,7 @@ import Parallel
 public final class Timeline: @unchecked Sendable {
   /// A stretch of one worker's time. Spans nest.
   public struct Span: Sendable {
-    public let name: StaticString
+    public let name: String
     /// Nanoseconds of the monotonic clock.
     public let start: UInt64
     public let end: UInt64
@@ -26,6 +26,7 @@ public final class Timeline: @unchecked Sendable {
   }
 
   deinit {
+    removeAll()
     for s in spans { s.deallocate() }
     counts.deallocate()
   }
@@ -38,7 +39,7 @@ public final class Timeline: @unchecked Sendable {
   }
 
   @inline(__always)
-  func record(_ worker: Int, _ name: StaticString, from start: UInt64, to end: UInt64) {
+  func record(_ worker: Int, _ name: String, from start: UInt64, to end: UInt64) {
     let count = counts[worker * 8]
     guard count < spans[worker].count else { return }
     spans[worker].initializeElement(at: count, to: Span(name: name, start: start, end: end))
@@ -52,14 +53,17 @@ public final class Timeline: @unchecked Sendable {
 
   /// Forgets all spans.
   public func removeAll() {
-    for worker in spans.indices { counts[worker * 8] = 0 }
+    for worker in spans.indices {
+      _ = spans[worker][0..<counts[worker * 8]].deinitialize()
+      counts[worker * 8] = 0
+    }
   }
 
   /// Seconds in all spans of each name, the mean over workers.
   public func secondsByName() -> [String: Double] {
     var sums = [String: Double]()
     for worker in spans.indices {
-      for span in spans(ofWorker: worker) { sums["\(span.name)", default: 0] += span.seconds }
+      for span in spans(ofWorker: worker) { sums[span.name, default: 0] += span.seconds }
     }
     return sums.mapValues { $0 / Double(spans.count) }
   }

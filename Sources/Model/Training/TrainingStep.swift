@@ -134,13 +134,13 @@ public final class TrainingStep: @unchecked Sendable {
   // MARK: Phases
 
   /// What one phase does on this worker, then the barrier that ends it.
-  private func phase(_ worker: Int, _ name: StaticString, _ body: () -> Void) {
+  private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
     span(worker, name, body)
     span(worker, "wait", team.barrier)
   }
 
   /// Records a stretch of a worker's time if someone wants to see it.
-  func span(_ worker: Int, _ name: StaticString, _ body: () -> Void) {
+  func span(_ worker: Int, _ name: String, _ body: () -> Void) {
     guard let timeline else { return body() }
     let start = Timeline.now()
     body()
@@ -169,7 +169,7 @@ public final class TrainingStep: @unchecked Sendable {
     let w = workspaces[worker]
     for shard in w.shards { shard.load(batch) }
     for encoder in model.encoders {
-      span(worker, "encoder forward") { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
+      span(worker, encoder.forwardName) { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
     }
     span(worker, "reconstruction forward") {
       for shard in w.shards where shard.count > 0 {
@@ -203,7 +203,7 @@ public final class TrainingStep: @unchecked Sendable {
       addHeadGradients(w.shards, into: gradients[worker])
     }
     for encoder in model.encoders {
-      span(worker, "encoder backward") {
+      span(worker, encoder.backwardName) {
         encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: gradients[worker])
       }
     }
