@@ -1,32 +1,4 @@
 import Foundation
-import Tensor
-
-/// The digests of one training step: of each loss term, and of each trained tensor's gradient and new value. Two runs
-/// that should be equal part where these part.
-public struct StepDigests: Codable, Sendable, Equatable {
-  /// Steps taken, this one included.
-  public let step: Int
-  /// A term's value in hexadecimal, exactly.
-  public let terms: [String: String]
-  /// The first 64 bits of SHA-256 over a tensor's bytes, in hexadecimal.
-  public let gradients: [String: String]
-  public let parameters: [String: String]
-
-  init(_ result: StepResult, _ training: TrainingStep) {
-    step = training.state.step
-    terms = Dictionary(
-      uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, String($0.value.bitPattern, radix: 16)) })
-    func digests(_ values: Parameters) -> [String: String] {
-      Dictionary(
-        uniqueKeysWithValues: training.model.trained.map { parameter in
-          let bytes = UnsafeRawBufferPointer(values[parameter].elements)
-          return (parameter.name, SHA256.hexadecimal(SHA256.digest(of: bytes).prefix(8)))
-        })
-    }
-    gradients = digests(training.optimizer.gradient)
-    parameters = digests(training.state.parameters)
-  }
-}
 
 /// Where two runs part, in words.
 public struct RunDifference: Sendable {

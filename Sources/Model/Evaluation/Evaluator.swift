@@ -41,18 +41,3 @@ public final class Evaluator {
     }
   }
 }
-
-extension DatasetSplit: SampleSource {
-  /// Pages of the next samples are read in the background; those of the last ones leave this process's memory.
-  public func prepare(_ next: some Collection<Int>, done: some Collection<Int>) {
-    for modality in modalities {
-      for sample in done { modality.advise(.release, sample: sample) }
-      for sample in next { modality.advise(.willNeed, sample: sample) }
-    }
-  }
-
-  public func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
-
-  /// [N, C] row by row.
-  var allLabels: [Float] { (0..<count).flatMap { labels(ofSample: $0) } }
-}

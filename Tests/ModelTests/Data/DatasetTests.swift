@@ -48,7 +48,7 @@ import Testing
 
   /// The two small real data sets, for who has them beside the package.
   static let real = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-    "../../../shared/data"
+    "../../../../shared/data"
   )
   .standardized.path
 

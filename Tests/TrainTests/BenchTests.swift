@@ -1,0 +1,46 @@
+import Foundation
+import Testing
+
+/// `train bench`: what it tells, not how fast anything is.
+@Suite struct BenchTests {
+  static let sizes = [
+    "--layers", "1,1,1", "--hidden-size", "16", "--heads", "2", "--feed-forward-size", "16", "--latent-size", "8",
+    "--queue-size", "64", "--batch-size", "8", "--length", "5", "--features", "5,4,3", "--labels", "2", "--timed-steps",
+    "2",
+  ]
+
+  @Test func jsonHasItsKeys() throws {
+    let outcome = try Program.run(["bench", "--json", "--workers", "2"] + Self.sizes, in: try TemporaryDirectory())
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(
+      outcome.json.keys.sorted() == [
+        "anchors", "batch_size", "fastest", "peak_mib", "phases", "samples_per_second", "seconds_per_step",
+        "sgemm_gflops", "sgemm_share", "shards", "slowest", "steps", "workers",
+      ])
+    #expect(outcome.json["workers"] as? Int == 2 && outcome.json["steps"] as? Int == 2)
+    #expect(outcome.json["sgemm_gflops"] as? Double ?? 0 > 0)
+    let phases = try #require(outcome.json["phases"] as? [String: Double])
+    for name in ["forward", "backward", "contrastive statistics", "all-reduce", "update", "text encoder forward"] {
+      #expect(phases[name] ?? 0 > 0, "\(phases)")
+    }
+  }
+
+  @Test func theTimelineHasARowAWorker() throws {
+    let directory = try TemporaryDirectory()
+    let outcome = try Program.run(
+      ["bench", "--workers", "3", "--trace", "t.json", "--queue-keys", "momentum"] + Self.sizes, in: directory)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let data = try Data(contentsOf: URL(fileURLWithPath: directory.file("t.json")))
+    let trace = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    let events = try #require(trace["traceEvents"] as? [[String: Any]])
+    let names = events.filter { $0["name"] as? String == "thread_name" }
+      .compactMap { ($0["args"] as? [String: String])?["name"] }
+    #expect(names.count == 3 && names.allSatisfy { $0.contains("node") && $0.contains("core") }, "\(names)")
+    let spans = events.filter { $0["ph"] as? String == "X" }
+    for worker in 0..<3 {
+      let own = spans.filter { $0["tid"] as? Int == worker }.compactMap { $0["name"] as? String }
+      #expect(own.filter { $0 == "backward" }.count == 2 && own.filter { $0 == "keys" }.count == 2, "\(own)")
+    }
+    #expect(spans.allSatisfy { ($0["ts"] as? Double ?? -1) >= 0 && ($0["dur"] as? Double ?? -1) >= 0 })
+  }
+}
