@@ -25,6 +25,8 @@ extension ModelConfiguration {
     let all = live + Double(queueSize)
     let pairs = anchors == .all ? all * all / 2 : live * live / 2 + live * Double(queueSize)
     let contrastive = 2 * P * (pairs + 2 * live * all)
-    return encoders + heads + aggregate + contrastive
+    // A momentum copy's forward pass: one product of each three.
+    let keys = queueKeys == .momentum ? (encoders + heads) / 3 : 0
+    return encoders + heads + aggregate + contrastive + keys
   }
 }
