@@ -106,7 +106,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 }
 
 /// The nine terms of the loss, in the reference's order.
-public enum LossTerm: String, Codable, Sendable, CaseIterable, CodingKeyRepresentable {
+public enum LossTerm: String, Codable, Sendable, CaseIterable {
   case plainBCE = "plain_bce"
   case alphaBCE = "alpha_bce"
   case betaBCE = "beta_bce"

@@ -155,8 +155,8 @@ extension TrainingState {
     let key = RandomKey(seed: seed)
     let rows = queue.rows
     key.fillNormal(rows.base, count: rows.count, stream: 1 << 20, deviation: 1)
-    let lengths = Buffer(count: rows.rows)
-    UnitLength.forward(rows, into: rows, inverseLength: lengths.base)
+    var lengths = [Float](repeating: 0, count: rows.rows)
+    UnitLength.forward(rows, into: rows, inverseLength: &lengths)
     for i in 0..<rows.rows {
       queue.classes[i] = Int32(key.words(1 << 21, UInt32(i)).0 % UInt32(model.configuration.contrastiveClasses))
     }
