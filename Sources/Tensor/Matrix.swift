@@ -51,12 +51,6 @@ public struct Matrix: @unchecked Sendable {
     return Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
   }
 
-  /// The same contiguous floats in other rows and columns.
-  @inlinable public func reshaped(rows newRows: Int, columns newColumns: Int) -> Matrix {
-    precondition(isContiguous && newRows * newColumns == count, "\(rows) × \(columns) as \(newRows) × \(newColumns)")
-    return Matrix(base, rows: newRows, columns: newColumns)
-  }
-
   /// All elements in a contiguous view.
   @inlinable public var elements: UnsafeMutableBufferPointer<Float> {
     precondition(isContiguous, "rows \(stride) apart are not contiguous over \(columns) columns")

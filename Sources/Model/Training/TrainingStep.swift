@@ -57,7 +57,7 @@ public final class TrainingStep: @unchecked Sendable {
     contrastive = try ContrastiveLoss(
       c, live: exchange.live, liveClasses: exchange.liveClasses, queue: state.queue, workers: team.count, in: shared)
     let tree = ReductionTree(shards: plan.shards)
-    var (arenas, workspaces, gradients) = ([shared], [Workspace](), [TreeAccumulator]())
+    var (arenas, workspaces, gradients) = ([Arena](), [Workspace](), [TreeAccumulator]())
     for worker in 0..<team.count {
       let node = team.placement.workers[worker].node
       let arena = Arena(placement: team.placement.memory(ofWorker: worker))
@@ -76,12 +76,12 @@ public final class TrainingStep: @unchecked Sendable {
           arena: arena))
     }
     optimizer = try BertAdam(
-      configuration, state: state, tree: tree, nodes: gradients.flatMap(\.nodes), arenas: arenas.dropFirst(),
+      configuration, state: state, tree: tree, nodes: gradients.flatMap(\.nodes), arenas: arenas,
       shared: shared)
     (self.workspaces, self.gradients) = (workspaces, gradients)
     memory =
       state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
-      + arenas.dropFirst().enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
+      + arenas.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
   }
 
   /// Trains on a full batch.
