@@ -62,3 +62,10 @@ enum Checksums {
       file: file.path, expected: expected, found: found, remedy: "the file is damaged; use an older checkpoint or a copy")
   }
 }
+
+extension SafetensorsFile {
+  /// Compares all of the file with its checksums, as this program's checkpoints and weights have them.
+  ///
+  /// - Throws: naming what differs, or that there are none.
+  public func verifyChecksums() throws(DataError) { try Checksums.verify(self) }
+}
