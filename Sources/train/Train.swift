@@ -26,7 +26,8 @@ struct Train: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self, Bench.self,
+      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self,
+      Bench.self,
       ShowTopology.self,
     ],
     defaultSubcommand: Run.self)

@@ -62,12 +62,13 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - data: the data set's fingerprint, for checkpoints.
+  ///   - initial: parameters and prototypes to start from, instead of drawn ones.
   ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
   public init(
     _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
-    from checkpoint: Checkpoint? = nil, options: Options = Options()
+    from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options()
   ) throws {
     if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
       throw SettingsError(description: contradiction)
@@ -92,6 +93,7 @@ public final class Trainer {
     batch = Batch(settings.model, capacity: settings.batchSize)
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
+      if let initial { try state.loadModel(from: initial) }
       try directory.begin(settings)
       metrics = try JSONLinesFile(directory.metrics)
       digests = options.logsDigests ? try JSONLinesFile(directory.digests) : nil
@@ -247,7 +249,8 @@ public final class Trainer {
     writer.write(
       snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
       metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)], to: checkpoints.file(state.step),
-      before: [metrics, digests].compactMap(\.self), after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
+      before: [metrics, digests].compactMap(\.self),
+      after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
   private func writeBest() {
