@@ -39,7 +39,7 @@ struct RunConfigurationFileTests {
   @Test(arguments: [
     (#"{"model": {"hidenSize": 64}}"#, "'model.hidenSize'"), (#"{"batchSize": "x"}"#, "batchSize"),
     ("[1]", "JSON object"),
-    ("{", "JSON object"), (#"{"batchSize": 1.5}"#, "batchSize"), (#"{"labelNames": ["a"]}"#, "labels"),
+    ("{", "JSON object"), (#"{"batchSize": 1.5}"#, "JSON object"), (#"{"labelNames": ["a"]}"#, "labels"),
     (#"{"model": {"modalities": []}}"#, "modalities"), (#"{"model": {"anchors": "some"}}"#, "anchors"),
   ])
   func whatIsWrongIsNamed(text: String, word: String) {
