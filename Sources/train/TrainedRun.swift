@@ -21,7 +21,7 @@ struct TrainedRun {
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
     try state.loadWeights(from: weights)
     let plan = try ShardPlan(
-      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.count)
+      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.ranks.workerCount)
     evaluator = Evaluator(
       try TrainingStep(
         state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed))

@@ -38,7 +38,7 @@ public struct Benchmark: Codable, Sendable {
   public init(_ settings: RunConfiguration, steps: Int, team: WorkerTeam, trace: String? = nil) throws {
     precondition(steps > 0, "\(steps) timed steps")
     let (c, batchSize, shards, seed) = (settings.model, settings.batchSize, settings.shards, settings.seed)
-    let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.count)
+    let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.ranks.workerCount)
     let state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)
     state.fillQueue(seed: seed)

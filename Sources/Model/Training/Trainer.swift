@@ -126,7 +126,7 @@ public final class Trainer {
     self.dataset = dataset
     self.directory = directory
     self.team = team
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
+    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     (state, step) = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
       let step = try TrainingStep(

@@ -16,6 +16,8 @@ public final class TrainingState: @unchecked Sendable {
   let secondMoment: Parameters
   let queue: EmbeddingQueue
   let prototypes: Prototypes
+  /// Whether this rank has the moments of all parameters; of several ranks, each updates its own parts only.
+  var hasAllMoments = true
   /// Steps taken.
   public internal(set) var step = 0
   /// What it is made of.
