@@ -26,11 +26,6 @@ static inline int carat_mpi_duplicate(carat_communicator from, carat_communicato
   return status == MPI_SUCCESS ? MPI_Comm_set_errhandler(to->handle, MPI_ERRORS_RETURN) : status;
 }
 
-// Those of the processes that share memory with this one.
-static inline int carat_mpi_split_by_host(carat_communicator from, carat_communicator *to) {
-  return MPI_Comm_split_type(from.handle, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &to->handle);
-}
-
 static inline int carat_mpi_send(
     const void *bytes, int count, int peer, int tag, carat_communicator communicator, carat_request *request) {
   return MPI_Isend(bytes, count, MPI_BYTE, peer, tag, communicator.handle, &request->handle);
@@ -56,6 +51,9 @@ static inline int carat_mpi_rank(carat_communicator communicator, int *rank) {
 static inline int carat_mpi_size(carat_communicator communicator, int *size) {
   return MPI_Comm_size(communicator.handle, size);
 }
+static inline int carat_mpi_version(char *text, int *length) { return MPI_Get_library_version(text, length); }
+static inline int carat_mpi_text(int status, char *text, int *length) { return MPI_Error_string(status, text, length); }
+static inline int carat_mpi_finalize(void) { return MPI_Finalize(); }
 static inline int carat_mpi_abort(int status) { return MPI_Abort(MPI_COMM_WORLD, status); }
 
 // The library's own sum over all processes, only to measure ours beside it.
@@ -63,4 +61,6 @@ static inline int carat_mpi_sum(float *values, int count, carat_communicator com
   return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, communicator.handle);
 }
 
-enum { carat_mpi_max_text = MPI_MAX_ERROR_STRING, carat_mpi_success = MPI_SUCCESS };
+static const int carat_mpi_success = MPI_SUCCESS;
+static const int carat_mpi_max_text = MPI_MAX_ERROR_STRING;
+static const int carat_mpi_max_version = MPI_MAX_LIBRARY_VERSION_STRING;
