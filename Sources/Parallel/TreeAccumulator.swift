@@ -19,6 +19,9 @@ public struct TreeAccumulator: @unchecked Sendable {
   /// Floats of the largest group.
   public let maxGroup: Int
 
+  /// Sees each shard's value of a group before it is merged, if anyone wants to.
+  public var inspect: ((_ shard: Int, _ group: Range<Int>, _ leaf: UnsafePointer<Float>) -> Void)?
+
   private let levels: UnsafeMutablePointer<Float>
   private let scratch: UnsafeMutablePointer<Float>
   private let levelStride: Int

@@ -22,7 +22,8 @@ struct Generate: ParsableCommand {
   var json = false
 
   func run() throws {
-    let settings = try generation.settings(seed: seed)
+    var settings = try generation.settings()
+    settings.seed = seed
     try SyntheticDataset.check(settings, directory: output)
     try RunDirectory(output).create()
     let summary = try SyntheticDataset.write(settings, to: output)

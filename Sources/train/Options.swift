@@ -17,11 +17,24 @@ extension Option where Value: ExpressibleByArgument {
 }
 
 extension Option {
-  /// An option that may be absent.
-  init<T: ExpressibleByArgument>(_ help: String, value: String) where Value == T? {
-    self.init(parsing: .unconditional, help: ArgumentHelp(help, valueName: value))
+  /// An option that may be absent: what it stands for is then what `base` says, or what the help says.
+  init<T: ExpressibleByArgument>(_ help: String, value: String, base: (any CustomStringConvertible)? = nil)
+  where Value == T? {
+    let suffix = base.map { " (default: \($0))" } ?? ""
+    self.init(parsing: .unconditional, help: ArgumentHelp(stringLiteral: help + suffix).named(value))
   }
 }
+
+extension ArgumentHelp {
+  fileprivate func named(_ value: String) -> ArgumentHelp {
+    var help = self
+    help.valueName = value
+    return help
+  }
+}
+
+/// The settings of the released code, for data of MOSEI's shape: what options change.
+let released = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings()))
 
 /// How many threads a command computes with, and where their memory lies.
 struct WorkerOptions: ParsableArguments {
@@ -83,92 +96,116 @@ struct ShardOptions: ParsableArguments {
   }
 }
 
-/// Sizes of the model, settings of its loss.
+/// Sizes of the model, settings of its loss. What is not given stays as it is.
 struct ModelOptions: ParsableArguments {
-  @Option("Transformer layers of the text, visual and audio encoder.", value: "n,n,n")
-  var layers = "6,4,4"
+  @Option(
+    "Transformer layers of the text, visual and audio encoder.", value: "n,n,n",
+    base: released.model.modalities.map { "\($0.layers)" }.joined(separator: ","))
+  var layers: String?
 
-  @Option("Width of the encoders (D); a multiple of --heads.", value: "n")
-  var hiddenSize = 256
+  @Option("Width of the encoders (D); a multiple of --heads.", value: "n", base: released.model.hiddenSize)
+  var hiddenSize: Int?
 
-  @Option("Attention heads (H).", value: "n")
-  var heads = 8
+  @Option("Attention heads (H).", value: "n", base: released.model.heads)
+  var heads: Int?
 
-  @Option("Width of the transformers' feed-forward layers.", value: "n")
-  var feedForwardSize = 256
+  @Option("Width of the transformers' feed-forward layers.", value: "n", base: released.model.feedForwardSize)
+  var feedForwardSize: Int?
 
-  @Option("Width of the latent vectors that the contrastive loss compares (P).", value: "n")
-  var latentSize = 64
+  @Option(
+    "Width of the latent vectors that the contrastive loss compares (P).", value: "n", base: released.model.latentSize)
+  var latentSize: Int?
 
-  @Option("Latent vectors of past steps that the contrastive loss also compares with (Q); 0 for none.", value: "n")
-  var queueSize = 8192
+  @Option(
+    "Latent vectors of past steps that the contrastive loss also compares with (Q); 0 for none.", value: "n",
+    base: released.model.queueSize)
+  var queueSize: Int?
 
-  @Option("Share of activations that training drops, from 0 to below 1.", value: "share")
-  var dropout: Float = 0.3
+  @Option(
+    "Share of activations that training drops, from 0 to below 1.", value: "share", base: released.model.dropout)
+  var dropout: Float?
 
-  @Option("Temperature of the contrastive loss.", value: "number")
-  var temperature: Float = 0.07
+  @Option("Temperature of the contrastive loss.", value: "number", base: released.model.temperature)
+  var temperature: Float?
 
-  @Option("How much of a prototype stays when one more sample joins it, 0 to 1.", value: "share")
-  var prototypeMomentum: Float = 0.99
+  @Option(
+    "How much of a prototype stays when one more sample joins it, 0 to 1.", value: "share",
+    base: released.model.prototypeMomentum)
+  var prototypeMomentum: Float?
 
   @Option(
     "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.",
-    value: "rows")
-  var anchors = ModelConfiguration.Anchors.all
+    value: "rows", base: released.model.anchors.rawValue)
+  var anchors: ModelConfiguration.Anchors?
 
   @Option(
     "What enters the queue: the live vectors (the released code), or those of a momentum copy of the model (MoCo).",
-    value: "keys")
-  var queueKeys = ModelConfiguration.QueueKeys.live
+    value: "keys", base: released.model.queueKeys.rawValue)
+  var queueKeys: ModelConfiguration.QueueKeys?
 
-  @Option("How much of the momentum copy stays at each step, 0 to 1.", value: "share")
-  var keyMomentum: Float = 0.999
+  @Option("How much of the momentum copy stays at each step, 0 to 1.", value: "share", base: released.model.keyMomentum)
+  var keyMomentum: Float?
 
-  @Option("Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number")
-  var plainBceWeight: Float = 0.01
-  @Option("Weight: cross-entropy of the scores from alpha vectors.", value: "number")
-  var alphaBceWeight: Float = 0.1
-  @Option("Weight: cross-entropy of the scores from beta vectors.", value: "number")
-  var betaBceWeight: Float = 1
-  @Option("Weight: contrastive loss.", value: "number")
-  var contrastiveWeight: Float = 1
-  @Option("Weight: squared distance of reconstructed from plain vectors.", value: "number")
-  var reconstructionMseWeight: Float = 1
-  @Option("Weight: squared distance of alpha from plain vectors.", value: "number")
-  var alphaMseWeight: Float = 1
-  @Option("Weight: squared distance of beta from plain vectors.", value: "number")
-  var betaMseWeight: Float = 0
-  @Option("Weight: cross-entropy of the aggregated scores.", value: "number")
-  var aggregateBceWeight: Float = 1
-  @Option("Weight: cross-entropy of the aggregated scores of shuffled betas.", value: "number")
-  var shuffledBceWeight: Float = 0.1
+  @Option(
+    "Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number",
+    base: released.model.weights[.plainBCE])
+  var plainBceWeight: Float?
+  @Option(
+    "Weight: cross-entropy of the scores from alpha vectors.", value: "number", base: released.model.weights[.alphaBCE])
+  var alphaBceWeight: Float?
+  @Option(
+    "Weight: cross-entropy of the scores from beta vectors.", value: "number", base: released.model.weights[.betaBCE])
+  var betaBceWeight: Float?
+  @Option("Weight: contrastive loss.", value: "number", base: released.model.weights[.contrastive])
+  var contrastiveWeight: Float?
+  @Option(
+    "Weight: squared distance of reconstructed from plain vectors.", value: "number",
+    base: released.model.weights[.reconstructionMSE])
+  var reconstructionMseWeight: Float?
+  @Option(
+    "Weight: squared distance of alpha from plain vectors.", value: "number", base: released.model.weights[.alphaMSE])
+  var alphaMseWeight: Float?
+  @Option(
+    "Weight: squared distance of beta from plain vectors.", value: "number", base: released.model.weights[.betaMSE])
+  var betaMseWeight: Float?
+  @Option(
+    "Weight: cross-entropy of the aggregated scores.", value: "number", base: released.model.weights[.aggregateBCE])
+  var aggregateBceWeight: Float?
+  @Option(
+    "Weight: cross-entropy of the aggregated scores of shuffled betas.", value: "number",
+    base: released.model.weights[.shuffledBCE])
+  var shuffledBceWeight: Float?
 
   /// Transformer layers of each modality's encoder.
-  func depths() throws -> [Int] { try wholeNumbers(layers, option: "--layers", atLeast: 0) }
+  private func depths() throws -> [Int]? { try layers.map { try wholeNumbers($0, option: "--layers", atLeast: 0) } }
 
   func validate() throws { _ = try depths() }
 
   func apply(to c: inout ModelConfiguration) throws {
-    for (m, depth) in try depths().enumerated() { c.modalities[m].layers = depth }
-    c.hiddenSize = hiddenSize
-    c.heads = heads
-    c.feedForwardSize = feedForwardSize
-    c.latentSize = latentSize
-    c.queueSize = queueSize
-    c.dropout = dropout
-    c.temperature = temperature
-    c.prototypeMomentum = prototypeMomentum
-    c.anchors = anchors
-    c.queueKeys = queueKeys
-    c.keyMomentum = keyMomentum
-    let weights: [(LossTerm, Float)] = [
+    for (m, depth) in (try depths() ?? []).enumerated() { c.modalities[m].layers = depth }
+    set(&c.hiddenSize, hiddenSize)
+    set(&c.heads, heads)
+    set(&c.feedForwardSize, feedForwardSize)
+    set(&c.latentSize, latentSize)
+    set(&c.queueSize, queueSize)
+    set(&c.dropout, dropout)
+    set(&c.temperature, temperature)
+    set(&c.prototypeMomentum, prototypeMomentum)
+    set(&c.anchors, anchors)
+    set(&c.queueKeys, queueKeys)
+    set(&c.keyMomentum, keyMomentum)
+    let weights: [(LossTerm, Float?)] = [
       (.plainBCE, plainBceWeight), (.alphaBCE, alphaBceWeight), (.betaBCE, betaBceWeight),
       (.contrastive, contrastiveWeight), (.reconstructionMSE, reconstructionMseWeight), (.alphaMSE, alphaMseWeight),
       (.betaMSE, betaMseWeight), (.aggregateBCE, aggregateBceWeight), (.shuffledBCE, shuffledBceWeight),
     ]
-    for (term, weight) in weights { c.weights[term] = weight }
+    for (term, weight) in weights { set(&c.weights[term], weight) }
   }
+}
+
+/// Changes a setting if an option was given.
+func set<T>(_ setting: inout T, _ option: T?) {
+  if let option { setting = option }
 }
 
 extension MemoryPolicy: ExpressibleByArgument {}
@@ -207,43 +244,56 @@ struct BatchOptions: ParsableArguments {
   }
 }
 
-/// Sizes of a generated data set.
+/// Sizes of a generated data set. What is not given stays as it is.
 struct GenerationOptions: ParsableArguments {
-  @Option("Generated samples for training, validation and test.", value: "n,n,n")
-  var samples = "1024,256,512"
+  @Option("Generated samples for training, validation and test.", value: "n,n,n", base: "1024,256,512")
+  var samples: String?
 
-  @Option("Time steps of the generated sequences, at most; lengths vary.", value: "n")
-  var steps = 60
+  @Option("Time steps of the generated sequences, at most; lengths vary.", value: "n", base: 60)
+  var steps: Int?
 
-  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n")
-  var features = "300,35,74"
+  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n", base: "300,35,74")
+  var features: String?
 
-  @Option("Labels of the generated samples, 1 to 12.", value: "n")
-  var labels = 6
+  @Option("Labels of the generated samples, 1 to 12.", value: "n", base: 6)
+  var labels: Int?
 
-  func validate() throws { _ = try settings(seed: 0) }
+  func validate() throws { _ = try settings() }
 
-  func settings(seed: UInt64) throws -> SyntheticDataset.Settings {
-    var settings = SyntheticDataset.Settings()
-    let counts = try wholeNumbers(samples, option: "--samples", atLeast: 1)
-    (settings.train, settings.valid, settings.test) = (counts[0], counts[1], counts[2])
-    settings.features = try wholeNumbers(features, option: "--features", atLeast: 1)
-    guard counts.allSatisfy({ $0 <= 10_000_000 }) else {
-      throw ValidationError("--samples must be at most 10000000 each, not \(samples).")
+  /// Whether any of them was given.
+  var areGiven: Bool { samples != nil || steps != nil || features != nil || labels != nil }
+
+  func settings(_ base: SyntheticDataset.Settings? = nil) throws -> SyntheticDataset.Settings {
+    var settings = base ?? Self.defaults
+    if let samples {
+      let counts = try wholeNumbers(samples, option: "--samples", atLeast: 1)
+      guard counts.allSatisfy({ $0 <= 10_000_000 }) else {
+        throw ValidationError("--samples must be at most 10000000 each, not \(samples).")
+      }
+      (settings.train, settings.valid, settings.test) = (counts[0], counts[1], counts[2])
     }
-    guard (1...100_000).contains(steps) else {
-      throw ValidationError("--steps must be between 1 and 100000, not \(steps).")
+    if let features { settings.features = try wholeNumbers(features, option: "--features", atLeast: 1) }
+    set(&settings.labels, labels)
+    guard (1...12).contains(settings.labels) else {
+      throw ValidationError("--labels must be between 1 and 12, not \(settings.labels).")
     }
-    guard (1...12).contains(labels) else {
-      throw ValidationError("--labels must be between 1 and 12, not \(labels).")
-    }
-    guard settings.features.allSatisfy({ (labels...100_000).contains($0) }) else {
+    guard settings.features.allSatisfy({ (settings.labels...100_000).contains($0) }) else {
       throw ValidationError(
-        "--features must each be at least the number of labels, \(labels), and at most 100000, not \(features).")
+        "--features must each be at least the number of labels, \(settings.labels), and at most 100000, not "
+          + settings.features.map(String.init).joined(separator: ",") + ".")
     }
-    settings.steps = settings.features.map { _ in steps }
-    settings.labels = labels
-    settings.seed = seed
+    if let steps {
+      guard (1...100_000).contains(steps) else {
+        throw ValidationError("--steps must be between 1 and 100000, not \(steps).")
+      }
+      settings.steps = settings.features.map { _ in steps }
+    }
+    return settings
+  }
+
+  private static var defaults: SyntheticDataset.Settings {
+    var settings = SyntheticDataset.Settings()
+    (settings.train, settings.valid, settings.test) = (1024, 256, 512)
     return settings
   }
 }

@@ -42,7 +42,7 @@ struct Predict: ParsableCommand {
       let columns = ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
       try text.write(columns.map(quoted).joined(separator: ",") + "\n")
     }
-    let encoder = jsonEncoder()
+    let encoder = JSON.encoder()
     try trained.evaluator.forEachBatch(of: trained.samples) { samples, scores in
       for (i, sample) in samples.enumerated() {
         let row = scores[i * names.count..<(i + 1) * names.count]

@@ -3,22 +3,24 @@ import Model
 
 /// What a person sees of a run: a line an epoch, and on a terminal a last line that moves with the steps.
 struct ProgressLines {
-  let epochs: Int
-  let stepsPerEpoch: Int
+  private let settings: RunConfiguration
+  private let epochs: Int
+  private let stepsPerEpoch: Int
   private let isTerminal: Bool
   private var lastShown = ContinuousClock.now
   private var lossSum = 0.0
   private var secondsSum = 0.0
   private var count = 0
 
-  init(epochs: Int, stepsPerEpoch: Int) {
-    self.epochs = epochs
-    self.stepsPerEpoch = stepsPerEpoch
+  init(_ settings: RunConfiguration, trainingSamples: Int) {
+    self.settings = settings
+    epochs = settings.epochs
+    stepsPerEpoch = settings.stepsPerEpoch(trainingSamples: trainingSamples)
     isTerminal = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
   }
 
   func begin(
-    _ dataset: Dataset, _ settings: RunConfiguration, workers: Int, reachable: SyntheticDataset.Reachable?
+    _ dataset: Dataset, workers: Int, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
   ) {
     let shapes = dataset.train.modalities.map { "\($0.name) \($0.steps)×\($0.features)" }.joined(separator: ", ")
     line(
@@ -34,12 +36,13 @@ struct ProgressLines {
         + "\(plural(workers, "worker"))"
         + (workers > settings.shards ? " (\(workers - settings.shards) without a shard)" : "")
         + ", \(plural(settings.shards, "shard")), seed \(settings.seed)")
+    if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }
   }
 
   mutating func report(_ progress: Trainer.Progress) {
     switch progress {
     case .step(let record):
-      lossSum += record.loss
+      if record.loss.isFinite { lossSum += record.loss }
       secondsSum += 1 / record.samplesPerSecond
       count += 1
       let now = ContinuousClock.now
@@ -48,6 +51,9 @@ struct ProgressLines {
       show(
         "epoch \(record.epoch)/\(epochs)  step \((record.step - 1) % stepsPerEpoch + 1)/\(stepsPerEpoch)  "
           + "loss \(fixed(record.loss, 4))  \(fixed(record.samplesPerSecond, 1)) samples/s")
+    case .skipped(let record):
+      if isTerminal { show("") }
+      line("step \(record.step) left out: not a finite number, first in \(record.found.description)")
     case .evaluation(let record):
       if isTerminal { show("") }
       let m = record.metrics
@@ -77,6 +83,11 @@ struct ProgressLines {
       "\(fixed(result.secondsPerStep, 4)) s a step, \(fixed(result.samplesPerSecond, 1)) samples/s, peak "
         + "\(fixed(result.peakMiB, 0)) MiB; files in \(directory.path)")
     line("digest \(result.digest)")
+  }
+
+  func stop(step: Int, checkpoint: String) {
+    if isTerminal { show("") }
+    line("stopped after step \(step), saved in \(checkpoint); go on with --resume")
   }
 
   private func plural(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

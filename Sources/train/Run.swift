@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Model
 import Parallel
 
@@ -11,11 +12,15 @@ struct Run: ParsableCommand {
       released code.
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
-      evaluation), best.safetensors (the weights of the epoch with the highest micro-F1 on the validation split, under \
-      their PyTorch names) and state.safetensors (all that training changes, after the last step). Files of an earlier \
-      run there are replaced.
+      evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch with the \
+      highest micro-F1 on the validation split, under their PyTorch names) and, at the end, result.json. Files of an \
+      earlier run there are replaced, but those of an unfinished one only with --overwrite.
 
-      At its end a run prints the SHA-256 of that state. It is the same for any number of workers.
+      SIGTERM, SIGUSR1, SIGHUP and Control-C end a run after the present step, with a checkpoint; a second Control-C \
+      ends it at once.
+
+      At its end a run prints the SHA-256 of all that training changes. It is the same for any number of workers, \
+      stopped and resumed or not.
       """)
 
   @Option("Data set: a directory with train.safetensors, valid.safetensors and test.safetensors.", value: "directory")
@@ -24,26 +29,60 @@ struct Run: ParsableCommand {
   @Option("Directory for what the run writes.", value: "directory")
   var output = "runs/latest"
 
-  @Option("Passes over the training split.", value: "n")
-  var epochs = 20
+  @Option(
+    defaultAsFlag: Resume.required,
+    help: ArgumentHelp(
+      "Go on from the newest whole checkpoint in --output, with the settings of the run unless others are given. "
+        + "`--resume auto` starts anew where there is none.", valueName: "auto"))
+  var resume: Resume?
 
-  @Option("Samples a step (B).", value: "n")
-  var batchSize = 64
+  @Option(
+    "With --resume: settings that may differ from those of the run, by the names of their options, or data.",
+    value: "name,…")
+  var allowChanged: String?
 
-  @Option("Peak of the learning rate, which rises, then falls to 0.", value: "rate")
-  var learningRate = 5e-5
+  @Flag(help: "Replace an unfinished run in --output.")
+  var overwrite = false
 
-  @Option("Share of all steps over which the learning rate rises.", value: "share")
-  var warmup = 0.1
+  @Option("Passes over the training split.", value: "n", base: released.epochs)
+  var epochs: Int?
 
-  @Option("Weight decay a step, times the learning rate.", value: "number")
-  var weightDecay: Float = 0.01
+  @Option("Samples a step (B).", value: "n", base: released.batchSize)
+  var batchSize: Int?
 
-  @Option("A label is predicted where its score is above this.", value: "score")
-  var threshold: Float = 0.25
+  @Option(
+    "Peak of the learning rate, which rises, then falls to 0.", value: "rate", base: released.optimizer.learningRate)
+  var learningRate: Double?
 
-  @Option("Seed of all random draws; the same seed gives the same run.", value: "n")
-  var seed: UInt64 = 1
+  @Option("Share of all steps over which the learning rate rises.", value: "share", base: released.optimizer.warmup)
+  var warmup: Double?
+
+  @Option("Weight decay a step, times the learning rate.", value: "number", base: released.optimizer.weightDecay)
+  var weightDecay: Float?
+
+  @Option("A label is predicted where its score is above this.", value: "score", base: released.threshold)
+  var threshold: Float?
+
+  @Option("Seed of all random draws; the same seed gives the same run.", value: "n", base: released.seed)
+  var seed: UInt64?
+
+  @Option(
+    "How often a checkpoint is written: a number of steps (500) or a time (30s, 10m, 1h).", value: "interval",
+    base: Trainer.Options().interval)
+  var checkpointEvery: CheckpointInterval?
+
+  @Option("Checkpoints that are kept, the newest.", value: "n", base: Trainer.Options().keep)
+  var keep: Int?
+
+  @Option(
+    "What to do about a step whose loss or gradients are not finite: stop with the state from before it, or skip it.",
+    value: "action")
+  var onNonfinite = Trainer.NonFinitePolicy.stop
+
+  @Option(
+    "Exit status after SIGTERM, SIGUSR1 or SIGHUP, once a checkpoint is written: what tells a batch script to requeue.",
+    value: "status")
+  var requeueExit: Int32 = 0
 
   @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")
   var logDigests = false
@@ -56,59 +95,201 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
 
+  enum Resume: String, ExpressibleByArgument, CaseIterable {
+    case required = "newest"
+    case auto
+  }
+
+  func validate() throws {
+    if let keep, keep < 1 { throw ValidationError("--keep must be at least 1, not \(keep).") }
+    if !(0...255).contains(requeueExit) {
+      throw ValidationError("--requeue-exit must be between 0 and 255, not \(requeueExit).")
+    }
+    if allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
+    let unknown = allowed.subtracting(SettingsDifference.changeable)
+    if let name = unknown.sorted().first {
+      let names = SettingsDifference.changeable.sorted().joined(separator: ", ")
+      throw ValidationError("--allow-changed does not know \(name), or it can't change; what can: \(names).")
+    }
+  }
+
   func run() throws {
+    let interruption = Interruption()
     let directory = RunDirectory(output)
     let isNew = !FileManager.default.fileExists(atPath: directory.path)
-    let dataset: Dataset
-    let settings: RunConfiguration
-    if let data {
-      dataset = try Dataset(directory: data)
-      settings = try self.settings(for: DatasetShape(of: dataset.train), trainingSamples: dataset.train.count)
-    } else {
-      // All that can be wrong is known before the first byte is written.
-      let generated = try generation.settings(seed: seed)
-      settings = try self.settings(for: DatasetShape(of: generated), trainingSamples: generated.train)
-      try settings.requireMemory()
-      try SyntheticDataset.check(generated, directory: output)
-      try directory.requireWritable()
-      try RunDirectory(directory.generatedData).create()
-      _ = try SyntheticDataset.write(generated, to: directory.generatedData)
-      dataset = try Dataset(directory: directory.generatedData)
-    }
-    let team = workers.makeTeam()
+    var lock: RunLock?
+    if resume != nil && !isNew { lock = try directory.lock() }
+    let checkpoint = try openCheckpoint(directory)
+    let inputs = try checkpoint.map { try resumedInputs($0, directory) } ?? newInputs(directory)
+    if lock == nil { lock = try directory.lock() }
+    defer { withExtendedLifetime(lock) {} }
+    let team: WorkerTeam
     let trainer: Trainer
+    let dataset: Dataset
     do {
-      trainer = try Trainer(settings, dataset: dataset, directory: directory, team: team)
+      dataset = try inputs.dataset ?? generate(inputs.settings, directory)
+      team = workers.makeTeam()
+      trainer = try Trainer(
+        inputs.settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory, team: team,
+        from: checkpoint, options: options)
     } catch {
       // A run that can't start leaves nothing, generated data included.
       if isNew { try? FileManager.default.removeItem(atPath: directory.path) }
       throw error
     }
     let reachable = SyntheticDataset.Reachable(of: dataset.test)
-    var progress = ProgressLines(
-      epochs: epochs, stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count))
-    progress.begin(dataset, settings, workers: team.count, reachable: reachable)
-    let result = try trainer.run(logsDigests: logDigests) { progress.report($0) }
-    progress.end(result, directory: directory, reachable: reachable)
-    if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
+    var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count)
+    progress.begin(dataset, workers: team.count, reachable: reachable, checkpoint: checkpoint)
+    let outcome = try trainer.run(shouldStop: { interruption.signalNumber != nil }) { progress.report($0) }
+    switch outcome {
+    case .finished(let result):
+      progress.end(result, directory: directory, reachable: reachable)
+      if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
+    case .stopped(let step, let checkpoint):
+      let number = interruption.signalNumber ?? SIGTERM
+      progress.stop(step: step, checkpoint: checkpoint)
+      if json { try printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint)) }
+      throw ExitCode(number == SIGINT ? 128 + SIGINT : requeueExit)
+    }
   }
 
+  // MARK: What to train on, and how
+
+  /// Settings, and the data set unless it is to be generated.
+  private struct Inputs {
+    var settings: RunConfiguration
+    var dataset: Dataset?
+  }
+
+  /// Where to go on; nil for a new run.
+  private func openCheckpoint(_ directory: RunDirectory) throws -> Checkpoint? {
+    if resume != nil {
+      let logger = Logger(label: "carat.checkpoint")
+      let newest = try directory.checkpoints.newest { logger.warning("passing over a checkpoint: \($0)") }
+      if let newest { return newest }
+      if resume == .required {
+        throw DataError(
+          file: directory.checkpoints.path, expected: "a checkpoint to resume from", found: "none",
+          remedy: "give the --output of a run that wrote one, or --resume auto to start anew where there is none")
+      }
+    } else if directory.isUnfinished && !overwrite {
+      throw DataError(
+        .creation, file: directory.path, expected: "no unfinished run", found: directory.checkpoints.files()[0],
+        remedy: "go on with --resume, replace the run with --overwrite, or choose another --output")
+    }
+    return nil
+  }
+
+  /// All that can be wrong is known before the first byte is written.
+  private func newInputs(_ directory: RunDirectory) throws -> Inputs {
+    if let data {
+      let dataset = try Dataset(directory: data)
+      var settings = RunConfiguration(for: DatasetShape(of: dataset.train))
+      settings.data = .directory(absolutePath(data))
+      return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
+    }
+    var generated = try generation.settings()
+    set(&generated.seed, seed)
+    var settings = RunConfiguration(for: DatasetShape(of: generated))
+    settings.data = .generated(generated)
+    settings = try changed(settings, trainingSamples: generated.train)
+    try settings.requireMemory()
+    try SyntheticDataset.check(generated, directory: output)
+    try directory.requireWritable()
+    return Inputs(settings: settings, dataset: nil)
+  }
+
+  private func generate(_ settings: RunConfiguration, _ directory: RunDirectory) throws -> Dataset {
+    guard case .generated(let generated) = settings.data else { preconditionFailure("no data set, and none to make") }
+    try RunDirectory(directory.generatedData).create()
+    _ = try SyntheticDataset.write(generated, to: directory.generatedData)
+    return try Dataset(directory: directory.generatedData)
+  }
+
+  /// A checkpoint's settings and data, with what is changed and may be.
+  private func resumedInputs(_ checkpoint: Checkpoint, _ directory: RunDirectory) throws -> Inputs {
+    let before = checkpoint.record.configuration
+    var settings = before
+    let dataset: Dataset
+    var differences: [SettingsDifference] = []
+    switch before.data {
+    case .generated(let generated) where data == nil:
+      if try generation.settings(generated) != generated {
+        differences.append(
+          SettingsDifference(name: "samples, --steps, --features or --labels", before: "something else", now: "given"))
+      }
+      dataset = try Dataset(directory: directory.generatedData)
+    default:
+      let recorded = if case .directory(let path) = before.data { path } else { directory.generatedData }
+      dataset = try Dataset(directory: data ?? recorded)
+      settings.data = .directory(absolutePath(data ?? recorded))
+    }
+    settings = try changed(settings, trainingSamples: dataset.train.count, isResumed: true)
+    differences += try SettingsDifference.all(before, settings)
+    differences += try checkpoint.record.data.differences(from: dataset, whole: false)
+      .map { SettingsDifference(name: "data", before: "the same", now: "other: \($0)") }
+    let refused = differences.filter { !allowed.contains($0.name) }
+    if !refused.isEmpty {
+      let names = Set(refused.map(\.name)).intersection(SettingsDifference.changeable).sorted()
+      throw SettingsError(
+        description: "\(checkpoint.path) belongs to a run with other settings: "
+          + refused.map(\.description).joined(separator: "; ") + "; give its settings, or none"
+          + (names.isEmpty ? "" : ", or --allow-changed \(names.joined(separator: ","))"))
+    }
+    let steps = settings.stepsPerEpoch(trainingSamples: dataset.train.count)
+    guard steps == before.optimizer.totalSteps / before.epochs else {
+      throw SettingsError(
+        description: "\(checkpoint.path) belongs to a run of \(before.optimizer.totalSteps / before.epochs) steps an "
+          + "epoch, not \(steps): data of another size need a new run")
+    }
+    return Inputs(settings: settings, dataset: dataset)
+  }
+
+  private var allowed: Set<String> {
+    Set((allowChanged ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+  }
+
+  private var options: Trainer.Options {
+    var options = Trainer.Options()
+    set(&options.interval, checkpointEvery)
+    set(&options.keep, keep)
+    options.logsDigests = logDigests
+    options.onNonFinite = onNonfinite
+    return options
+  }
+
+  /// Settings with what the command line gives.
+  ///
   /// - Throws: for settings that contradict one another or the data.
-  private func settings(for shape: DatasetShape, trainingSamples: Int) throws -> RunConfiguration {
-    var settings = RunConfiguration(for: shape)
+  private func changed(_ base: RunConfiguration, trainingSamples: Int, isResumed: Bool = false) throws
+    -> RunConfiguration
+  {
+    var settings = base
     try model.apply(to: &settings.model)
-    settings.optimizer.learningRate = learningRate
-    settings.optimizer.warmup = warmup
-    settings.optimizer.weightDecay = weightDecay
-    settings.batchSize = batchSize
-    settings.epochs = epochs
-    settings.seed = seed
-    settings.threshold = threshold
-    settings.shards = shards.shards ?? settings.defaultShards
+    set(&settings.optimizer.learningRate, learningRate)
+    set(&settings.optimizer.warmup, warmup)
+    set(&settings.optimizer.weightDecay, weightDecay)
+    set(&settings.batchSize, batchSize)
+    set(&settings.epochs, epochs)
+    set(&settings.seed, seed)
+    set(&settings.threshold, threshold)
+    settings.shards = shards.shards ?? (isResumed ? base.shards : settings.defaultShards)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }
     return settings
+  }
+
+  private func absolutePath(_ path: String) -> String {
+    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+  }
+
+  /// What a stopped run says of itself.
+  private struct JSONStop: Encodable {
+    /// The signal.
+    let stopped: String
+    let step: Int
+    let checkpoint: String
   }
 
   /// The result's keys, and what can be reached where the data were generated.
@@ -125,3 +306,9 @@ struct Run: ParsableCommand {
     }
   }
 }
+
+extension CheckpointInterval: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
+
+extension Trainer.NonFinitePolicy: ExpressibleByArgument {}

@@ -25,7 +25,7 @@ final class TextOutput {
     temporary = isSpecial ? nil : "\(path).\(getpid()).part"
     let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
     descriptor = open(temporary ?? path, flags, 0o666)
-    guard descriptor >= 0 else { throw Self.failure(path) }
+    guard descriptor >= 0 else { throw Self.failure(.creation, path) }
   }
 
   deinit {
@@ -46,7 +46,7 @@ final class TextOutput {
       }
       if written < 0 && errno == EINTR { continue }
       if written < 0 && errno == EPIPE { isClosed = true }
-      guard written > 0 || isClosed else { throw Self.failure(path ?? "standard output") }
+      guard written > 0 || isClosed else { throw Self.failure(.writing, path ?? "standard output") }
       start += max(written, 0)
     }
     pending.removeAll(keepingCapacity: true)
@@ -59,15 +59,15 @@ final class TextOutput {
     let isClosed = close(descriptor) == 0
     descriptor = -1
     guard isClosed, temporary.map({ rename($0, path) == 0 }) ?? true else {
-      let error = Self.failure(path)
+      let error = Self.failure(.writing, path)
       if let temporary { unlink(temporary) }
       throw error
     }
   }
 
-  private static func failure(_ path: String) -> DataError {
+  private static func failure(_ kind: DataError.Kind, _ path: String) -> DataError {
     DataError(
-      file: path, expected: "a place that can be written", found: String(cString: strerror(errno)),
+      kind, file: path, expected: "a place that can be written", found: String(cString: strerror(errno)),
       remedy: "choose another --output, or free space")
   }
 }
@@ -81,16 +81,7 @@ func say(_ text: String) throws(DataError) {
 
 /// Prints a value as one line of JSON on the standard output.
 func printJSON(_ value: some Encodable) throws {
-  try say(String(decoding: try jsonEncoder().encode(value), as: UTF8.self))
-}
-
-/// Keys in order, and a word for what no number of JSON can be.
-func jsonEncoder() -> JSONEncoder {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  encoder.nonConformingFloatEncodingStrategy = .convertToString(
-    positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-  return encoder
+  try say(try JSON.line(value))
 }
 
 /// A number with so many digits behind the point.

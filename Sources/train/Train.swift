@@ -19,12 +19,14 @@ struct Train: ParsableCommand {
         train evaluate RUN --data DIR                metrics on the test split
         train predict RUN --data FILE.safetensors    scores of other samples
 
-      Exit status: 0 done; 1 a replay or two runs differ; 64 wrong usage; 65 wrong data, or a file that can't be read or \
-      written; 71 too little memory.
+      Exit status: 0 done, or stopped by SIGTERM, SIGUSR1 or SIGHUP and saved (see --requeue-exit); 1 a replay or two \
+      runs differ, or a file is damaged; 2 a step that is not finite; 64 wrong usage or settings; 65 wrong or unreadable \
+      data; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
+      the directory; 130 stopped by Control-C.
       """,
     version: "0.1.0",
     subcommands: [
-      Run.self, Generate.self, Evaluate.self, Predict.self, Replay.self, Digest.self, Diff.self, Bench.self,
+      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self, Bench.self,
       ShowTopology.self,
     ],
     defaultSubcommand: Run.self)
@@ -32,6 +34,9 @@ struct Train: ParsableCommand {
   static func main() {
     // A reader of the output that goes away is met where the output is written.
     signal(SIGPIPE, SIG_IGN)
+    // A file-size limit is an error of the write, not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
+    FatalSignals.install()
     LoggingSystem.bootstrap { _ in LogLines() }
     do {
       var command = try parseAsRoot()
@@ -47,7 +52,15 @@ struct Train: ParsableCommand {
     let status: Int32
     switch error {
     case is SettingsError, is ShardPlanError: status = 64
-    case is DataError, is Diverged: status = 65
+    case let error as DataError:
+      status =
+        switch error.kind {
+        case .input: 65
+        case .creation: 73
+        case .writing: 74
+        }
+    case is Diverged: status = 2
+    case is RunLocked: status = 75
     case is MemoryShortage, is MemoryError: status = 71
     default: exit(withError: error)
     }

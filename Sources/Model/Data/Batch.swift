@@ -38,6 +38,9 @@ public final class Batch: @unchecked Sendable {
     }
   }
 
+  /// The numbers in the source of the samples in some places.
+  func numbers(_ places: Range<Int>) -> [Int] { places.map { samples[$0] } }
+
   func length(sample: Int, modality: Int) -> Int {
     source?.length(sample: samples[sample], modality: modality) ?? 0
   }

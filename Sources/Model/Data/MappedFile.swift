@@ -41,9 +41,13 @@ struct MappedFile: ~Copyable, @unchecked Sendable {
         remedy: "raise the limit on address space (ulimit -v) or copy the file to another file system")
     }
     bytes = UnsafeRawBufferPointer(start: address, count: size)
+    MappedFiles.add(bytes, path: path)
   }
 
-  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
+  deinit {
+    MappedFiles.remove(bytes)
+    munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+  }
 
   /// What the kernel may do with the pages of a part of the map.
   enum Advice {

@@ -11,7 +11,13 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// The tensors' names in the order of their data.
   public let names: [String]
 
+  /// The length and the JSON, as they stand.
+  var header: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: map.bytes.prefix(headerLength))
+  }
+
   private let map: MappedFile
+  private let headerLength: Int
   private let entries: [String: SafetensorsHeader.Entry]
   private let lock = NSLock()
   private var alignedCopies: [String: UnsafeMutableBufferPointer<Float>] = [:]
@@ -24,6 +30,7 @@ public final class SafetensorsFile: @unchecked Sendable {
     let header = try SafetensorsHeader(parsing: map.bytes, file: path)
     self.path = path
     self.map = map
+    headerLength = header.length
     metadata = header.metadata
     names = header.entries.map(\.name)
     entries = Dictionary(header.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })

@@ -48,6 +48,8 @@ struct SafetensorsHeader {
   /// The format's own limit on the JSON's length.
   static let maximumLength = 100_000_000
 
+  /// Bytes before the data.
+  let length: Int
   let metadata: [String: String]
   /// In the order of their data.
   let entries: [Entry]
@@ -57,6 +59,7 @@ struct SafetensorsHeader {
     let length = try Self.length(bytes, file: file)
     let text = UnsafeRawBufferPointer(rebasing: bytes[8..<8 + length])
     let json = try Self.decode(text, file: file)
+    self.length = 8 + length
     metadata = json.metadata
     var entries: [Entry] = []
     entries.reserveCapacity(json.entries.count)

@@ -20,6 +20,11 @@ public struct TensorSource {
     self.bytes = bytes
   }
 
+  /// The same data under another name.
+  func named(_ name: String) -> TensorSource {
+    TensorSource(name: name, element: element, shape: shape, bytes: bytes)
+  }
+
   /// An F32 tensor.
   public init(name: String, shape: [Int], floats: UnsafeBufferPointer<Float>) {
     self.init(name: name, element: .float32, shape: shape, bytes: UnsafeRawBufferPointer(floats))
@@ -43,28 +48,13 @@ public struct SafetensorsWriter {
     self.metadata = metadata
   }
 
-  /// Writes to a temporary name in the path's directory, syncs, renames, syncs the directory.
-  ///
-  /// - Throws: if any of it fails; the temporary is then removed and a file that was at the path is as before
-  ///   (unless it was the directory's sync that failed: then the new file is in place, but perhaps not yet on disk).
+  /// - Throws: if any of it fails; see `DurableFile.write`.
   public func write(to path: String) throws(DataError) {
-    let temporary = "\(path).\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16)).part"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw Self.failure(path, "to create \(temporary)") }
-    do throws(DataError) {
-      try writeAll(to: descriptor, path: path)
-      guard fsync(descriptor) == 0 else { throw Self.failure(path, "to sync \(temporary)") }
-    } catch {
-      close(descriptor)
-      unlink(temporary)
-      throw error
-    }
-    guard close(descriptor) == 0, rename(temporary, path) == 0 else {
-      let error = Self.failure(path, "to rename \(temporary) to it")
-      unlink(temporary)
-      throw error
-    }
-    try Self.syncDirectory(of: path)
+    let header = header()
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: header.count, alignment: 8)
+    defer { bytes.deallocate() }
+    bytes.copyBytes(from: header)
+    try DurableFile.write([UnsafeRawBufferPointer(bytes)] + tensors.map(\.bytes), to: path)
   }
 
   /// The 8 bytes of length and the JSON, padded with spaces so that the data start at a cache line.
@@ -85,40 +75,6 @@ public struct SafetensorsWriter {
     var text = Array("{\(items.joined(separator: ", "))}".utf8)
     text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (64 - (8 + text.count) % 64) % 64))
     return withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + text
-  }
-
-  private func writeAll(to descriptor: Int32, path: String) throws(DataError) {
-    try header().withUnsafeBufferPointer { (bytes) throws(DataError) in
-      try Self.write(UnsafeRawBufferPointer(bytes), to: descriptor, path: path)
-    }
-    for tensor in tensors { try Self.write(tensor.bytes, to: descriptor, path: path) }
-  }
-
-  private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(DataError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 26))
-      let written = Foundation.write(descriptor, part.baseAddress, part.count)
-      if written < 0, errno == EINTR { continue }
-      guard written > 0 else { throw failure(path, "to write \(bytes.count) bytes") }
-      rest = rest.dropFirst(written)
-    }
-  }
-
-  private static func syncDirectory(of path: String) throws(DataError) {
-    let descriptor = open(parentDirectory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure(path, "to open its directory") }
-    defer { close(descriptor) }
-    // Some network file systems can't sync a directory and say EINVAL; nothing more can be done there.
-    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
-      throw failure(path, "to sync its directory")
-    }
-  }
-
-  private static func failure(_ path: String, _ expected: String) -> DataError {
-    DataError(
-      file: path, expected: expected, found: MappedFile.systemError(),
-      remedy: "check that the directory exists and can be written, and the space left on it")
   }
 
   private static func quoted(_ text: String) -> String {

@@ -11,6 +11,9 @@ public final class Evaluator {
     batch = Batch(step.model.configuration, capacity: step.plan.batchSize)
   }
 
+  /// What ends an evaluation before its time.
+  private struct Stopped: Error {}
+
   /// Gives the scores of all samples to `body`, batch by batch: the samples' numbers and their scores [n, C] row by
   /// row, between 0 and 1, valid within the call.
   public func forEachBatch(
@@ -20,7 +23,7 @@ public final class Evaluator {
       let samples = first..<min(first + batch.capacity, source.count)
       batch.fill(samples, of: source)
       let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
-      source.prepare(next, done: max(0, first - batch.capacity)..<first)
+      source.prepare(step.own(next), done: step.own(max(0, first - batch.capacity)..<first))
       try body(samples, UnsafeBufferPointer(step.evaluate(batch).elements))
     }
   }
@@ -34,7 +37,25 @@ public final class Evaluator {
 
   /// Compares a split's scores with its labels.
   public func metrics(of split: DatasetSplit, threshold: Float) -> EvaluationMetrics {
-    scores(of: split).withUnsafeBufferPointer { scores in
+    Self.metrics(scores(of: split), split, threshold)
+  }
+
+  /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
+  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) -> EvaluationMetrics? {
+    var scores = [Float]()
+    do {
+      try forEachBatch(of: split) {
+        if shouldStop() { throw Stopped() }
+        scores.append(contentsOf: $1)
+      }
+    } catch {
+      return nil
+    }
+    return Self.metrics(scores, split, threshold)
+  }
+
+  private static func metrics(_ scores: [Float], _ split: DatasetSplit, _ threshold: Float) -> EvaluationMetrics {
+    scores.withUnsafeBufferPointer { scores in
       split.allLabels.withUnsafeBufferPointer { labels in
         EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, threshold: threshold)
       }

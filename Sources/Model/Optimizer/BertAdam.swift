@@ -53,6 +53,13 @@ final class BertAdam: @unchecked Sendable {
     }
   }
 
+  /// The squared norm of all summed gradients: not finite if one of them is not, or is too large for its square.
+  var squaredNorm: Float {
+    var sum: Float = 0
+    for c in slices.chunks.indices { sum += squares[0, c] }
+    return sum
+  }
+
   /// Clips and applies the worker's slice, writes the new parameters to every replica and moves the momentum copies
   /// towards them.
   func update(worker: Int, rate: Float) {

@@ -15,12 +15,42 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var threshold: Float = 0.25
   /// S, the parts of a batch; divides B.
   public var shards: Int
+  /// Where the samples are or how they are made.
+  public var data: DataSource?
+
+  /// Samples that lie somewhere, or are generated.
+  public enum DataSource: Codable, Sendable, Equatable {
+    /// A data set's directory.
+    case directory(String)
+    case generated(SyntheticDataset.Settings)
+
+    private enum CodingKeys: String, CodingKey { case directory, generated }
+
+    public init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      self =
+        if let directory = try container.decodeIfPresent(String.self, forKey: .directory) {
+          .directory(directory)
+        } else {
+          .generated(try container.decode(SyntheticDataset.Settings.self, forKey: .generated))
+        }
+    }
+
+    public func encode(to encoder: any Swift.Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      switch self {
+      case .directory(let directory): try container.encode(directory, forKey: .directory)
+      case .generated(let settings): try container.encode(settings, forKey: .generated)
+      }
+    }
+  }
 
   /// The model for data of some shape, everything else as the released code has it.
   public init(for shape: DatasetShape) {
     model = ModelConfiguration(
-      modalities: shape.modalities.map {
-        .init(name: $0.name, features: $0.features, maximumSteps: $0.steps, layers: 4)
+      modalities: shape.modalities.enumerated().map { m, modality in
+        .init(
+          name: modality.name, features: modality.features, maximumSteps: modality.steps, layers: m == 0 ? 6 : 4)
       }, labels: shape.labelNames.count)
     optimizer = OptimizerConfiguration(totalSteps: 0)
     labelNames = shape.labelNames

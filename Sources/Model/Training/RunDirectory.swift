@@ -12,8 +12,10 @@ public struct RunDirectory: Sendable {
   public var metrics: String { path + "/metrics.jsonl" }
   /// The weights of the best epoch under their PyTorch names, safetensors.
   public var best: String { path + "/best.safetensors" }
-  /// The whole state after the last step, safetensors.
-  public var state: String { path + "/state.safetensors" }
+  /// What a finished run came to, as JSON.
+  public var result: String { path + "/result.json" }
+  /// The newest checkpoints.
+  public var checkpoints: CheckpointFolder { CheckpointFolder(path + "/checkpoints") }
   /// Digests of each step, one JSON object a step, if the run was asked for them.
   public var digests: String { path + "/digests.jsonl" }
   /// Where a run without a data set of its own generates one.
@@ -54,7 +56,7 @@ public struct RunDirectory: Sendable {
 
   private func unwritable(_ found: String) -> DataError {
     DataError(
-      file: path, expected: "a directory that can be written", found: found, remedy: "choose another --output")
+      .creation, file: path, expected: "a directory that can be written", found: found, remedy: "choose another --output")
   }
 
   private static func reason(_ error: any Error) -> String {
@@ -62,23 +64,47 @@ public struct RunDirectory: Sendable {
     return (underlying ?? error as NSError).localizedDescription
   }
 
-  /// Makes the directory, removes the results of an earlier run and writes the settings of this one: the files of
-  /// two runs are never side by side.
-  func begin(_ configuration: RunConfiguration) throws(DataError) {
+  /// Makes the directory and keeps other runs out of it, as long as the lock lives.
+  ///
+  /// - Throws: `RunLocked` if another run is in it.
+  public func lock() throws -> RunLock {
     try create()
-    for file in [best, state, metrics, digests] where unlink(file) != 0 && errno != ENOENT {
+    return try RunLock(path: path + "/lock", directory: path)
+  }
+
+  /// Whether there is a run that could go on.
+  public var isUnfinished: Bool {
+    !checkpoints.files().isEmpty && !FileManager.default.fileExists(atPath: result)
+  }
+
+  /// Removes the results of an earlier run and writes the settings of this one: the files of two runs are never side
+  /// by side.
+  func begin(_ configuration: RunConfiguration) throws(DataError) {
+    for file in [result] + checkpoints.files() + [best, metrics, digests] where unlink(file) != 0 && errno != ENOENT {
       throw DataError(
-        file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
+        .creation, file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
         remedy: "choose another --output")
     }
-    do {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      try encoder.encode(configuration).write(to: URL(fileURLWithPath: self.configuration), options: .atomic)
-    } catch {
-      throw DataError(
-        file: self.configuration, expected: "to write the run's settings", found: Self.reason(error),
-        remedy: "free space or choose another --output")
+    try checkpoints.create()
+    try prepare(configuration)
+  }
+
+  /// Removes what unfinished writing left, and writes the settings.
+  func prepare(_ configuration: RunConfiguration) throws(DataError) {
+    try removeTemporaries(in: path)
+    try removeTemporaries(in: checkpoints.path)
+    try DurableFile.write(json: configuration, to: self.configuration)
+  }
+
+  private func removeTemporaries(in directory: String) throws(DataError) {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    for name in names where name.hasSuffix(DurableFile.temporarySuffix) {
+      let file = directory + "/" + name
+      guard unlink(file) == 0 || errno == ENOENT else {
+        throw DataError(
+          .creation, file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
+          remedy: "choose another --output")
+      }
     }
   }
 
@@ -87,7 +113,7 @@ public struct RunDirectory: Sendable {
     do {
       guard FileManager.default.fileExists(atPath: configuration) else { throw missing(configuration) }
       let data = try Data(contentsOf: URL(fileURLWithPath: configuration))
-      let value = try JSONDecoder().decode(RunConfiguration.self, from: data)
+      let value = try JSON.decoder().decode(RunConfiguration.self, from: data)
       guard let contradiction = value.contradiction else { return value }
       found = contradiction
     } catch let error as DataError {
@@ -105,8 +131,13 @@ public struct RunDirectory: Sendable {
   /// The weights of the best epoch.
   public func openBest() throws(DataError) -> SafetensorsFile { try open(best, "once its first epoch has ended") }
 
-  /// The state after the last step.
-  public func openState() throws(DataError) -> SafetensorsFile { try open(state, "once it has ended") }
+  /// The newest whole checkpoint.
+  public func openCheckpoint() throws(DataError) -> Checkpoint {
+    guard let newest = try checkpoints.newest() else {
+      throw missing(checkpoints.path, "; a run writes checkpoints while it goes on and at its end")
+    }
+    return newest
+  }
 
   private func open(_ file: String, _ when: String) throws(DataError) -> SafetensorsFile {
     guard FileManager.default.fileExists(atPath: file) else { throw missing(file, "; a run writes it \(when)") }

@@ -8,6 +8,8 @@ public struct StepResult: Sendable {
   public let loss: Double
   /// The learning rate that was applied.
   public let rate: Float
+  /// Whether the loss and all gradients are finite; if not, the step changed nothing.
+  public internal(set) var isFinite = true
 
   /// Sums each sample's share, in batch order.
   init(_ exchange: Exchange, contrastive: Double, _ weights: LossWeights, rate: Float) {

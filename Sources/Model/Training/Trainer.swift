@@ -2,106 +2,39 @@ import Foundation
 import Parallel
 import Tensor
 
-/// A run: epochs of training steps, an evaluation after each, the best epoch's weights tested at the end.
+/// A run: epochs of training steps, an evaluation after each, the best epoch's weights tested at the end; checkpoints on
+/// the way, from any of which another `Trainer` goes on to the same end.
+///
+/// Of several ranks each has a trainer and all come to the same; rank 0 alone writes and reports.
 public final class Trainer {
-  /// What a run tells while it goes on; `metrics.jsonl` holds the same records.
-  public enum Progress: Sendable {
-    case step(StepRecord)
-    case evaluation(EvaluationRecord)
+  /// What does not change a run's result.
+  public struct Options: Sendable {
+    /// How often a checkpoint is written; there is also one at the end, and one when the run is asked to stop.
+    public var interval = CheckpointInterval.seconds(600)
+    /// Checkpoints that are kept, at least 1; more, in case the newest is damaged.
+    public var keep = 2
+    /// Whether to write the digests of each step, for `RunDifference`.
+    public var logsDigests = false
+    /// What to do about a step whose loss or gradients are not finite.
+    public var onNonFinite = NonFinitePolicy.stop
+
+    public init() {}
   }
 
-  /// One training step.
-  public struct StepRecord: Codable, Sendable {
-    public let event: String
-    /// Counted from 1, over all epochs.
-    public let step: Int
-    public let epoch: Int
-    public let loss: Double
-    /// Unweighted loss terms by name.
-    public let terms: [String: Double]
-    public let learningRate: Float
-    public let samplesPerSecond: Double
-
-    private enum CodingKeys: String, CodingKey {
-      case event, step, epoch, loss, terms
-      case learningRate = "learning_rate"
-      case samplesPerSecond = "samples_per_second"
-    }
+  public enum NonFinitePolicy: String, Sendable, CaseIterable {
+    /// End the run with the state from before the step.
+    case stop
+    /// Leave the step out and go on, unless many in a row are so.
+    case skip
   }
 
-  /// One evaluation of a split.
-  public struct EvaluationRecord: Codable, Sendable {
-    public let event: String
-    public let split: String
-    public let step: Int
-    public let epoch: Int
-    public let metrics: EvaluationMetrics
-    /// Whether it is the best of its split so far, by micro-F1; later epochs win ties.
-    public let best: Bool
-  }
-
-  /// Where the run's memory is, found out after its first step.
-  public struct PlacementRecord: Encodable, Sendable {
-    public let event = "placement"
-    public let step: Int
-    public let workers: [Placement.Worker]
-    public let check: PlacementCheck
-
-    private enum CodingKeys: String, CodingKey { case event, step, workers }
-
-    public func encode(to encoder: any Swift.Encoder) throws {
-      try check.encode(to: encoder)
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(event, forKey: .event)
-      try container.encode(step, forKey: .step)
-      try container.encode(workers, forKey: .workers)
-    }
-  }
-
-  /// What a finished run comes to.
-  public struct Result: Codable, Sendable {
-    public let test: EvaluationMetrics
-    public let valid: EvaluationMetrics
-    public let bestEpoch: Int
-    public let steps: Int
-    public let secondsPerStep: Double
-    public let samplesPerSecond: Double
-    /// Peak resident memory.
-    public let peakMiB: Double
-    public let workers: Int
-    public let shards: Int
-    public let placement: PlacementSummary
-    /// SHA-256 of the whole training state after the last step.
-    public let digest: String
-
-    private enum CodingKeys: String, CodingKey {
-      case test, valid, steps, workers, shards, placement, digest
-      case bestEpoch = "best_epoch"
-      case secondsPerStep = "seconds_per_step"
-      case samplesPerSecond = "samples_per_second"
-      case peakMiB = "peak_mib"
-    }
-  }
-
-  /// What became of the plan for a run's memory.
-  public struct PlacementSummary: Codable, Sendable {
-    /// What the kernel was asked for.
-    public let numa: MemoryPolicy
-    /// Pages that were looked up after the first step, and those of them that are not where they were to be.
-    public let pages: Int
-    public let elsewhere: Int
-    public let replicas: Int
-    /// Whether the replicas had the same bits after the last step.
-    public let replicasEqual: Bool
-
-    private enum CodingKeys: String, CodingKey {
-      case numa, pages, elsewhere, replicas
-      case replicasEqual = "replicas_equal"
-    }
-  }
+  /// Steps in a row that may be left out.
+  static let maximumSkips = 100
 
   public let configuration: RunConfiguration
+  private let options: Options
   private let dataset: Dataset
+  private let data: DatasetFingerprint
   private let directory: RunDirectory
   private let state: TrainingState
   private let step: TrainingStep
@@ -109,12 +42,38 @@ public final class Trainer {
   private let batch: Batch
   private let team: WorkerTeam
 
-  /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings.
+  /// Whether this is rank 0.
+  private let isFirst: Bool
+  // What is written: nil on other ranks.
+  private let metrics: JSONLinesFile?
+  private let digests: JSONLinesFile?
+  private let logsDigests: Bool
+  private let writer = CheckpointWriter()
+  private let snapshot: TensorSnapshot?
+  /// The weights of the best epoch so far.
+  private let bestWeights: TensorSnapshot?
+
+  private var position = Checkpoint.Position()
+  private var best: Checkpoint.Best?
+  private var seconds = 0.0
+  private var lastSave = ContinuousClock.now
+  /// Whether a checkpoint is due that had to wait for the one before.
+  private var isSaveDue = false
+  private var skips = 0
+  private var placement: PlacementCheck?
+  private var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
+
+  /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings, or goes on
+  /// from a checkpoint of it.
   ///
+  /// - Parameters:
+  ///   - data: the data set's fingerprint, for checkpoints.
+  ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
   public init(
-    _ settings: RunConfiguration, dataset: Dataset, directory: RunDirectory, team: WorkerTeam
+    _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
+    from checkpoint: Checkpoint? = nil, options: Options = Options()
   ) throws {
     if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
       throw SettingsError(description: contradiction)
@@ -123,91 +82,203 @@ public final class Trainer {
     var settings = settings
     settings.optimizer.totalSteps = settings.stepsPerEpoch(trainingSamples: dataset.train.count) * settings.epochs
     configuration = settings
+    self.options = options
     self.dataset = dataset
+    self.data = data
     self.directory = directory
     self.team = team
+    let isFirst = team.ranks.rank == 0
+    self.isFirst = isFirst
     let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
-    (state, step) = try MemoryNeed.checking {
+    (state, step, snapshot, bestWeights) = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
       let step = try TrainingStep(
         state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
-      return (state, step)
+      guard isFirst else { return (state, step, nil, nil) }
+      return (state, step, state.withTensors(TensorSnapshot.init), state.withWeights(TensorSnapshot.init))
     }
-    state.initialize(seed: settings.seed)
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
-    try directory.begin(settings)
+    logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
+    guard let checkpoint else {
+      state.initialize(seed: settings.seed)
+      if isFirst { try directory.begin(settings) }
+      metrics = isFirst ? try JSONLinesFile(directory.metrics) : nil
+      digests = isFirst && logsDigests ? try JSONLinesFile(directory.digests) : nil
+      return
+    }
+    let record = checkpoint.record
+    metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
+    digests =
+      isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
+    if isFirst { try directory.prepare(settings) }
+    (position, best, seconds) = (record.position, record.best, record.seconds)
+    if let bestWeights, best != nil {
+      try checkpoint.loadBest(into: state)
+      state.withWeights(bestWeights.take)
+      writeBest()
+    }
+    try checkpoint.load(into: state)
   }
 
-  /// Trains to the end.
+  private var communicator: any Communicator { team.ranks.communicator }
+
+  /// Trains to the end, or until it is asked to stop.
   ///
   /// - Parameters:
-  ///   - logsDigests: whether to write the digests of each step, for `RunDifference`.
-  ///   - report: hears of each step and evaluation.
-  public func run(logsDigests: Bool = false, report: (Progress) -> Void) throws -> Result {
-    let c = configuration
-    let stepsPerEpoch = c.stepsPerEpoch(trainingSamples: dataset.train.count)
-    let metrics = try JSONLinesFile(directory.metrics)
-    let digests = logsDigests ? try JSONLinesFile(directory.digests) : nil
-    var best: (valid: EvaluationMetrics, epoch: Int)?
-    var seconds = 0.0
-    var placement: PlacementCheck?
-    for epoch in 1...c.epochs {
-      let order = sampleOrder(epoch: epoch)
-      for k in 0..<stepsPerEpoch {
-        let start = ContinuousClock.now
-        batch.fill(order[k * c.batchSize..<(k + 1) * c.batchSize], of: dataset.train, step: state.step)
-        batch.shuffle.draw(seed: c.seed, step: state.step)
-        let next = (k + 1) * c.batchSize
-        dataset.train.prepare(
-          order[next..<min(next + c.batchSize, order.count)],
-          done: order[max(0, next - 2 * c.batchSize)..<next - c.batchSize])
-        let result = step.train(on: batch)
-        let elapsed = (ContinuousClock.now - start).seconds
-        seconds += elapsed
-        let record = StepRecord(
-          event: "step", step: state.step, epoch: epoch, loss: result.loss,
-          terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
-          learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
-        try metrics.append(record)
-        try digests?.append(StepDigests(result, step))
-        guard result.loss.isFinite else { throw Diverged(step: state.step, metrics: directory.metrics) }
-        report(.step(record))
-        if placement == nil {
-          // Now all memory has been touched.
-          let check = step.checkPlacement()
-          try metrics.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
-          placement = check
-        }
+  ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
+  ///   - tell: hears of each step and evaluation.
+  /// - Throws: `Diverged` after a step that was not finite, `DataError` where writing fails; the last checkpoint stays.
+  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
+    func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
+    func report(_ progress: Progress) { if isFirst { tell(progress) } }
+    while position.epoch <= configuration.epochs {
+      let order = sampleOrder(epoch: position.epoch)
+      while position.step < stepsPerEpoch {
+        if shouldStop() { return try stop() }
+        try trainOneStep(order, report)
+        try saveIfDue()
       }
-      let valid = evaluator.metrics(of: dataset.valid, threshold: c.threshold)
-      let isBest = valid.microF1 >= best?.valid.microF1 ?? -1
-      if isBest {
-        best = (valid, epoch)
-        try state.writeWeights(to: directory.best)
-      }
-      let record = EvaluationRecord(
-        event: "evaluation", split: "valid", step: state.step, epoch: epoch, metrics: valid, best: isBest)
-      try metrics.append(record)
-      report(.evaluation(record))
+      guard let valid = evaluator.metrics(of: dataset.valid, threshold: configuration.threshold, unless: shouldStop)
+      else { return try stop() }
+      try accept(valid, report)
+      position.epoch += 1
+      position.step = 0
     }
-    let digest = state.digest()
+    try save()
+    try writer.wait()
+    guard let result = try test(unless: shouldStop, report) else { return try stop() }
+    if isFirst { try DurableFile.write(json: result, to: directory.result) }
+    return .finished(result)
+  }
+
+  private func trainOneStep(_ order: [Int], _ report: (Progress) -> Void) throws {
+    let c = configuration
+    let start = ContinuousClock.now
+    let first = position.step * c.batchSize
+    let next = first + c.batchSize
+    batch.fill(order[first..<next], of: dataset.train, step: state.step)
+    batch.shuffle.draw(seed: c.seed, step: state.step)
+    dataset.train.prepare(
+      step.own(order[next..<min(next + c.batchSize, order.count)]),
+      done: step.own(order[max(0, first - c.batchSize)..<first]))
+    let result = step.train(on: batch)
+    if result.isFinite { skips = 0 } else { try meetNonFinite(report) }
+    position.step += 1
+    let elapsed = (ContinuousClock.now - start).seconds
+    seconds += elapsed
+    let record = StepRecord(
+      event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
+      terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
+      learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
+    try metrics?.append(record)
+    if logsDigests { step.gatherGradients() }
+    try digests?.append(StepDigests(result, step))
+    report(.step(record))
+    if placement == nil {
+      // Now all memory has been touched.
+      let check = step.checkPlacement()
+      try metrics?.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
+      placement = check
+    }
+  }
+
+  /// The step that was just taken changed nothing: its loss or gradients are not finite.
+  private func meetNonFinite(_ report: (Progress) -> Void) throws {
+    let found = step.findNonFinite(in: batch)
+    skips += 1
+    let skipped = options.onNonFinite == .skip && skips <= Self.maximumSkips
+    let record = NonFiniteRecord(
+      event: "nonfinite", step: state.step + 1, epoch: position.epoch, found: found, skipped: skipped)
+    try metrics?.append(record)
+    guard skipped else {
+      try save()
+      try writer.wait()
+      throw Diverged(step: state.step + 1, found: found, checkpoint: directory.checkpoints.file(state.step))
+    }
+    state.step += 1
+    report(.skipped(record))
+  }
+
+  /// Records an epoch's validation, and keeps its weights if none were better.
+  private func accept(_ valid: EvaluationMetrics, _ report: (Progress) -> Void) throws {
+    let isBest = valid.microF1 >= best?.metrics.microF1 ?? -1
+    if isBest {
+      best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
+      try writer.wait()
+      if let bestWeights { state.withWeights(bestWeights.take) }
+      writeBest()
+    }
+    let record = EvaluationRecord(
+      event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid, best: isBest)
+    try metrics?.append(record)
+    report(.evaluation(record))
+  }
+
+  /// What the best epoch's weights make of the test split; nil if it was stopped.
+  private func test(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> Result? {
+    let c = configuration
+    let digest = isFirst ? state.digest() : ""
     let summary = PlacementSummary(
       numa: team.placement.effectivePolicy, pages: placement?.pages ?? 0, elsewhere: placement?.elsewhere ?? 0,
       replicas: state.replicas.count, replicasEqual: state.replicasAreEqual)
-    try state.write(to: directory.state)
     guard let best else { preconditionFailure("a run of \(c.epochs) epochs evaluated none") }
-    try state.loadWeights(from: SafetensorsFile(path: directory.best))
-    let test = evaluator.metrics(of: dataset.test, threshold: c.threshold)
+    if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
+    state.shareWeights(communicator)
+    guard let test = evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
+      return nil
+    }
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
-    try metrics.append(record)
+    try metrics?.append(record)
     report(.evaluation(record))
     return Result(
-      test: test, valid: best.valid, bestEpoch: best.epoch, steps: state.step,
+      test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      workers: team.count, shards: c.shards, placement: summary, digest: digest)
+      workers: team.ranks.workerCount, ranks: team.ranks.size, shards: c.shards, placement: summary, digest: digest)
+  }
+
+  // MARK: Checkpoints
+
+  private func saveIfDue() throws {
+    try writer.check()
+    switch options.interval {
+    case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
+    case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
+    }
+    if communicator.agree(on: isSaveDue && !writer.isBusy) { try save() }
+  }
+
+  /// Copies the state, then writes it in the background.
+  private func save() throws {
+    try writer.wait()
+    step.gatherMoments()
+    isSaveDue = false
+    lastSave = .now
+    guard let snapshot, let bestWeights, let metrics else { return }
+    state.withTensors(snapshot.take)
+    let record = Checkpoint.Record(
+      step: state.step, position: position, best: best, configuration: configuration, data: data,
+      metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
+    let (checkpoints, keep) = (directory.checkpoints, options.keep)
+    writer.write(
+      snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
+      metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)], to: checkpoints.file(state.step),
+      before: [metrics] + [digests].compactMap(\.self), after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
+  }
+
+  private func writeBest() {
+    guard let bestWeights else { return }
+    writer.write(bestWeights.tensors, metadata: ["format": "pt"], to: directory.best)
+  }
+
+  /// Ends with a checkpoint of the present state.
+  private func stop() throws -> Outcome {
+    // A test may have put the best weights in the place of the last ones; those are on disk already.
+    if position.epoch <= configuration.epochs { try save() }
+    try writer.wait()
+    return .stopped(step: state.step, checkpoint: directory.checkpoints.file(state.step))
   }
 
   /// The training split's samples in an epoch's order.
@@ -222,25 +293,16 @@ public final class Trainer {
   }
 }
 
-/// A loss that is no longer a number: nothing that follows could be of use.
+/// A step whose loss or gradients are not finite numbers.
 public struct Diverged: Error, CustomStringConvertible, Sendable {
   public let step: Int
-  public let metrics: String
+  public let found: NonFinite
+  /// The state before the step.
+  public let checkpoint: String
 
   public var description: String {
-    "training diverged: the loss of step \(step) is not a finite number (see \(metrics)); choose a lower "
-      + "--learning-rate, or look for features of extreme size in the data"
+    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
+      + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
+      + "(--on-nonfinite skip)"
   }
-}
-
-/// The process's peak resident memory, in MiB.
-public func peakMemory() -> Double {
-  var usage = rusage()
-  getrusage(numericCast(RUSAGE_SELF.rawValue), &usage)
-  return Double(usage.ru_maxrss) / 1024
-}
-
-extension Duration {
-  /// In seconds.
-  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -128,25 +128,13 @@ extension TrainingState {
 
   /// SHA-256 of the whole state: each tensor's name, shape and bytes, in one fixed order.
   public func digest() -> String {
-    withTensors { tensors in
-      var hash = SHA256()
-      for tensor in tensors {
-        hash.update(utf8: "\(tensor.name) \(tensor.shape)\n")
-        hash.update(tensor.bytes)
-      }
-      return SHA256.hexadecimal(hash.finalize())
-    }
+    withTensors { tensors in TensorDigest.digest(tensors.map { ($0.name, $0.shape, $0.bytes) }) }
   }
 }
 
 extension TrainingState {
-  /// Writes the tensors of a PyTorch state dict, whole or not at all.
+  /// Writes the tensors of a PyTorch state dict with their checksums, whole or not at all.
   public func writeWeights(to path: String) throws {
-    try withWeights { try SafetensorsWriter(tensors: $0, metadata: ["format": "pt"]).write(to: path) }
-  }
-
-  /// Writes the whole state, whole or not at all.
-  public func write(to path: String) throws {
-    try withTensors { try SafetensorsWriter(tensors: $0, metadata: ["format": "pt"]).write(to: path) }
+    try withWeights { try Checksums.write($0, metadata: ["format": "pt"], to: path) }
   }
 }

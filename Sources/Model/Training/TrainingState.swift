@@ -75,6 +75,17 @@ public final class TrainingState: @unchecked Sendable {
     return agree(replicas, model.layout.count) && agree(keyReplicas, model.trainedCount)
   }
 
+  /// Gives all ranks the parameters and prototypes of rank 0: what an evaluation needs.
+  func shareWeights(_ communicator: any Communicator) {
+    var messages = Messages()
+    for tensor in [Matrix(replicas[0].origin, rows: 1, columns: model.layout.count)] + prototypes.values {
+      let parts = (0..<communicator.size).map { 0..<($0 == 0 ? tensor.count : 0) }
+      messages.gather(tensor.base, parts: parts, rank: communicator.rank)
+    }
+    communicator.exchange(messages)
+    copyToReplicas()
+  }
+
   /// Spreads the first replica's values, after it was written from outside a step.
   func copyToReplicas() {
     for replica in replicas.dropFirst() {

@@ -26,6 +26,10 @@ public final class TrainingStep: @unchecked Sendable {
   private(set) var dropouts = DropoutSites.none
   private(set) var training = true
   private(set) var rate: Float = 0
+  /// The loss, once all shards have gone forward.
+  private var result: StepResult?
+  /// Looks for the first value that is not finite, in a step that is repeated for it.
+  private var probe: NonFiniteProbe?
 
   /// Where the workers' time is recorded, if anywhere.
   public var timeline: Timeline?
@@ -91,7 +95,7 @@ public final class TrainingStep: @unchecked Sendable {
       + arenas.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
   }
 
-  /// Trains on a full batch.
+  /// Trains on a full batch. Where the loss or a gradient is not finite, the state stays as it was.
   ///
   /// - Parameters:
   ///   - batch: B samples, its shuffle drawn.
@@ -99,15 +103,7 @@ public final class TrainingStep: @unchecked Sendable {
   /// - Returns: the loss terms, unweighted, and their weighted sum.
   @discardableResult
   public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
-    // A shuffle draws from the batch's capacity.
-    precondition(
-      batch.count == plan.batchSize && batch.capacity == plan.batchSize,
-      "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(plan.batchSize)")
-    self.batch = batch
-    training = true
-    dropouts =
-      dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
-    rate = optimizer.configuration.rate(atStep: state.step)
+    prepare(batch, dropout)
     team.run { [self] worker in
       if model.configuration.queueKeys == .momentum { phase(worker, "keys") { forwardKeys(worker) } }
       phase(worker, "forward") { forward(worker) }
@@ -120,17 +116,55 @@ public final class TrainingStep: @unchecked Sendable {
       exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
       phase(worker, "backward") { backward(worker) }
       exchange(worker, "exchange gradients") { communicator.finish() }
-      phase(worker, "all-reduce") { optimizer.reduce(worker: worker) }
+      phase(worker, "all-reduce") { reduce(worker) }
       exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
-      phase(worker, "update") { optimizer.update(worker: worker, rate: rate) }
+      phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
       exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
-      phase(worker, "replicas") { optimizer.spreadReceived(worker: worker) }
-      phase(worker, "queue and prototypes") { remember(worker) }
+      phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
     }
-    state.queue.advance(by: exchange.live.rows)
-    state.step += 1
-    state.hasAllMoments = ranks.size == 1
-    return StepResult(exchange, contrastive: contrastive.value, model.configuration.weights, rate: rate)
+    guard var result else { preconditionFailure("a step without a result") }
+    result.isFinite = isFinite
+    if result.isFinite {
+      state.queue.advance(by: exchange.live.rows)
+      state.step += 1
+      state.hasAllMoments = ranks.size == 1
+    }
+    return result
+  }
+
+  /// Repeats a step that was not finite as far as its gradients and tells the first tensor, in the order of
+  /// computation, with a value that is not; changes nothing.
+  public func findNonFinite(in batch: Batch, dropout: Bool = true) -> NonFinite {
+    prepare(batch, dropout)
+    let probe = NonFiniteProbe(shards: plan.shards)
+    self.probe = probe
+    defer { self.probe = nil }
+    team.run { [self] worker in
+      phase(worker, "forward") { forward(worker) }
+      exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
+      phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+      exchange(worker, "gather statistics") { gatherStatistics() }
+      phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
+      phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
+      phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+      exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
+      phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } }
+      phase(worker, "backward") { backward(worker) }
+      exchange(worker, "exchange gradients") { communicator.finish() }
+    }
+    return probe.first(self)
+  }
+
+  private func prepare(_ batch: Batch, _ dropout: Bool) {
+    // A shuffle draws from the batch's capacity.
+    precondition(
+      batch.count == plan.batchSize && batch.capacity == plan.batchSize,
+      "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(plan.batchSize)")
+    self.batch = batch
+    training = true
+    dropouts =
+      dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
+    rate = optimizer.configuration.rate(atStep: state.step)
   }
 
   /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
@@ -155,6 +189,13 @@ public final class TrainingStep: @unchecked Sendable {
 
   /// Gives every rank the gradients of all parameters of the last step; all ranks have to call it.
   func gatherGradients() { communicator.exchange(optimizer.exchanges.gradients) }
+
+  /// Those of a batch's samples, by their numbers in a source, that this rank's shards have: only their features are
+  /// read here.
+  func own<Numbers: RandomAccessCollection>(_ numbers: Numbers) -> Numbers.SubSequence {
+    let places = plan.samples(ofShards: ranks.parts(plan.shards(ofWorker:))[ranks.rank])
+    return numbers.dropFirst(places.lowerBound).prefix(places.count)
+  }
 
   var ranks: Ranks { team.ranks }
   private var communicator: any Communicator { team.ranks.communicator }
@@ -240,14 +281,15 @@ public final class TrainingStep: @unchecked Sendable {
   private func backward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
+    let tree = tree(ofWorker: worker, probe)
     span(worker, "reconstruction and fusion backward") {
       for shard in w.shards { backwardHeads(shard, θ) }
-      addHeadGradients(w.shards, into: gradients[worker])
+      addHeadGradients(w.shards, into: tree)
     }
     send(worker, segment: model.encoders.count)
     for encoder in model.encoders {
       span(worker, encoder.backwardName) {
-        encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: gradients[worker])
+        encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: tree)
       }
       send(worker, segment: encoder.modality)
     }
@@ -263,8 +305,21 @@ public final class TrainingStep: @unchecked Sendable {
     if worker == 0 { optimizer.reduction.start(segment: segment) }
   }
 
-  /// Live rows, or the momentum copy's, enter the queue in batch order; prototypes move sample by sample in batch order.
+  /// The worker's slice of the summed gradients; one worker also sums the loss.
+  private func reduce(_ worker: Int) {
+    optimizer.reduce(worker: worker)
+    if worker == 0 {
+      result = StepResult(exchange, contrastive: contrastive.value, model.configuration.weights, rate: rate)
+    }
+  }
+
+  /// Whether loss and gradients are: known to every worker after the all-reduce.
+  private var isFinite: Bool { result?.loss.isFinite ?? false && optimizer.squaredNorm.isFinite }
+
+  /// What other ranks updated reaches all replicas. Live rows, or the momentum copy's, enter the queue in batch order;
+  /// prototypes move sample by sample in batch order.
   private func remember(_ worker: Int) {
+    optimizer.spreadReceived(worker: worker)
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
     state.queue.enqueue(
@@ -283,7 +338,9 @@ public final class TrainingStep: @unchecked Sendable {
 extension TreeAccumulator {
   /// Lets `body` write one shard's gradients of a group of parameters, then adds them into the tree.
   func withLeaf(_ shard: Int, _ group: Range<Int>, _ body: (Parameters) -> Void) {
-    body(Parameters(leaf(shard, group), from: group.lowerBound))
+    let leaf = leaf(shard, group)
+    body(Parameters(leaf, from: group.lowerBound))
+    inspect?(shard, group, leaf)
     merge(shard, group)
   }
 }

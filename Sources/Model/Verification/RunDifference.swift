@@ -17,42 +17,41 @@ public struct RunDifference: Sendable {
     } else {
       lines += try Self.metrics(first, second)
     }
-    let digests = try (SafetensorsFile(path: first.state), SafetensorsFile(path: second.state))
-    let states = Self.differing(
-      Set(digests.0.names).union(digests.1.names).sorted(),
-      { name in digests.0.bytes(of: name).map { Array($0) } }, { name in digests.1.bytes(of: name).map { Array($0) } })
-    if !states.isEmpty { lines.append("The final states differ in \(Self.named(states)).") }
+    lines += try Self.states(first, second)
     self.lines = lines
   }
 
   private static func settings(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
-    let (a, b) = try (flat(first.configuration), flat(second.configuration))
+    let (a, b) = try (leaves(first), leaves(second))
     return Set(a.keys).union(b.keys).sorted().compactMap { key in
       a[key] == b[key]
         ? nil : "Setting \(key) is \(a[key] ?? "absent") in the first run, \(b[key] ?? "absent") in the second."
     }
   }
 
-  /// A JSON object's leaves by their paths.
-  private static func flat(_ path: String) throws -> [String: String] {
-    guard let data = FileManager.default.contents(atPath: path),
-      let json = try? JSONSerialization.jsonObject(with: data)
+  private static func leaves(_ run: RunDirectory) throws -> [String: String] {
+    guard let text = FileManager.default.contents(atPath: run.configuration), let leaves = try? JSON.leaves(of: text)
     else {
       throw DataError(
-        file: path, expected: "the settings of a run", found: "no JSON", remedy: "give the directories of two runs")
+        file: run.configuration, expected: "the settings of a run", found: "no JSON",
+        remedy: "give the directories of two runs")
     }
-    var leaves = [String: String]()
-    func visit(_ value: Any, _ path: String) {
-      if let object = value as? [String: Any] {
-        for (key, value) in object { visit(value, path.isEmpty ? key : path + "." + key) }
-      } else if let list = value as? [Any] {
-        for (i, value) in list.enumerated() { visit(value, "\(path)[\(i)]") }
-      } else {
-        leaves[path] = "\(value)"
-      }
-    }
-    visit(json, "")
     return leaves
+  }
+
+  /// Compares the newest checkpoints' training states.
+  private static func states(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
+    let (a, b) = try (first.openCheckpoint(), second.openCheckpoint())
+    var tensors: (a: [String: UnsafeRawBufferPointer], b: [String: UnsafeRawBufferPointer]) = ([:], [:])
+    defer { withExtendedLifetime((a, b)) {} }
+    a.forEachStateTensor { tensors.a[$0] = $1 }
+    b.forEachStateTensor { tensors.b[$0] = $1 }
+    let names = Set(tensors.a.keys).union(tensors.b.keys).sorted().filter { name in
+      guard let x = tensors.a[name], let y = tensors.b[name] else { return true }
+      return !x.elementsEqual(y)
+    }
+    let steps = a.record.step == b.record.step ? "" : " (steps \(a.record.step) and \(b.record.step))"
+    return names.isEmpty ? [] : ["The final states\(steps) differ in \(named(names))."]
   }
 
   private static func steps(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
@@ -105,9 +104,7 @@ public struct RunDifference: Sendable {
       throw DataError(
         file: path, expected: "a run's records", found: "no such file", remedy: "give the directories of two runs")
     }
-    let decoder = JSONDecoder()
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    let decoder = JSON.decoder()
     return try data.split(separator: UInt8(ascii: "\n")).enumerated().map { number, line in
       do {
         return try decoder.decode(T.self, from: Data(line))

@@ -1,0 +1,94 @@
+import Foundation
+
+/// A file from which a run goes on as if it had never stopped: the whole training state, and where the run stood.
+///
+/// A safetensors file with checksums (`Checksums`): every tensor of `TrainingState.withTensors`; the best epoch's weights
+/// under their names with `best.` before them; and in the metadata, under `carat`, a `Record` as JSON.
+public struct Checkpoint: Sendable {
+  /// Where a run stands between two steps.
+  public struct Position: Codable, Sendable, Equatable {
+    /// The epoch that goes on, from 1; after the last one's evaluation one more than there are.
+    public var epoch = 1
+    /// Steps done in it. If it is all of them, the epoch's evaluation is still to do.
+    public var step = 0
+
+    public init() {}
+  }
+
+  /// The best epoch so far.
+  public struct Best: Codable, Sendable {
+    public let epoch: Int
+    /// Of the validation split.
+    public let metrics: EvaluationMetrics
+  }
+
+  /// What a checkpoint has besides tensors.
+  public struct Record: Codable, Sendable {
+    /// The format's version.
+    public var version = 1
+    /// Steps taken.
+    public let step: Int
+    public let position: Position
+    public let best: Best?
+    public let configuration: RunConfiguration
+    public let data: DatasetFingerprint
+    /// Bytes of `metrics.jsonl` and, if there is one, `digests.jsonl`, which are on disk before the checkpoint is.
+    public let metricsBytes: Int
+    public let digestsBytes: Int?
+    /// Seconds spent in steps.
+    public let seconds: Double
+  }
+
+  static let metadataKey = "carat"
+  static let bestPrefix = "best."
+
+  public let record: Record
+  private let file: SafetensorsFile
+
+  public var path: String { file.path }
+
+  /// Opens a checkpoint and compares all of it with its checksums.
+  ///
+  /// - Throws: naming what is damaged or missing.
+  public init(path: String) throws(DataError) {
+    file = try SafetensorsFile(path: path)
+    try Checksums.verify(file)
+    do {
+      record = try JSON.decoder().decode(Record.self, from: Data((file.metadata[Self.metadataKey] ?? "").utf8))
+    } catch {
+      throw DataError(
+        file: path, expected: "a checkpoint of this program's version", found: SafetensorsJSON.reason(error),
+        remedy: "resume with the version that wrote it")
+    }
+    guard record.version == 1 else {
+      throw DataError(
+        file: path, expected: "a checkpoint of version 1", found: "version \(record.version)",
+        remedy: "resume with the version that wrote it")
+    }
+  }
+
+  /// Puts the training state where it was.
+  func load(into state: TrainingState) throws(DataError) { try state.load(from: file) }
+
+  /// Gives the best epoch's weights to `state`.
+  func loadBest(into state: TrainingState) throws(DataError) {
+    try state.loadWeights(from: file, prefix: Self.bestPrefix)
+  }
+
+  /// SHA-256 of the whole training state, as `TrainingState.digest` gives it: of the tensors that are the state, in
+  /// their order.
+  public func digest() -> String {
+    defer { withExtendedLifetime(file) {} }
+    return TensorDigest.digest(
+      file.names.filter { !$0.hasPrefix(Self.bestPrefix) && $0 != Checksums.headerSum }.map {
+        ($0, file.shape(of: $0) ?? [], file.bytes(of: $0) ?? UnsafeRawBufferPointer(start: nil, count: 0))
+      })
+  }
+
+  /// Calls `body` with the name and bytes of each tensor of the training state.
+  func forEachStateTensor(_ body: (String, UnsafeRawBufferPointer) -> Void) {
+    for name in file.names where !name.hasPrefix(Self.bestPrefix) && name != Checksums.headerSum {
+      if let bytes = file.bytes(of: name) { body(name, bytes) }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import Foundation
+
+/// A run's checkpoints: `checkpoints/step-<number>.safetensors`.
+public struct CheckpointFolder: Sendable {
+  public let path: String
+
+  public init(_ path: String) { self.path = path }
+
+  private static let prefix = "step-"
+  private static let suffix = ".safetensors"
+
+  /// The file for a number of steps.
+  func file(_ step: Int) -> String { "\(path)/\(Self.prefix)\(String(format: "%09d", step))\(Self.suffix)" }
+
+  /// Paths of the checkpoints that are there, whole or not, the newest first.
+  public func files() -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    let steps = names.compactMap { name -> Int? in
+      guard name.hasPrefix(Self.prefix), name.hasSuffix(Self.suffix) else { return nil }
+      return Int(name.dropFirst(Self.prefix.count).dropLast(Self.suffix.count))
+    }
+    return steps.sorted(by: >).map(file)
+  }
+
+  /// The newest checkpoint that is whole; nil if there never was one.
+  ///
+  /// - Parameter skipped: hears what is wrong with newer ones.
+  /// - Throws: the newest one's error if there are checkpoints and none is whole.
+  public func newest(skipped: (DataError) -> Void = { _ in }) throws(DataError) -> Checkpoint? {
+    var first: DataError?
+    for file in files() {
+      do throws(DataError) {
+        return try Checkpoint(path: file)
+      } catch {
+        skipped(error)
+        first = first ?? error
+      }
+    }
+    if let first { throw first }
+    return nil
+  }
+
+  /// Makes the folder.
+  func create() throws(DataError) {
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw failure("to make this directory") }
+    try DurableFile.syncDirectory(of: path)
+  }
+
+  /// Removes all but the newest.
+  func prune(keeping count: Int) throws(DataError) {
+    for file in files().dropFirst(count) { try remove(file) }
+  }
+
+  private func remove(_ file: String) throws(DataError) {
+    guard unlink(file) == 0 || errno == ENOENT else { throw failure("to remove \(file)") }
+  }
+
+  private func failure(_ expected: String) -> DataError {
+    DataError(
+      .creation, file: path, expected: expected, found: MappedFile.systemError(),
+      remedy: "check the permissions of the --output directory")
+  }
+}

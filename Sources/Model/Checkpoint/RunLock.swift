@@ -1,0 +1,39 @@
+import Foundation
+
+/// Keeps a second run out of a directory. The kernel lets go of the lock when its holder ends, however it ends.
+public final class RunLock: Sendable {
+  private let descriptor: Int32
+
+  /// - Throws: `RunLocked` if another process has the lock, `DataError` if the lock's file can't be made.
+  init(path: String, directory: String) throws {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+      throw DataError(
+        .creation, file: path, expected: "a lock file that can be made", found: MappedFile.systemError(),
+        remedy: "choose another --output")
+    }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno == ENOTSUP || errno == ENOLCK else {
+      var text = [UInt8](repeating: 0, count: 256)
+      let count = max(0, read(descriptor, &text, text.count))
+      let holder = String(decoding: text.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+      close(descriptor)
+      throw RunLocked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
+    }
+    let holder = "process \(getpid()) on \(ProcessInfo.processInfo.hostName)\n"
+    ftruncate(descriptor, 0)
+    _ = holder.withCString { pwrite(descriptor, $0, strlen($0), 0) }
+  }
+
+  deinit { close(descriptor) }
+}
+
+/// Another run writes to the same directory.
+public struct RunLocked: Error, CustomStringConvertible, Sendable {
+  public let directory: String
+  public let holder: String
+
+  public var description: String {
+    "\(directory): expected a directory that no other run writes to, found one in use by \(holder); wait for its end "
+      + "or choose another --output"
+  }
+}

@@ -1,0 +1,43 @@
+/// In what two runs' settings differ, in the words of the command line.
+public struct SettingsDifference: Sendable, Equatable {
+  /// The option's name without its dashes, such as `learning-rate`.
+  public let name: String
+  public let before: String
+  public let now: String
+
+  public init(name: String, before: String, now: String) { (self.name, self.before, self.now) = (name, before, now) }
+
+  /// What a resumed run may change, if it is allowed: all that does not decide the shape of the state or the place in
+  /// an epoch.
+  public static let changeable = Set([
+    "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "threshold", "dropout", "temperature",
+    "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data",
+  ]).union(LossTerm.allCases.map { name(ofWeight: $0.rawValue) })
+
+  /// All differences, by name.
+  public static func all(_ before: RunConfiguration, _ now: RunConfiguration) throws -> [SettingsDifference] {
+    let (old, new) = (try JSON.leaves(of: before), try JSON.leaves(of: now))
+    return Set(old.keys).union(new.keys).sorted().compactMap { key in
+      // Where the data lie does not matter, and the number of steps follows from the epochs.
+      if old[key] == new[key] || key == "optimizer.totalSteps" || key.hasPrefix("data.") { return nil }
+      return SettingsDifference(name: name(of: key), before: old[key] ?? "absent", now: new[key] ?? "absent")
+    }
+  }
+
+  public var description: String { "--\(name) was \(before), is \(now)" }
+
+  /// An option for a path in the settings: `optimizer.learningRate` is `learning-rate`.
+  static func name(of path: String) -> String {
+    let parts = path.split(separator: ".")
+    guard let last = parts.last else { return path }
+    if parts.dropLast().last == "weights" { return name(ofWeight: String(last)) }
+    var name = ""
+    for letter in last {
+      if letter.isUppercase { name += "-" }
+      name += letter.lowercased()
+    }
+    return name.replacing("_", with: "-")
+  }
+
+  private static func name(ofWeight term: String) -> String { term.replacing("_", with: "-") + "-weight" }
+}

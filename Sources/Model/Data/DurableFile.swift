@@ -1,0 +1,79 @@
+import Foundation
+
+/// Files that at every moment, a power cut included, are the old ones or the new ones.
+enum DurableFile {
+  /// What the names of unfinished files end in.
+  static let temporarySuffix = ".part"
+
+  /// Writes parts of a file, one behind the other: to a temporary name in the path's directory, syncs, renames, syncs the
+  /// directory.
+  ///
+  /// - Throws: if any of it fails; the temporary is then removed and a file that was at the path is as before
+  ///   (unless it was the directory's sync that failed: then the new file is in place, but perhaps not yet on disk).
+  static func write(_ parts: [UnsafeRawBufferPointer], to path: String) throws(DataError) {
+    let temporary = "\(path).\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16))\(temporarySuffix)"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure(.creation, path, "to create \(temporary)") }
+    FaultInjection.reach(.create)
+    do throws(DataError) {
+      for part in parts { try write(part, to: descriptor, path: path) }
+      guard fsync(descriptor) == 0 else { throw failure(.writing, path, "to sync \(temporary)") }
+      FaultInjection.reach(.sync)
+    } catch {
+      close(descriptor)
+      unlink(temporary)
+      throw error
+    }
+    guard close(descriptor) == 0, rename(temporary, path) == 0 else {
+      let error = failure(.creation, path, "to rename \(temporary) to it")
+      unlink(temporary)
+      throw error
+    }
+    FaultInjection.reach(.rename)
+    try syncDirectory(of: path)
+    FaultInjection.reach(.directory)
+  }
+
+  /// Writes a value as JSON that people read.
+  static func write(json value: some Encodable, to path: String) throws(DataError) {
+    let text: Data
+    do {
+      text = try JSON.encoder(pretty: true).encode(value) + Data("\n".utf8)
+    } catch {
+      throw DataError(.writing, file: path, expected: "a value that JSON can hold", found: "\(error)", remedy: "report this")
+    }
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 8)
+    defer { bytes.deallocate() }
+    bytes.copyBytes(from: text)
+    try write([UnsafeRawBufferPointer(bytes)], to: path)
+  }
+
+  /// Makes durable that a file of this path is there, or is there no longer.
+  static func syncDirectory(of path: String) throws(DataError) {
+    let descriptor = open(parentDirectory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(.writing, path, "to open its directory") }
+    defer { close(descriptor) }
+    // Some network file systems can't sync a directory and say EINVAL; nothing more can be done there.
+    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+      throw failure(.writing, path, "to sync its directory")
+    }
+  }
+
+  private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(DataError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
+      let written = Foundation.write(descriptor, part.baseAddress, part.count)
+      if written < 0, errno == EINTR { continue }
+      guard written > 0 else { throw failure(.writing, path, "to write \(bytes.count) bytes") }
+      FaultInjection.reach(.write, count: written)
+      rest = rest.dropFirst(written)
+    }
+  }
+
+  private static func failure(_ kind: DataError.Kind, _ path: String, _ expected: String) -> DataError {
+    DataError(
+      kind, file: path, expected: expected, found: MappedFile.systemError(),
+      remedy: "check that the directory exists and can be written, and the space left on it")
+  }
+}

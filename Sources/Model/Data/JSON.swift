@@ -1,0 +1,47 @@
+import Foundation
+
+/// How this project writes and reads JSON: keys in order, and a word for what no number of JSON can be.
+public enum JSON {
+  /// - Parameter pretty: for files that people read: one key a line.
+  public static func encoder(pretty: Bool = false) -> JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return encoder
+  }
+
+  public static func decoder() -> JSONDecoder {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return decoder
+  }
+
+  /// A value as one line.
+  public static func line(_ value: some Encodable) throws -> String {
+    String(decoding: try encoder().encode(value), as: UTF8.self)
+  }
+
+  /// A value's leaves by their paths, such as `model.modalities[0].layers`.
+  static func leaves(of value: some Encodable) throws -> [String: String] {
+    try leaves(of: encoder().encode(value))
+  }
+
+  /// The leaves of a JSON text by their paths.
+  static func leaves(of text: Data) throws -> [String: String] {
+    var leaves = [String: String]()
+    func visit(_ value: Any, _ path: String) {
+      if let object = value as? [String: Any] {
+        for (key, value) in object { visit(value, path.isEmpty ? key : path + "." + key) }
+      } else if let list = value as? [Any] {
+        for (i, value) in list.enumerated() { visit(value, "\(path)[\(i)]") }
+      } else {
+        leaves[path] = "\(value)"
+      }
+    }
+    visit(try JSONSerialization.jsonObject(with: text, options: .fragmentsAllowed), "")
+    return leaves
+  }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import Parallel
+
+extension Trainer {
+  /// What a run tells while it goes on; `metrics.jsonl` holds the same records.
+  public enum Progress: Sendable {
+    case step(StepRecord)
+    case skipped(NonFiniteRecord)
+    case evaluation(EvaluationRecord)
+  }
+
+  /// One training step.
+  public struct StepRecord: Codable, Sendable {
+    public let event: String
+    /// Counted from 1, over all epochs.
+    public let step: Int
+    public let epoch: Int
+    public let loss: Double
+    /// Unweighted loss terms by name.
+    public let terms: [String: Double]
+    public let learningRate: Float
+    public let samplesPerSecond: Double
+
+    private enum CodingKeys: String, CodingKey {
+      case event, step, epoch, loss, terms
+      case learningRate = "learning_rate"
+      case samplesPerSecond = "samples_per_second"
+    }
+  }
+
+  /// One evaluation of a split.
+  public struct EvaluationRecord: Codable, Sendable {
+    public let event: String
+    public let split: String
+    public let step: Int
+    public let epoch: Int
+    public let metrics: EvaluationMetrics
+    /// Whether it is the best of its split so far, by micro-F1; later epochs win ties.
+    public let best: Bool
+  }
+
+  /// A step whose loss or gradients were not finite. It changed nothing.
+  public struct NonFiniteRecord: Codable, Sendable {
+    public let event: String
+    public let step: Int
+    public let epoch: Int
+    public let found: NonFinite
+    /// Whether the run went on.
+    public let skipped: Bool
+  }
+
+  /// Where the run's memory is, found out after the first step since it was started or resumed.
+  public struct PlacementRecord: Encodable, Sendable {
+    public let event = "placement"
+    public let step: Int
+    public let workers: [Placement.Worker]
+    public let check: PlacementCheck
+
+    private enum CodingKeys: String, CodingKey { case event, step, workers }
+
+    public func encode(to encoder: any Swift.Encoder) throws {
+      try check.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(event, forKey: .event)
+      try container.encode(step, forKey: .step)
+      try container.encode(workers, forKey: .workers)
+    }
+  }
+
+  /// How a run ended.
+  public enum Outcome: Sendable {
+    case finished(Result)
+    /// Stopped when it was asked to, and saved.
+    case stopped(step: Int, checkpoint: String)
+  }
+
+  /// What a finished run comes to.
+  public struct Result: Codable, Sendable {
+    public let test: EvaluationMetrics
+    public let valid: EvaluationMetrics
+    public let bestEpoch: Int
+    public let steps: Int
+    public let secondsPerStep: Double
+    public let samplesPerSecond: Double
+    /// Peak resident memory.
+    public let peakMiB: Double
+    /// Of all ranks.
+    public let workers: Int
+    public let ranks: Int
+    public let shards: Int
+    public let placement: PlacementSummary
+    /// SHA-256 of the whole training state after the last step; empty on ranks above 0.
+    public let digest: String
+
+    private enum CodingKeys: String, CodingKey {
+      case test, valid, steps, workers, ranks, shards, placement, digest
+      case bestEpoch = "best_epoch"
+      case secondsPerStep = "seconds_per_step"
+      case samplesPerSecond = "samples_per_second"
+      case peakMiB = "peak_mib"
+    }
+  }
+
+  /// What became of the plan for a run's memory.
+  public struct PlacementSummary: Codable, Sendable {
+    /// What the kernel was asked for.
+    public let numa: MemoryPolicy
+    /// Pages that were looked up after the first step, and those of them that are not where they were to be.
+    public let pages: Int
+    public let elsewhere: Int
+    public let replicas: Int
+    /// Whether the replicas had the same bits after the last step.
+    public let replicasEqual: Bool
+
+    private enum CodingKeys: String, CodingKey {
+      case numa, pages, elsewhere, replicas
+      case replicasEqual = "replicas_equal"
+    }
+  }
+}
+
+/// The process's peak resident memory, in MiB.
+public func peakMemory() -> Double {
+  var usage = rusage()
+  getrusage(numericCast(RUSAGE_SELF.rawValue), &usage)
+  return Double(usage.ru_maxrss) / 1024
+}
+
+extension Duration {
+  /// In seconds.
+  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import Model
+import Tensor
+
+/// Ends the program with one line and a status of its own where the processor or the kernel stops it: a broken
+/// precondition on any worker (which ends all of them: none waits for another that is gone), or a data file that became
+/// shorter while it was mapped.
+enum FatalSignals {
+  /// `EX_SOFTWARE`
+  static let internalError: Int32 = 70
+  /// `EX_DATAERR`
+  static let wrongData: Int32 = 65
+
+  static func install() {
+    for number in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT] {
+      var action = sigaction()
+      action.__sigaction_handler.sa_sigaction = { number, info, _ in FatalSignals.end(number, info) }
+      action.sa_flags = SA_SIGINFO | Int32(bitPattern: UInt32(SA_RESETHAND))
+      sigaction(number, &action, nil)
+    }
+  }
+
+  /// Only what may be done in a handler: writes text that is there, and ends.
+  private static func end(_ number: Int32, _ info: UnsafeMutablePointer<siginfo_t>?) {
+    if StopMessage.isWritten { _exit(internalError) }
+    if number == SIGBUS, let address = info?.pointee._sifields._sigfault.si_addr,
+      let path = MappedFiles.path(at: address)
+    {
+      write("train: ")
+      Foundation.write(STDERR_FILENO, path, strlen(path))
+      write(": expected a file that stays as it is, found it shorter than when it was opened; put it back and --resume\n")
+      _exit(wrongData)
+    }
+    write("train: internal error: stopped by the system (")
+    switch number {
+    case SIGILL, SIGTRAP: write("a broken precondition, or an overflow")
+    case SIGSEGV, SIGBUS: write("a memory access that is not allowed")
+    case SIGFPE: write("an impossible operation")
+    default: write("abort")
+    }
+    write("); this is a bug, please report it; checkpoints are whole, go on with --resume\n")
+    _exit(internalError)
+  }
+
+  private static func write(_ text: StaticString) {
+    Foundation.write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+  }
+}

@@ -1,0 +1,46 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGUSR1 (what batch systems send before a time limit)
+/// and SIGHUP (a closed terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
+///
+/// Nothing is done inside a signal handler: Dispatch turns signals into blocks on a queue.
+final class Interruption: Sendable {
+  /// What a signal number is called.
+  static let names: [Int32: String] = [SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGUSR1: "SIGUSR1", SIGHUP: "SIGHUP"]
+
+  private let received = Atomic<Int32>(0)
+  private let queue = DispatchQueue(label: "carat.signals", qos: .userInteractive)
+  nonisolated(unsafe) private var sources: [any DispatchSourceSignal] = []
+
+  init() {
+    for number in Self.names.keys {
+      // What was ignored when the program started stays so: nohup, and jobs in the background of a script.
+      if number == SIGHUP || number == SIGINT, Self.isIgnored(number) { continue }
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      source.setEventHandler { [self] in
+        let (isFirst, before) = received.compareExchange(expected: 0, desired: number, ordering: .relaxed)
+        if !isFirst && number == SIGINT && before != 0 { _exit(128 + SIGINT) }
+        if isFirst {
+          FileHandle.standardError.write(Data("train: \(Self.names[number] ?? ""): saving, then stopping\n".utf8))
+        }
+      }
+      source.resume()
+      sources.append(source)
+    }
+  }
+
+  /// The first signal that came; nil if none did.
+  var signalNumber: Int32? {
+    let number = received.load(ordering: .relaxed)
+    return number == 0 ? nil : number
+  }
+
+  private static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    guard sigaction(number, nil, &action) == 0 else { return false }
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+  }
+}

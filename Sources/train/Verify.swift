@@ -1,0 +1,54 @@
+import ArgumentParser
+import Foundation
+import Model
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Compare a run's files, and its data set, with their checksums.",
+    discussion: """
+      Reads every byte of the run's checkpoints and best weights, and of the data set that it was trained on. Prints one \
+      line a file; exits with 1 if any is damaged or changed.
+      """)
+
+  @Argument(help: ArgumentHelp("The --output directory of a run, or one .safetensors file.", valueName: "path"))
+  var path: String
+
+  @Option("Where the run's data set is now; by default where it was.", value: "directory")
+  var data: String?
+
+  func run() throws {
+    let findings = try path.hasSuffix(".safetensors") ? [Finding(file: path)] : findings(in: RunDirectory(path))
+    for finding in findings { try say("\(finding.file): \(finding.problem ?? "good")") }
+    if findings.contains(where: { $0.problem != nil }) { throw ExitCode(1) }
+  }
+
+  private func findings(in directory: RunDirectory) throws -> [Finding] {
+    let configuration = try directory.readConfiguration()
+    let checkpoints = directory.checkpoints.files()
+    var findings = checkpoints.map { Finding(file: $0) }
+    if FileManager.default.fileExists(atPath: directory.best) { findings.append(Finding(file: directory.best)) }
+    guard let newest = try? directory.openCheckpoint() else { return findings }
+    let source =
+      if case .directory(let recorded) = configuration.data { recorded } else { directory.generatedData }
+    let files = try newest.record.data.differences(from: Dataset(directory: data ?? source), whole: true)
+    findings.append(Finding(file: data ?? source, problem: files.isEmpty ? nil : files.joined(separator: "; ")))
+    return findings
+  }
+
+  private struct Finding {
+    let file: String
+    let problem: String?
+
+    init(file: String, problem: String?) { (self.file, self.problem) = (file, problem) }
+
+    init(file: String) {
+      self.file = file
+      do throws(DataError) {
+        try SafetensorsFile(path: file).verifyChecksums()
+        problem = nil
+      } catch {
+        problem = "expected \(error.expected), found \(error.found)"
+      }
+    }
+  }
+}
