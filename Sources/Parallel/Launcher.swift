@@ -58,5 +58,5 @@ public enum Launcher {
 public struct LaunchError: Error, CustomStringConvertible {
   public let description: String
 
-  init(_ description: String) { self.description = description }
+  public init(_ description: String) { self.description = description }
 }

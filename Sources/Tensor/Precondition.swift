@@ -8,7 +8,8 @@ import Foundation
 /// - Parameter condition: what must hold.
 @inlinable @inline(__always)
 public func precondition(
-  _ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String = "a condition does not hold", file: StaticString = #fileID,
+  _ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String = "a condition does not hold",
+  file: StaticString = #fileID,
   line: UInt = #line
 ) {
   if _slowPath(!condition()) { preconditionFailure(message(), file: file, line: line) }

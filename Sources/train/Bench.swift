@@ -28,6 +28,7 @@ struct Bench: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var ranks: RankOptions
   @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
@@ -38,20 +39,23 @@ struct Bench: ParsableCommand {
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
     if dryRun {
-      let plan = try PlacementPlan(settings, team: workers.makeTeam())
+      let plan = try PlacementPlan(settings, team: try workers.makeTeam())
       if json { return try printJSON(plan) }
       for line in plan.lines(settings) { try say(line) }
       return
     }
     try settings.requireMemory()
-    let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
+    let communicator = try ranks.join()
+    let result = try Benchmark(settings, steps: timedSteps, team: try workers.makeTeam(communicator), trace: trace)
+    if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
     print(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
         + "\(fixed(result.slowest, 4))), \(fixed(result.samplesPerSecond, 1)) samples/s")
     print(
       "\(fixed(result.sgemmShare * 100, 1)) % of sgemm's \(fixed(result.sgemmGFLOPS, 0)) GFLOP/s on \(result.workers) "
-        + "worker\(result.workers == 1 ? "" : "s"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB")
+        + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB"
+    )
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {
       print("  \(fixed(seconds * 1000, 2)) ms  \(name)")
     }

@@ -28,7 +28,8 @@ enum FatalSignals {
     {
       write("train: ")
       Foundation.write(STDERR_FILENO, path, strlen(path))
-      write(": expected a file that stays as it is, found it shorter than when it was opened; put it back and --resume\n")
+      write(
+        ": expected a file that stays as it is, found it shorter than when it was opened; put it back and --resume\n")
       _exit(wrongData)
     }
     write("train: internal error: stopped by the system (")

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Parallel
 
 /// What a person sees of a run: a line an epoch, and on a terminal a last line that moves with the steps.
 struct ProgressLines {
@@ -20,8 +21,9 @@ struct ProgressLines {
   }
 
   func begin(
-    _ dataset: Dataset, workers: Int, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
+    _ dataset: Dataset, ranks: Ranks, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
   ) {
+    let workers = ranks.workerCount
     let shapes = dataset.train.modalities.map { "\($0.name) \($0.steps)×\($0.features)" }.joined(separator: ", ")
     line(
       "data: \(dataset.train.count) train, \(dataset.valid.count) valid, \(dataset.test.count) test samples; "
@@ -33,7 +35,7 @@ struct ProgressLines {
     }
     line(
       "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step")), batch \(settings.batchSize), "
-        + "\(plural(workers, "worker"))"
+        + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
         + (workers > settings.shards ? " (\(workers - settings.shards) without a shard)" : "")
         + ", \(plural(settings.shards, "shard")), seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }

@@ -17,7 +17,7 @@ struct TrainedRun {
     samples = try Self.open(options, configuration, mayLackLabels: mayLackLabels)
     threshold = options.threshold ?? configuration.threshold
 
-    let team = workers.makeTeam()
+    let team = try workers.makeTeam()
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
     try state.loadWeights(from: weights)
     let plan = try ShardPlan(

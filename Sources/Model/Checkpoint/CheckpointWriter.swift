@@ -36,7 +36,11 @@ final class CheckpointWriter: Sendable {
 
   /// - Throws: what went wrong in the background, once.
   func check() throws(DataError) {
-    if let error = failure.withLock({ let error = $0; $0 = nil; return error }) { throw error }
+    if let error = failure.withLock({
+      let error = $0; $0 = nil; return error
+    }) {
+      throw error
+    }
   }
 
   /// Waits until all is written.

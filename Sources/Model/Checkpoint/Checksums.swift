@@ -53,13 +53,15 @@ enum Checksums {
     do {
       return try JSON.line(sums)
     } catch {
-      throw DataError(.writing, file: path, expected: "tensor names of Unicode", found: "\(error)", remedy: "rename them")
+      throw DataError(
+        .writing, file: path, expected: "tensor names of Unicode", found: "\(error)", remedy: "rename them")
     }
   }
 
   private static func damaged(_ file: SafetensorsFile, expected: String, found: String) -> DataError {
     DataError(
-      file: file.path, expected: expected, found: found, remedy: "the file is damaged; use an older checkpoint or a copy")
+      file: file.path, expected: expected, found: found,
+      remedy: "the file is damaged; use an older checkpoint or a copy")
   }
 }
 

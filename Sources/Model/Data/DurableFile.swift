@@ -40,7 +40,8 @@ enum DurableFile {
     do {
       text = try JSON.encoder(pretty: true).encode(value) + Data("\n".utf8)
     } catch {
-      throw DataError(.writing, file: path, expected: "a value that JSON can hold", found: "\(error)", remedy: "report this")
+      throw DataError(
+        .writing, file: path, expected: "a value that JSON can hold", found: "\(error)", remedy: "report this")
     }
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 8)
     defer { bytes.deallocate() }

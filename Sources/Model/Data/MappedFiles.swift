@@ -21,7 +21,9 @@ public enum MappedFiles {
 
   static func add(_ bytes: UnsafeRawBufferPointer, path: String) {
     lock.withLock {
-      guard let base = bytes.baseAddress, let free = (0..<capacity).first(where: { entries[$0].start == 0 }) else { return }
+      guard let base = bytes.baseAddress, let free = (0..<capacity).first(where: { entries[$0].start == 0 }) else {
+        return
+      }
       // The path of an entry's former file is kept: a handler may be reading it.
       entries[free].path = strdup(path)
       entries[free].end = UInt(bitPattern: base) + UInt(bytes.count)

@@ -56,7 +56,8 @@ public struct RunDirectory: Sendable {
 
   private func unwritable(_ found: String) -> DataError {
     DataError(
-      .creation, file: path, expected: "a directory that can be written", found: found, remedy: "choose another --output")
+      .creation, file: path, expected: "a directory that can be written", found: found,
+      remedy: "choose another --output")
   }
 
   private static func reason(_ error: any Error) -> String {

@@ -265,7 +265,8 @@ public final class Trainer {
     writer.write(
       snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
       metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)], to: checkpoints.file(state.step),
-      before: [metrics] + [digests].compactMap(\.self), after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
+      before: [metrics] + [digests].compactMap(\.self),
+      after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
   private func writeBest() {
