@@ -4,6 +4,7 @@
 // for Swift here.
 #pragma once
 #include <mpi.h>
+#include <stddef.h>
 
 typedef struct { MPI_Comm handle; } carat_communicator;
 typedef struct { MPI_Request handle; } carat_request;

@@ -39,6 +39,11 @@ public enum Launcher {
     return communicator
   }
 
+  /// The MPI library's own sum of values over all ranks, in an order of its own: to measure ours beside it.
+  public static func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
+    joined.withLock { $0 }?.sumByLibrary(values, count: count)
+  }
+
   /// Waits for the other ranks and leaves them.
   public static func leave() {
     joined.withLock { communicator in

@@ -114,6 +114,10 @@
     private static let hastyLooks = 20_000
     private static let pauseMicroseconds: UInt32 = 50
 
+    func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
+      calls.withLock { _ in check(carat_mpi_sum(values, Int32(count), world)) }
+    }
+
     // MARK: The end
 
     func leave() {

@@ -15,6 +15,7 @@
     func start(_ messages: Messages) {}
     func progress() {}
     func finish() {}
+    func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {}
     func leave() {}
     func abort(status: Int32) {}
   }

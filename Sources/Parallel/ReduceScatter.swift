@@ -92,6 +92,9 @@ public final class ReduceScatter: @unchecked Sendable {
     UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: base + part.lowerBound, count: part.count))
   }
 
+  /// Bytes that this rank sends for all segments.
+  public var sentBytes: Int { messages.reduce(0) { $0 + $1.sentBytes } }
+
   /// The worker's share of adding the rank's own nodes, once all its workers have theirs.
   public func combine(worker: Int, segment: Int) {
     let range = segments[segment]

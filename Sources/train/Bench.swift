@@ -21,6 +21,10 @@ struct Bench: ParsableCommand {
   @Option("File for a timeline of the timed steps in Chrome's trace format, which Perfetto opens.", value: "file")
   var trace: String?
 
+  @Flag(
+    help: "Time the all-reduce of the gradients over all ranks, beside the MPI library's own sum, instead of steps.")
+  var collectives = false
+
   @Flag(help: "Print the memory that a run of these settings needs and where it will go, and stop.")
   var dryRun = false
 
@@ -46,6 +50,7 @@ struct Bench: ParsableCommand {
     }
     try settings.requireMemory()
     let communicator = try ranks.join()
+    if collectives { return try timeCollectives(settings, communicator) }
     let result = try Benchmark(settings, steps: timedSteps, team: try workers.makeTeam(communicator), trace: trace)
     if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
@@ -59,5 +64,18 @@ struct Bench: ParsableCommand {
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {
       print("  \(fixed(seconds * 1000, 2)) ms  \(name)")
     }
+  }
+
+  private func timeCollectives(_ settings: RunConfiguration, _ communicator: any Communicator) throws {
+    let result = try CollectiveBenchmark(settings, repeats: timedSteps, team: try workers.makeTeam(communicator))
+    if communicator.rank > 0 { return }
+    if json { return try printJSON(result) }
+    func milliseconds(_ seconds: [Double]) -> String {
+      "\(fixed(seconds[0] * 1000, 2)) ms (median \(fixed(seconds[1] * 1000, 2)))"
+    }
+    print(
+      "all-reduce of \(fixed(Double(result.bytes) * 1e-6, 1)) MB on \(result.ranks) ranks: "
+        + "\(milliseconds(result.seconds)); the library's own sum \(milliseconds(result.librarySeconds)); "
+        + "ratio \(fixed(result.ratio, 2))")
   }
 }

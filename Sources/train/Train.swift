@@ -56,7 +56,7 @@ struct Train: ParsableCommand {
       exit(withError: error)
     }
     let (rank, size) = Launcher.announced
-    if rank > 0 { Thread.sleep(forTimeInterval: 1) }
+    if rank > 0 { Thread.sleep(forTimeInterval: 3) }
     guard let status = status(of: error) else {
       if size == 1 { exit(withError: error) }
       FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
