@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 // An optimised build drops the message of the standard library's `precondition`, and so the values that would tell a
 // user what went wrong in the tenth hour of a run. These take its place wherever this module is imported.
@@ -9,8 +10,7 @@ import Foundation
 @inlinable @inline(__always)
 public func precondition(
   _ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String = "a condition does not hold",
-  file: StaticString = #fileID,
-  line: UInt = #line
+  file: StaticString = #fileID, line: UInt = #line
 ) {
   if _slowPath(!condition()) { preconditionFailure(message(), file: file, line: line) }
 }
@@ -22,12 +22,12 @@ public func preconditionFailure(
 ) -> Never {
   let line = "internal error: \(message()) (\(file):\(line)); this is a bug, please report it\n"
   FileHandle.standardError.write(Data(line.utf8))
-  StopMessage.isWritten = true
+  StopMessage.isWritten.store(true, ordering: .sequentiallyConsistent)
   // The same trap as the standard library's, whose own message is empty in an optimised build.
   Swift.preconditionFailure()
 }
 
 /// Whether the reason for which the program stops has been told.
 public enum StopMessage {
-  nonisolated(unsafe) public internal(set) static var isWritten = false
+  public static let isWritten = Atomic<Bool>(false)
 }

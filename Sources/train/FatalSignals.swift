@@ -22,7 +22,7 @@ enum FatalSignals {
 
   /// Only what may be done in a handler: writes text that is there, and ends.
   private static func end(_ number: Int32, _ info: UnsafeMutablePointer<siginfo_t>?) {
-    if StopMessage.isWritten { _exit(internalError) }
+    if StopMessage.isWritten.load(ordering: .sequentiallyConsistent) { _exit(internalError) }
     if number == SIGBUS, let address = info?.pointee._sifields._sigfault.si_addr,
       let path = MappedFiles.path(at: address)
     {

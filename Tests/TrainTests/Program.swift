@@ -34,26 +34,56 @@ enum Program {
   ]
   static let tinyData = ["--samples", "20,9,10", "--steps", "4", "--features", "5,4,3", "--labels", "3"]
 
-  /// - Parameter cpus: what taskset leaves the program, if it is to be restricted.
-  static func run(_ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil) throws -> Outcome {
-    struct NotBuilt: Error {}
-    guard let path else { throw NotBuilt() }
-    // Files instead of pipes: nobody has to read while it runs.
-    let (out, err) = (directory.file("stdout-\(UUID())"), directory.file("stderr-\(UUID())"))
-    for file in [out, err] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
-    defer { for file in [out, err] { try? FileManager.default.removeItem(atPath: file) } }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: cpus == nil ? path : taskset)
-    process.arguments = (cpus.map { ["-c", $0, path] } ?? []) + arguments
-    process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = FileHandle(forWritingAtPath: out)
-    process.standardError = FileHandle(forWritingAtPath: err)
-    try process.run()
-    process.waitUntilExit()
-    return Outcome(
-      status: process.terminationStatus, signalled: process.terminationReason == .uncaughtSignal,
-      output: try String(contentsOfFile: out, encoding: .utf8), error: try String(contentsOfFile: err, encoding: .utf8))
+  /// A program that runs, its output going to files: nobody has to read meanwhile.
+  final class Running {
+    private let process = Process()
+    private let files: (output: String, error: String)
+
+    var identifier: Int32 { process.processIdentifier }
+    var isRunning: Bool { process.isRunning }
+    /// What was printed so far.
+    var output: String { (try? String(contentsOfFile: files.output, encoding: .utf8)) ?? "" }
+
+    /// - Parameters:
+    ///   - cpus: what taskset leaves the program, if it is to be restricted.
+    ///   - shell: commands of a shell before it becomes the program, such as `ulimit`.
+    init(
+      _ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil, shell: String? = nil,
+      environment: [String: String] = [:]
+    ) throws {
+      struct NotBuilt: Error {}
+      guard let path else { throw NotBuilt() }
+      files = (directory.file("stdout-\(UUID())"), directory.file("stderr-\(UUID())"))
+      for file in [files.output, files.error] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
+      var command = [path] + arguments
+      if let shell { command = ["/bin/sh", "-c", shell + "; exec \"$@\"", "sh"] + command }
+      if let cpus { command = [taskset, "-c", cpus] + command }
+      process.executableURL = URL(fileURLWithPath: command[0])
+      process.arguments = Array(command.dropFirst())
+      process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+      process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+      process.standardInput = FileHandle.nullDevice
+      process.standardOutput = FileHandle(forWritingAtPath: files.output)
+      process.standardError = FileHandle(forWritingAtPath: files.error)
+      try process.run()
+    }
+
+    deinit { for file in [files.output, files.error] { try? FileManager.default.removeItem(atPath: file) } }
+
+    func end() throws -> Outcome {
+      process.waitUntilExit()
+      return Outcome(
+        status: process.terminationStatus, signalled: process.terminationReason == .uncaughtSignal,
+        output: try String(contentsOfFile: files.output, encoding: .utf8),
+        error: try String(contentsOfFile: files.error, encoding: .utf8))
+    }
+  }
+
+  static func run(
+    _ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil, shell: String? = nil,
+    environment: [String: String] = [:]
+  ) throws -> Outcome {
+    try Running(arguments, in: directory, cpus: cpus, shell: shell, environment: environment).end()
   }
 }
 

@@ -1,10 +1,11 @@
 import Foundation
 import Synchronization
 
-/// Kills this process at a chosen instant of its writing: a test of durability that needs no luck.
+/// Ends this process at a chosen instant: a test of durability that needs no luck.
 ///
 /// The environment variable `CARAT_FAULT` holds `<point>:<n>`: at the n-th time that the point is reached (for `write`,
-/// at the n-th byte), the process gets SIGKILL, as from a power cut. Without the variable nothing happens.
+/// at the n-th byte), the process gets SIGKILL, as from a power cut, or at `bug` breaks a precondition. Without the
+/// variable nothing happens.
 enum FaultInjection {
   enum Point: String {
     /// A temporary file was created.
@@ -19,6 +20,8 @@ enum FaultInjection {
     case directory
     /// A record was appended to a log.
     case record
+    /// A worker began to sum gradients.
+    case bug
   }
 
   private static let plan: (point: Point, count: Int)? = {
@@ -28,9 +31,15 @@ enum FaultInjection {
   }()
   private static let reached = Atomic<Int>(0)
 
+  /// Ends the process here if that was asked for.
   static func reach(_ point: Point, count: Int = 1) {
-    guard let plan, plan.point == point else { return }
+    if isDue(point, count: count) { kill(getpid(), SIGKILL) }
+  }
+
+  /// Whether the process is to end here.
+  static func isDue(_ point: Point, count: Int = 1) -> Bool {
+    guard let plan, plan.point == point else { return false }
     let (before, after) = reached.wrappingAdd(count, ordering: .relaxed)
-    if before < plan.count && plan.count <= after { kill(getpid(), SIGKILL) }
+    return before < plan.count && plan.count <= after
   }
 }

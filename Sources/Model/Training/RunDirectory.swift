@@ -92,8 +92,7 @@ public struct RunDirectory: Sendable {
 
   /// Removes what unfinished writing left, and writes the settings.
   func prepare(_ configuration: RunConfiguration) throws(DataError) {
-    try removeTemporaries(in: path)
-    try removeTemporaries(in: checkpoints.path)
+    for directory in [path, checkpoints.path, generatedData] { try removeTemporaries(in: directory) }
     try DurableFile.write(json: configuration, to: self.configuration)
   }
 

@@ -307,6 +307,7 @@ public final class TrainingStep: @unchecked Sendable {
 
   /// The worker's slice of the summed gradients; one worker also sums the loss.
   private func reduce(_ worker: Int) {
+    precondition(!FaultInjection.isDue(.bug), "a bug that was asked for, on worker \(worker)")
     optimizer.reduce(worker: worker)
     if worker == 0 {
       result = StepResult(exchange, contrastive: contrastive.value, model.configuration.weights, rate: rate)

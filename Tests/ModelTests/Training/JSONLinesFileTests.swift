@@ -29,6 +29,19 @@ struct JSONLinesFileTests {
     #expect(text.hasPrefix("{\"name\":\"a/b\\n\""))
   }
 
+  @Test func goesOnBehindWhatIsKept() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("metrics.jsonl")
+    try Data("1\n2\n3\n".utf8).write(to: URL(fileURLWithPath: path))
+    let file = try JSONLinesFile(path, keeping: 4)
+    try file.append("x")
+    try file.sync()
+    #expect(file.length == 8)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "1\n2\n\"x\"\n")
+    let error = #expect(throws: DataError.self) { _ = try JSONLinesFile(path, keeping: 9) }
+    #expect(error?.description.contains("at least the 9 bytes") == true)
+  }
+
   @Test func unwritablePathsAreNamed() throws {
     let directory = try TemporaryDirectory()
     let error = #expect(throws: DataError.self) { _ = try JSONLinesFile(directory.file("none/metrics.jsonl")) }

@@ -17,7 +17,7 @@ extension Teams {
       c.queueKeys = keys
       let f = try TrainingFixture(c, batchSize: 4, shards: 2, workers: 2, samples: 12)
       f.train(steps: 3)
-      try f.state.write(to: directory.file("state"))
+      try f.state.withTensors { try Checksums.write($0, metadata: [:], to: directory.file("state")) }
       let other = try fresh(c)
       #expect(other.digest() != f.state.digest())
       try other.load(from: SafetensorsFile(path: directory.file("state")))
@@ -80,7 +80,7 @@ extension Teams {
     @Test func otherShapesAreNamed() throws {
       let directory = try TemporaryDirectory()
       let path = directory.file("state")
-      try fresh(tinyConfiguration()).write(to: path)
+      try fresh(tinyConfiguration()).withTensors { try Checksums.write($0, metadata: [:], to: path) }
       for (change, expected) in [
         ({ $0.hiddenSize = 8 }, "tensor 'text.embeddings.word_embeddings.weight' of shape [8, 5]"),
         ({ $0.queueSize = 41 }, "tensor 'queue' of shape [41, 4]"),

@@ -1,0 +1,21 @@
+import Testing
+
+@testable import Model
+
+struct SettingsDifferenceTests {
+  @Test func namesAreThoseOfOptions() throws {
+    let before = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings()))
+    var now = before
+    now.optimizer.learningRate = 1e-3
+    now.optimizer.totalSteps = 99
+    now.model.modalities[1].layers = 2
+    now.model.weights[.plainBCE] = 5
+    now.data = .directory("/elsewhere")
+    let differences = try SettingsDifference.all(before, now)
+    #expect(Set(differences.map(\.name)) == ["learning-rate", "layers", "plain-bce-weight"])
+    #expect(differences.first { $0.name == "learning-rate" }?.description == "--learning-rate was 5e-05, is 0.001")
+    #expect(try SettingsDifference.all(before, before).isEmpty)
+    #expect(SettingsDifference.changeable.isSuperset(of: ["learning-rate", "shuffled-bce-weight"]))
+    #expect(!SettingsDifference.changeable.contains("hidden-size"))
+  }
+}
