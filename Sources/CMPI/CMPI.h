@@ -41,6 +41,9 @@ static inline int carat_mpi_test(carat_request *request, int *is_done) {
   return MPI_Test(&request->handle, is_done, MPI_STATUS_IGNORE);
 }
 
+// Gives up a receive; whoever asks then whether it is done gets yes.
+static inline int carat_mpi_cancel(carat_request *request) { return MPI_Cancel(&request->handle); }
+
 static inline int carat_mpi_test_all(carat_request *requests, int count, int *are_done) {
   _Static_assert(sizeof(carat_request) == sizeof(MPI_Request), "requests lie side by side as MPI's own");
   return MPI_Testall(count, &requests->handle, are_done, MPI_STATUSES_IGNORE);

@@ -124,7 +124,10 @@
       // Until all are here, the others want to hear this one's pulse.
       barrier()
       pulse.stop()
-      _ = calls.withLock { _ in carat_mpi_finalize() }
+      calls.withLock { _ in
+        pulse.close()
+        _ = carat_mpi_finalize()
+      }
     }
 
     /// Ends all ranks. Does not return.
@@ -222,6 +225,13 @@
     private func isDone(_ request: inout carat_request) -> Bool {
       var done: Int32 = 0
       return carat_mpi_test(&request, &done) == carat_mpi_success && done != 0
+    }
+
+    /// Gives up what is still awaited.
+    func close() {
+      for i in receives.indices where carat_mpi_is_null(receives[i]) == 0 {
+        if carat_mpi_cancel(&receives[i]) == carat_mpi_success { while !isDone(&receives[i]) {} }
+      }
     }
 
     func stop() {

@@ -25,6 +25,9 @@ struct Bench: ParsableCommand {
     help: "Time the all-reduce of the gradients over all ranks, beside the MPI library's own sum, instead of steps.")
   var collectives = false
 
+  @Flag(help: "On several ranks: exchange gradients after backward instead of during it, to see what that gains.")
+  var noOverlap = false
+
   @Flag(help: "Print the memory that a run of these settings needs and where it will go, and stop.")
   var dryRun = false
 
@@ -51,7 +54,9 @@ struct Bench: ParsableCommand {
     try settings.requireMemory()
     let communicator = try ranks.join()
     if collectives { return try timeCollectives(settings, communicator) }
-    let result = try Benchmark(settings, steps: timedSteps, team: try workers.makeTeam(communicator), trace: trace)
+    let result = try Benchmark(
+      settings, steps: timedSteps, team: try workers.makeTeam(communicator), overlapsExchange: !noOverlap,
+      trace: trace)
     if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
     print(

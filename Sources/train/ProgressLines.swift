@@ -17,7 +17,10 @@ struct ProgressLines {
     self.settings = settings
     epochs = settings.epochs
     stepsPerEpoch = settings.stepsPerEpoch(trainingSamples: trainingSamples)
-    isTerminal = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+    // Launchers give ranks terminals of their own, whatever becomes of the output.
+    isTerminal =
+      Launcher.announced.size == 1 && isatty(STDOUT_FILENO) == 1
+      && ProcessInfo.processInfo.environment["TERM"] != "dumb"
   }
 
   func begin(

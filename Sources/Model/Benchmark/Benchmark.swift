@@ -37,8 +37,11 @@ public struct Benchmark: Codable, Sendable {
 
   /// - Parameters:
   ///   - steps: timed steps, after two that are not.
+  ///   - overlapsExchange: as of `TrainingStep`.
   ///   - trace: where to write a timeline of the timed steps, if anywhere.
-  public init(_ settings: RunConfiguration, steps: Int, team: WorkerTeam, trace: String? = nil) throws {
+  public init(
+    _ settings: RunConfiguration, steps: Int, team: WorkerTeam, overlapsExchange: Bool = true, trace: String? = nil
+  ) throws {
     precondition(steps > 0, "\(steps) timed steps")
     let (c, batchSize, shards, seed) = (settings.model, settings.batchSize, settings.shards, settings.seed)
     let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.ranks.workerCount)
@@ -51,6 +54,7 @@ public struct Benchmark: Codable, Sendable {
     let batch = Batch(c, capacity: batchSize)
     let timeline = Timeline(workers: team.count, capacity: steps * 64)
     training.timeline = timeline
+    training.overlapsExchange = overlapsExchange
 
     var (seconds, rates) = ([Double](), [Double]())
     for k in 0..<steps + 2 {

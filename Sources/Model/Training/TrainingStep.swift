@@ -31,6 +31,9 @@ public final class TrainingStep: @unchecked Sendable {
   /// Looks for the first value that is not finite, in a step that is repeated for it.
   private var probe: NonFiniteProbe?
 
+  /// Whether gradients travel to the other ranks while backward goes on, or all after it: results are the same.
+  public var overlapsExchange = true
+
   /// Where the workers' time is recorded, if anywhere.
   public var timeline: Timeline?
 
@@ -115,7 +118,7 @@ public final class TrainingStep: @unchecked Sendable {
       phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
       exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
       phase(worker, "backward") { backward(worker) }
-      exchange(worker, "exchange gradients") { communicator.finish() }
+      exchange(worker, "exchange gradients") { exchangeGradients() }
       phase(worker, "all-reduce") { reduce(worker) }
       exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
       phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
@@ -150,7 +153,7 @@ public final class TrainingStep: @unchecked Sendable {
       exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
       phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } }
       phase(worker, "backward") { backward(worker) }
-      exchange(worker, "exchange gradients") { communicator.finish() }
+      exchange(worker, "exchange gradients") { exchangeGradients() }
     }
     return probe.first(self)
   }
@@ -281,7 +284,11 @@ public final class TrainingStep: @unchecked Sendable {
   private func backward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
-    let tree = tree(ofWorker: worker, probe)
+    var tree = tree(ofWorker: worker, probe)
+    if worker == 0 && ranks.size > 1 && overlapsExchange && probe == nil {
+      // Messages move on only when someone asks for them: after every shard's share of a layer.
+      tree.inspect = { [communicator] _, _, _ in communicator.progress() }
+    }
     span(worker, "reconstruction and fusion backward") {
       for shard in w.shards { backwardHeads(shard, θ) }
       addHeadGradients(w.shards, into: tree)
@@ -302,7 +309,15 @@ public final class TrainingStep: @unchecked Sendable {
     team.barrier()
     optimizer.reduction.combine(worker: worker, segment: segment)
     team.barrier()
-    if worker == 0 { optimizer.reduction.start(segment: segment) }
+    if worker == 0 && overlapsExchange { optimizer.reduction.start(segment: segment) }
+  }
+
+  /// Waits for the segments that are still on their way.
+  private func exchangeGradients() {
+    if !overlapsExchange {
+      for segment in optimizer.slices.segments.indices { optimizer.reduction.start(segment: segment) }
+    }
+    communicator.finish()
   }
 
   /// The worker's slice of the summed gradients; one worker also sums the loss.
