@@ -304,6 +304,9 @@ struct ScoredDataOptions: ParsableArguments {
   @Option("A label is predicted where its score is above this; by default what the run was given.", value: "score")
   var threshold: Float?
 
+  @Option("Weights instead of the run's best ones, such as scripts/weights makes of a PyTorch file.", value: "file")
+  var weights: String?
+
   func validate() throws {
     if let threshold, !(threshold >= 0 && threshold <= 1) {
       throw ValidationError("--threshold must be between 0 and 1, not \(threshold).")

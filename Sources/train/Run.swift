@@ -44,6 +44,15 @@ struct Run: ParsableCommand {
   @Flag(help: "Replace an unfinished run in --output.")
   var overwrite = false
 
+  @Option(
+    "Settings as JSON, all or some, such as a run's config.json; options given besides go before it.", value: "file")
+  var config: String?
+
+  @Option(
+    "Weights to start from, parameters and prototypes under their PyTorch names, such as scripts/weights makes.",
+    value: "file")
+  var `init`: String?
+
   @Option("Passes over the training split.", value: "n", base: released.epochs)
   var epochs: Int?
 
@@ -106,6 +115,9 @@ struct Run: ParsableCommand {
     if !(0...255).contains(requeueExit) {
       throw ValidationError("--requeue-exit must be between 0 and 255, not \(requeueExit).")
     }
+    if `init` != nil && resume == .required {
+      throw ValidationError("--init goes with a new run, not with --resume.")
+    }
     if allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
     let unknown = allowed.subtracting(SettingsDifference.changeable)
     if let name = unknown.sorted().first {
@@ -137,6 +149,7 @@ struct Run: ParsableCommand {
       team = try workers.makeTeam(communicator)
       trainer = try Trainer(
         inputs.settings, dataset: dataset, data: fingerprint, directory: directory, team: team, from: checkpoint,
+        initial: checkpoint == nil ? `init`.map { try SafetensorsFile(path: $0) } : nil,
         options: options)
     } catch {
       // A run that can't start leaves nothing, generated data included.
@@ -177,6 +190,7 @@ struct Run: ParsableCommand {
       ("--on-nonfinite", onNonfinite.rawValue), ("--log-digests", "\(logDigests)"),
       ("--output", absolutePath(output)),
     ]
+    if let path = `init` { facts.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: facts)
   }
 
@@ -209,21 +223,40 @@ struct Run: ParsableCommand {
 
   /// All that can be wrong is known before the first byte is written.
   private func newInputs(_ directory: RunDirectory) throws -> Inputs {
-    if let data {
-      let dataset = try Dataset(directory: data)
-      var settings = RunConfiguration(for: DatasetShape(of: dataset.train))
-      settings.data = .directory(absolutePath(data))
+    let source = try dataSource()
+    switch source {
+    case .directory(let path):
+      let dataset = try Dataset(directory: path)
+      var settings = try base(RunConfiguration(for: DatasetShape(of: dataset.train)))
+      settings.data = .directory(absolutePath(path))
       return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
+    case .generated(var generated):
+      set(&generated.seed, seed)
+      var settings = try base(RunConfiguration(for: DatasetShape(of: generated)))
+      settings.data = .generated(generated)
+      settings = try changed(settings, trainingSamples: generated.train)
+      try settings.requireMemory()
+      try SyntheticDataset.check(generated, directory: output)
+      try directory.requireWritable()
+      return Inputs(settings: settings, dataset: nil)
     }
-    var generated = try generation.settings()
-    set(&generated.seed, seed)
-    var settings = RunConfiguration(for: DatasetShape(of: generated))
-    settings.data = .generated(generated)
-    settings = try changed(settings, trainingSamples: generated.train)
-    try settings.requireMemory()
-    try SyntheticDataset.check(generated, directory: output)
-    try directory.requireWritable()
-    return Inputs(settings: settings, dataset: nil)
+  }
+
+  /// What the command line says of data, or the settings file, or neither: then they are generated.
+  private func dataSource() throws -> RunConfiguration.DataSource {
+    if let data { return .directory(data) }
+    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
+    switch filed {
+    case .directory(let path) where !generation.areGiven: return .directory(path)
+    case .generated(let settings): return .generated(try generation.settings(settings))
+    default: return .generated(try generation.settings())
+    }
+  }
+
+  /// Settings with what the settings file gives.
+  private func base(_ settings: RunConfiguration) throws -> RunConfiguration {
+    guard let config else { return settings }
+    return try settings.changed(byFile: config)
   }
 
   /// Rank 0 writes, all read.
@@ -306,7 +339,8 @@ struct Run: ParsableCommand {
     set(&settings.epochs, epochs)
     set(&settings.seed, seed)
     set(&settings.threshold, threshold)
-    settings.shards = shards.shards ?? (isResumed ? base.shards : settings.defaultShards)
+    settings.shards =
+      shards.shards ?? (isResumed || config != nil && batchSize == nil ? base.shards : settings.defaultShards)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -13,13 +13,14 @@ struct TrainedRun {
     let directory = RunDirectory(path)
     configuration = try directory.readConfiguration()
     try configuration.requireMemory()
-    let weights = try directory.openBest()
+    let weights =
+      try options.weights.map { path throws(DataError) in try SafetensorsFile(path: path) } ?? directory.openBest()
     samples = try Self.open(options, configuration, mayLackLabels: mayLackLabels)
     threshold = options.threshold ?? configuration.threshold
 
     let team = try workers.makeTeam()
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
-    try state.loadWeights(from: weights)
+    try state.loadModel(from: weights)
     let plan = try ShardPlan(
       batchSize: configuration.batchSize, shards: configuration.shards, workers: team.ranks.workerCount)
     evaluator = Evaluator(

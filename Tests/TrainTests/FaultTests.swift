@@ -87,7 +87,8 @@ import Testing
   /// A worker that breaks a precondition ends all of them.
   @Test func aBug() throws {
     let directory = try TemporaryDirectory()
-    let outcome = try Program.run(Self.run + ["--workers", "2", "--epochs", "9"], in: directory, environment: ["CARAT_FAULT": "bug:12"])
+    let outcome = try Program.run(
+      Self.run + ["--workers", "2", "--epochs", "9"], in: directory, environment: ["CARAT_FAULT": "bug:12"])
     check(outcome, status: 70, "internal error", "a bug that was asked for", "TrainingStep")
     #expect(try Program.run(["digest", "r"], in: directory).status == 0)
   }

@@ -83,7 +83,8 @@ import Testing
     #expect(rename(directory.file("d"), directory.file("e")) == 0)
     let moved = try Program.run(["run", "--output", "r", "--resume", "--data", "e"], in: directory)
     #expect(moved.status == 0, "\(moved.error)")
-    let lost = try Program.run(["run", "--output", "r2", "--resume", "auto", "--data", "d"] + Program.tiny, in: directory)
+    let lost = try Program.run(
+      ["run", "--output", "r2", "--resume", "auto", "--data", "d"] + Program.tiny, in: directory)
     #expect(lost.status == 65 && !directory.exists("r2"))
     let other = try Program.run(["generate", "--output", "e", "--seed", "7"] + Program.tinyData, in: directory)
     #expect(other.status == 0)

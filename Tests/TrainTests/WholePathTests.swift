@@ -22,9 +22,10 @@ import Testing
     #expect(test.keys.sorted() == metrics)
     #expect(try directory.names() == ["d", "r"])
     let files = try FileManager.default.contentsOfDirectory(atPath: directory.file("r")).sorted()
-    #expect(files == [
-      "best.safetensors", "checkpoints", "config.json", "lock", "metrics.jsonl", "result.json",
-    ])
+    #expect(
+      files == [
+        "best.safetensors", "checkpoints", "config.json", "lock", "metrics.jsonl", "result.json",
+      ])
 
     let digest = try Program.run(["digest", "r"], in: directory)
     #expect(digest.lines == [run.json["digest"] as? String])

@@ -68,12 +68,13 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - data: the data set's fingerprint, for checkpoints.
+  ///   - initial: parameters and prototypes to start from, instead of drawn ones.
   ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
   public init(
     _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
-    from checkpoint: Checkpoint? = nil, options: Options = Options()
+    from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options()
   ) throws {
     if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
       throw SettingsError(description: contradiction)
@@ -102,6 +103,7 @@ public final class Trainer {
     logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
+      if let initial { try state.loadModel(from: initial) }
       if isFirst { try directory.begin(settings) }
       metrics = isFirst ? try JSONLinesFile(directory.metrics) : nil
       digests = isFirst && logsDigests ? try JSONLinesFile(directory.digests) : nil

@@ -55,12 +55,12 @@ extension TrainingState {
 
   private static func floats(_ x: Matrix) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(x.elements) }
 
-  /// Takes over parameters, prototypes and queue from a file of tensors under their PyTorch names; a momentum copy
-  /// starts from the parameters.
+  /// Takes over what an evaluation needs, and what training may start from: parameters and prototypes under their
+  /// PyTorch names. A momentum copy starts from the parameters.
   ///
   /// - Parameter prefix: what stands before each name in the file.
   /// - Throws: naming the tensor that is missing or of another shape or type.
-  public func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
+  public func loadModel(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
     let c = model.configuration
     for parameter in model.layout.parameters {
       try copy(prefix + parameter.name, parameter.shape, of: file, to: parameters[parameter])
@@ -72,6 +72,14 @@ extension TrainingState {
           to: prototypes.values[m].rows(sign * c.labels..<(sign + 1) * c.labels))
       }
     }
+    restartKeys()
+    copyToReplicas()
+  }
+
+  /// Takes over parameters, prototypes and queue; see `loadModel`.
+  public func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
+    let c = model.configuration
+    try loadModel(from: file, prefix: prefix)
     try copy(prefix + "queue", [c.queueSize, c.latentSize], of: file, to: queue.rows)
     let classes = try file.floats(prefix + "queue_label", shape: [c.queueSize, 1])
     for i in 0..<c.queueSize {
@@ -89,8 +97,6 @@ extension TrainingState {
         remedy: "use a file that this program or the reference wrote")
     }
     queue.restore(pointer: pointer)
-    restartKeys()
-    copyToReplicas()
   }
 
   /// Takes over the whole state from a file that `withTensors` filled.

@@ -46,8 +46,9 @@ extension Teams {
       // 3 epochs of 3 steps: stops at the start, in epochs, and at their ends before the evaluation.
       for stop in 0...9 {
         let directory = RunDirectory(files.file("stopped\(stop)"))
-        guard case .stopped(let step, let path) = try run(
-          c, dataset, directory, workers: stop % 4 + 1, steps: stop, options: options)
+        guard
+          case .stopped(let step, let path) = try run(
+            c, dataset, directory, workers: stop % 4 + 1, steps: stop, options: options)
         else { throw TrainerTests.Stopped() }
         #expect(step == stop && path == directory.checkpoints.file(stop) && directory.isUnfinished)
         guard case .finished(let result) = try run(c, dataset, directory, workers: (stop + 2) % 4 + 1, resuming: true)
@@ -77,8 +78,9 @@ extension Teams {
       let directory = RunDirectory(files.file("run"))
       var options = Trainer.Options()
       (options.interval, options.keep) = (.steps(2), 3)
-      guard case .stopped = try run(
-        TrainerTests.settings(dataset), dataset, directory, workers: 1, steps: 7, options: options)
+      guard
+        case .stopped = try run(
+          TrainerTests.settings(dataset), dataset, directory, workers: 1, steps: 7, options: options)
       else { throw TrainerTests.Stopped() }
       // A checkpoint that is due while one is being written waits for it, so only the number is certain.
       let kept = directory.checkpoints.files()

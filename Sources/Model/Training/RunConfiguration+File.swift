@@ -1,0 +1,82 @@
+import Foundation
+
+extension RunConfiguration {
+  /// These settings with those that a JSON file gives: all of them, such as a run's `config.json`, or some.
+  ///
+  /// What the data decide (each modality's name, features and steps, the labels) has to agree with `self`.
+  ///
+  /// - Throws: naming a setting that is unknown, of the wrong type, or of other data.
+  public func changed(byFile path: String) throws(DataError) -> RunConfiguration {
+    var settings: RunConfiguration
+    do {
+      let file = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
+      let own = try JSONSerialization.jsonObject(with: JSON.encoder().encode(complete))
+      let merged = try Self.merge(file, into: own, at: [])
+      settings = try JSON.decoder().decode(RunConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
+      if (file as? [String: Any])?["shards"] == nil { settings.shards = settings.defaultShards }
+    } catch let error as Unknown {
+      throw Self.error(path, "settings that this program knows", error.description)
+    } catch let error as DecodingError {
+      throw Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
+    } catch {
+      throw Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
+    }
+    for (own, other) in zip(model.modalities, settings.model.modalities)
+    where (own.name, own.features, own.maximumSteps) != (other.name, other.features, other.maximumSteps) {
+      throw Self.error(
+        path, "settings for \(own.name) of \(own.maximumSteps) steps of \(own.features) features, as the data have it",
+        "\(other.name) of \(other.maximumSteps) steps of \(other.features)")
+    }
+    guard settings.model.modalities.count == model.modalities.count, settings.labelNames == labelNames else {
+      throw Self.error(
+        path, "settings for \(model.modalities.count) modalities and the labels \(labelNames.joined(separator: ","))",
+        "\(settings.model.modalities.count) and \(settings.labelNames.joined(separator: ","))")
+    }
+    return settings
+  }
+
+  /// Where a settings file says that the data are; nil if it does not.
+  public static func dataSource(inFile path: String) throws(DataError) -> DataSource? {
+    struct Part: Decodable { var data: DataSource? }
+    do {
+      return try JSON.decoder().decode(Part.self, from: Data(contentsOf: URL(fileURLWithPath: path))).data
+    } catch let error as DecodingError {
+      throw Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
+    } catch {
+      throw Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
+    }
+  }
+
+  /// With a value for what may be absent, so that its name is known.
+  private var complete: RunConfiguration {
+    var settings = self
+    settings.data = data ?? .directory("")
+    return settings
+  }
+
+  private struct Unknown: Error, CustomStringConvertible {
+    let path: [String]
+    var description: String { "'\(path.joined(separator: "."))'" }
+  }
+
+  /// A JSON value with what another has in its place, objects key by key and lists of equal length item by item.
+  private static func merge(_ new: Any, into old: Any, at path: [String]) throws -> Any {
+    if path == ["data"] { return new }
+    if let new = new as? [String: Any], var merged = old as? [String: Any] {
+      for (key, value) in new {
+        guard let before = merged[key] else { throw Unknown(path: path + [key]) }
+        merged[key] = try merge(value, into: before, at: path + [key])
+      }
+      return merged
+    }
+    if let new = new as? [Any], let old = old as? [Any], new.count == old.count {
+      return try zip(new, old).enumerated().map { try merge($1.0, into: $1.1, at: path + ["\($0)"]) }
+    }
+    return new
+  }
+
+  private static func error(_ path: String, _ expected: String, _ found: String) -> DataError {
+    DataError(
+      file: path, expected: expected, found: found, remedy: "correct the file; a run's config.json is an example")
+  }
+}
