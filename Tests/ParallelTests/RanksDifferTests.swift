@@ -15,7 +15,7 @@ import Testing
         try communicator.requireAgreement(on: [("version", "1"), ("rate", rate), ("data", "x")])
         return ""
       } catch {
-        return error.description
+        return "\(error)"
       }
     }
     #expect(Set(errors).count == 1)
