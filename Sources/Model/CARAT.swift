@@ -38,6 +38,13 @@ public struct CARAT: Sendable {
   }
 
   var largestGroup: Int { groups.map(\.count).max() ?? 0 }
+
+  /// Runs of the trained parameters whose gradients backward finishes together: each encoder's, by its modality, and
+  /// last those of what follows the encoders.
+  var segments: [Range<Int>] {
+    let ends = [0] + encoders.map { $0.groups.map(\.upperBound).max() ?? 0 } + [trainedCount]
+    return zip(ends, ends.dropFirst()).map { $0..<$1 }
+  }
 }
 
 extension CARAT {

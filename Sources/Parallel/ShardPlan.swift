@@ -45,6 +45,11 @@ public struct ShardPlan: Sendable, Equatable {
     slice(of: shards, part: worker, parts: workers, alignment: 1)
   }
 
+  /// The samples of a run of shards, by their places in the batch.
+  public func samples(ofShards run: Range<Int>) -> Range<Int> {
+    run.lowerBound * shardSize..<run.upperBound * shardSize
+  }
+
   /// The worker that has a shard.
   public func worker(ofShard shard: Int) -> Int {
     precondition(shard >= 0 && shard < shards, "shard \(shard) of \(shards)")

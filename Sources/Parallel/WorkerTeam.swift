@@ -11,16 +11,19 @@ import Tensor
 /// memory placement are the same for one as for many.
 public final class WorkerTeam: Sendable {
   public let placement: Placement
+  /// The ranks of which this team's process is one.
+  public let ranks: Ranks
   private let shared: Shared
   private let blocks = DispatchGroup()
 
   /// The largest team.
   public static let maxCount = classes.count * workersPerClass
 
-  /// Starts the workers, at most `maxCount`, and returns when all of them run.
-  public init(placement: Placement) {
+  /// Starts the workers, at most `maxCount`, and returns when all of them run. Of several ranks, each starts a team.
+  public init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
     precondition(placement.count <= Self.maxCount, "\(placement.count) workers in a team, at most \(Self.maxCount)")
     self.placement = placement
+    ranks = Ranks(communicator, workers: placement.count)
     let shared = Shared(placement)
     self.shared = shared
     for worker in 0..<placement.count {
@@ -36,7 +39,7 @@ public final class WorkerTeam: Sendable {
     blocks.wait()
   }
 
-  /// Number of workers, W.
+  /// Number of this process's workers, W.
   public var count: Int { placement.count }
 
   /// Runs `body` with every worker's index 0..<`count`, each on its worker, and returns when all are done.

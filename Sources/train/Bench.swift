@@ -21,6 +21,13 @@ struct Bench: ParsableCommand {
   @Option("File for a timeline of the timed steps in Chrome's trace format, which Perfetto opens.", value: "file")
   var trace: String?
 
+  @Flag(
+    help: "Time the all-reduce of the gradients over all ranks, beside the MPI library's own sum, instead of steps.")
+  var collectives = false
+
+  @Flag(help: "On several ranks: exchange gradients after backward instead of during it, to see what that gains.")
+  var noOverlap = false
+
   @Flag(help: "Print the memory that a run of these settings needs and where it will go, and stop.")
   var dryRun = false
 
@@ -28,6 +35,7 @@ struct Bench: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var ranks: RankOptions
   @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
@@ -38,22 +46,41 @@ struct Bench: ParsableCommand {
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
     if dryRun {
-      let plan = try PlacementPlan(settings, team: workers.makeTeam())
+      let plan = try PlacementPlan(settings, team: try workers.makeTeam())
       if json { return try printJSON(plan) }
       for line in plan.lines(settings) { try say(line) }
       return
     }
     try settings.requireMemory()
-    let result = try Benchmark(settings, steps: timedSteps, team: workers.makeTeam(), trace: trace)
+    let communicator = try ranks.join()
+    if collectives { return try timeCollectives(settings, communicator) }
+    let result = try Benchmark(
+      settings, steps: timedSteps, team: try workers.makeTeam(communicator), overlapsExchange: !noOverlap,
+      trace: trace)
+    if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
     print(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
         + "\(fixed(result.slowest, 4))), \(fixed(result.samplesPerSecond, 1)) samples/s")
     print(
       "\(fixed(result.sgemmShare * 100, 1)) % of sgemm's \(fixed(result.sgemmGFLOPS, 0)) GFLOP/s on \(result.workers) "
-        + "worker\(result.workers == 1 ? "" : "s"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB")
+        + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB"
+    )
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {
       print("  \(fixed(seconds * 1000, 2)) ms  \(name)")
     }
+  }
+
+  private func timeCollectives(_ settings: RunConfiguration, _ communicator: any Communicator) throws {
+    let result = try CollectiveBenchmark(settings, repeats: timedSteps, team: try workers.makeTeam(communicator))
+    if communicator.rank > 0 { return }
+    if json { return try printJSON(result) }
+    func milliseconds(_ seconds: [Double]) -> String {
+      "\(fixed(seconds[0] * 1000, 2)) ms (median \(fixed(seconds[1] * 1000, 2)))"
+    }
+    print(
+      "all-reduce of \(fixed(Double(result.bytes) * 1e-6, 1)) MB on \(result.ranks) ranks: "
+        + "\(milliseconds(result.seconds)); the library's own sum \(milliseconds(result.librarySeconds)); "
+        + "ratio \(fixed(result.ratio, 2))")
   }
 }

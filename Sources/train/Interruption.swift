@@ -14,7 +14,8 @@ final class Interruption: Sendable {
   private let queue = DispatchQueue(label: "carat.signals", qos: .userInteractive)
   nonisolated(unsafe) private var sources: [any DispatchSourceSignal] = []
 
-  init() {
+  /// - Parameter tells: whether to say so on the standard error.
+  init(tells: Bool = true) {
     for number in Self.names.keys {
       // What was ignored when the program started stays so: nohup, and jobs in the background of a script.
       if number == SIGHUP || number == SIGINT, Self.isIgnored(number) { continue }
@@ -23,7 +24,7 @@ final class Interruption: Sendable {
       source.setEventHandler { [self] in
         let (isFirst, before) = received.compareExchange(expected: 0, desired: number, ordering: .relaxed)
         if !isFirst && number == SIGINT && before != 0 { _exit(128 + SIGINT) }
-        if isFirst {
+        if isFirst && tells {
           FileHandle.standardError.write(Data("train: \(Self.names[number] ?? ""): saving, then stopping\n".utf8))
         }
       }

@@ -2,13 +2,14 @@ import Foundation
 import Logging
 import Synchronization
 
-/// Log messages for a person, one line each on the standard error: warnings, and with --verbose what else is told.
+/// Log messages for a person, one line each on the standard error: warnings and notices, and with --verbose what else is
+/// told.
 struct LogLines: LogHandler {
   static let isVerbose = Atomic<Bool>(false)
 
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level {
-    get { Self.isVerbose.load(ordering: .relaxed) ? .info : .warning }
+    get { Self.isVerbose.load(ordering: .relaxed) ? .info : .notice }
     // One level for all, which the command line sets.
     set {}
   }
@@ -19,7 +20,7 @@ struct LogLines: LogHandler {
   }
 
   func log(event: LogEvent) {
-    let level = event.level == .info ? "" : "\(event.level): "
+    let level = event.level <= .notice ? "" : "\(event.level): "
     FileHandle.standardError.write(Data("train: \(level)\(event.message)\n".utf8))
   }
 }

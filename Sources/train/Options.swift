@@ -58,16 +58,7 @@ struct WorkerOptions: ParsableArguments {
     }
   }
 
-  func makeTeam() -> WorkerTeam {
-    LogLines.isVerbose.store(verbose, ordering: .relaxed)
-    let topology = Topology.current()
-    let count = workers ?? min(topology.cpus.count, WorkerTeam.maxCount)
-    let placement = Placement(topology, workers: count, memory: numa ?? .nodeLocal)
-    tell(placement)
-    return WorkerTeam(placement: placement)
-  }
-
-  private func tell(_ placement: Placement) {
+  func tell(_ placement: Placement) {
     let logger = Logger(label: "carat.placement")
     let cpus = placement.topology.cpus
     if placement.isOversubscribed {

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Parallel
 
 /// What a person sees of a run: a line an epoch, and on a terminal a last line that moves with the steps.
 struct ProgressLines {
@@ -16,12 +17,16 @@ struct ProgressLines {
     self.settings = settings
     epochs = settings.epochs
     stepsPerEpoch = settings.stepsPerEpoch(trainingSamples: trainingSamples)
-    isTerminal = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+    // Launchers give ranks terminals of their own, whatever becomes of the output.
+    isTerminal =
+      Launcher.announced.size == 1 && isatty(STDOUT_FILENO) == 1
+      && ProcessInfo.processInfo.environment["TERM"] != "dumb"
   }
 
   func begin(
-    _ dataset: Dataset, workers: Int, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
+    _ dataset: Dataset, ranks: Ranks, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
   ) {
+    let workers = ranks.workerCount
     let shapes = dataset.train.modalities.map { "\($0.name) \($0.steps)×\($0.features)" }.joined(separator: ", ")
     line(
       "data: \(dataset.train.count) train, \(dataset.valid.count) valid, \(dataset.test.count) test samples; "
@@ -33,7 +38,7 @@ struct ProgressLines {
     }
     line(
       "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step")), batch \(settings.batchSize), "
-        + "\(plural(workers, "worker"))"
+        + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
         + (workers > settings.shards ? " (\(workers - settings.shards) without a shard)" : "")
         + ", \(plural(settings.shards, "shard")), seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }

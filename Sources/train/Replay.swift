@@ -20,7 +20,7 @@ struct Replay: ParsableCommand {
   @OptionGroup(title: "Workers") var shards: ShardOptions
 
   func run() throws {
-    let team = workers.makeTeam()
+    let team = try workers.makeTeam()
     var allPass = true
     for path in files {
       let replay = try Model.Replay(GoldenFile(path: path), team: team, shards: shards.shards)

@@ -100,6 +100,7 @@ struct Run: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers") var ranks: RankOptions
   @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
@@ -126,44 +127,71 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
-    let interruption = Interruption()
+    let communicator = try ranks.join()
+    let isFirst = communicator.rank == 0
+    let interruption = Interruption(tells: isFirst)
     let directory = RunDirectory(output)
     let isNew = !FileManager.default.fileExists(atPath: directory.path)
     var lock: RunLock?
-    if resume != nil && !isNew { lock = try directory.lock() }
+    if isFirst && resume != nil && !isNew { lock = try directory.lock() }
     let checkpoint = try openCheckpoint(directory)
     let inputs = try checkpoint.map { try resumedInputs($0, directory) } ?? newInputs(directory)
-    if lock == nil { lock = try directory.lock() }
+    try requireAgreement(communicator, inputs.settings, checkpoint)
+    if isFirst && lock == nil { lock = try directory.lock() }
     defer { withExtendedLifetime(lock) {} }
     let team: WorkerTeam
     let trainer: Trainer
     let dataset: Dataset
     do {
-      dataset = try inputs.dataset ?? generate(inputs.settings, directory)
-      team = workers.makeTeam()
+      dataset = try inputs.dataset ?? generate(inputs.settings, directory, communicator)
+      let fingerprint = try DatasetFingerprint(of: dataset)
+      try communicator.requireAgreement(on: [("the data set", JSON.line(fingerprint))])
+      team = try workers.makeTeam(communicator)
       trainer = try Trainer(
-        inputs.settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory, team: team,
-        from: checkpoint, initial: checkpoint == nil ? `init`.map { try SafetensorsFile(path: $0) } : nil,
+        inputs.settings, dataset: dataset, data: fingerprint, directory: directory, team: team, from: checkpoint,
+        initial: checkpoint == nil ? `init`.map { try SafetensorsFile(path: $0) } : nil,
         options: options)
     } catch {
       // A run that can't start leaves nothing, generated data included.
-      if isNew { try? FileManager.default.removeItem(atPath: directory.path) }
+      if isNew && isFirst { try? FileManager.default.removeItem(atPath: directory.path) }
       throw error
     }
-    let reachable = SyntheticDataset.Reachable(of: dataset.test)
+    let reachable = isFirst ? SyntheticDataset.Reachable(of: dataset.test) : nil
     var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count)
-    progress.begin(dataset, workers: team.count, reachable: reachable, checkpoint: checkpoint)
+    if isFirst { progress.begin(dataset, ranks: team.ranks, reachable: reachable, checkpoint: checkpoint) }
     let outcome = try trainer.run(shouldStop: { interruption.signalNumber != nil }) { progress.report($0) }
     switch outcome {
     case .finished(let result):
+      guard isFirst else { return }
       progress.end(result, directory: directory, reachable: reachable)
       if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
     case .stopped(let step, let checkpoint):
-      let number = interruption.signalNumber ?? SIGTERM
-      progress.stop(step: step, checkpoint: checkpoint)
-      if json { try printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint)) }
+      // Of several ranks, the signal may have reached one only.
+      let numbers = communicator.gather(interruption.signalNumber ?? 0)
+      let number = numbers.first { $0 != 0 } ?? SIGTERM
+      if isFirst {
+        progress.stop(step: step, checkpoint: checkpoint)
+        if json {
+          try printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint))
+        }
+      }
       throw ExitCode(number == SIGINT ? 128 + SIGINT : requeueExit)
     }
+  }
+
+  /// - Throws: `RanksDiffer` unless all ranks were started with the same.
+  private func requireAgreement(
+    _ communicator: any Communicator, _ settings: RunConfiguration, _ checkpoint: Checkpoint?
+  ) throws {
+    var facts = [("the program's version", Train.configuration.version)]
+    facts += try JSON.leaves(of: settings).sorted { $0.key < $1.key }.map { ("the setting \($0.key)", $0.value) }
+    facts += [
+      ("the newest checkpoint", checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
+      ("--on-nonfinite", onNonfinite.rawValue), ("--log-digests", "\(logDigests)"),
+      ("--output", absolutePath(output)),
+    ]
+    if let path = `init` { facts.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
+    try communicator.requireAgreement(on: facts)
   }
 
   // MARK: What to train on, and how
@@ -231,10 +259,16 @@ struct Run: ParsableCommand {
     return try settings.changed(byFile: config)
   }
 
-  private func generate(_ settings: RunConfiguration, _ directory: RunDirectory) throws -> Dataset {
+  /// Rank 0 writes, all read.
+  private func generate(
+    _ settings: RunConfiguration, _ directory: RunDirectory, _ communicator: any Communicator
+  ) throws -> Dataset {
     guard case .generated(let generated) = settings.data else { preconditionFailure("no data set, and none to make") }
-    try RunDirectory(directory.generatedData).create()
-    _ = try SyntheticDataset.write(generated, to: directory.generatedData)
+    if communicator.rank == 0 {
+      try RunDirectory(directory.generatedData).create()
+      _ = try SyntheticDataset.write(generated, to: directory.generatedData)
+    }
+    communicator.barrier()
     return try Dataset(directory: directory.generatedData)
   }
 

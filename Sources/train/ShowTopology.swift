@@ -54,7 +54,7 @@ struct ShowTopology: ParsableCommand {
 
   func run() throws {
     let settings = try sizes.settings(model, shards)
-    let team = workers.makeTeam()
+    let team = try workers.makeTeam()
     let topology = team.placement.topology
     let found = NUMA.nodes()
     let report = Report(

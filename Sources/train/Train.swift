@@ -21,8 +21,8 @@ struct Train: ParsableCommand {
 
       Exit status: 0 done, or stopped by SIGTERM, SIGUSR1 or SIGHUP and saved (see --requeue-exit); 1 a replay or two \
       runs differ, or a file is damaged; 2 a step that is not finite; 64 wrong usage or settings; 65 wrong or unreadable \
-      data; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
-      the directory; 130 stopped by Control-C.
+      data; 69 ranks that can't be started together; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
+      the directory; 76 a rank was lost; 130 stopped by Control-C.
       """,
     version: "0.1.0",
     subcommands: [
@@ -42,30 +42,45 @@ struct Train: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
+      Launcher.leave()
     } catch {
       end(with: error)
     }
   }
 
   /// One clear line on the standard error and an exit status by kind. Help and the parser's own messages go the
-  /// parser's way.
+  /// parser's way. Where ranks fail, all end; rank 0 speaks first, and alone if it is in time.
   private static func end(with error: Error) -> Never {
-    let status: Int32
-    switch error {
-    case is SettingsError, is ShardPlanError: status = 64
-    case let error as DataError:
-      status =
-        switch error.kind {
-        case .input: 65
-        case .creation: 73
-        case .writing: 74
-        }
-    case is Diverged: status = 2
-    case is RunLocked: status = 75
-    case is MemoryShortage, is MemoryError: status = 71
-    default: exit(withError: error)
+    if error is ExitCode {
+      Launcher.leave()
+      exit(withError: error)
     }
-    FileHandle.standardError.write(Data("train: \(error)\n".utf8))
-    Foundation.exit(status)
+    let (rank, size) = Launcher.announced
+    if rank > 0 { Thread.sleep(forTimeInterval: 3) }
+    guard let status = status(of: error) else {
+      if size == 1 { exit(withError: error) }
+      FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+      Launcher.end(status: exitCode(for: error).rawValue)
+    }
+    let place = rank > 0 ? "rank \(rank) of \(size) on host \(Host.name): " : ""
+    FileHandle.standardError.write(Data("train: \(place)\(error)\n".utf8))
+    Launcher.end(status: status)
+  }
+
+  private static func status(of error: Error) -> Int32? {
+    switch error {
+    case is SettingsError, is ShardPlanError, is RanksDiffer: 64
+    case let error as DataError:
+      switch error.kind {
+      case .input: 65
+      case .creation: 73
+      case .writing: 74
+      }
+    case is Diverged: 2
+    case is LaunchError: 69
+    case is RunLocked: 75
+    case is MemoryShortage, is MemoryError: 71
+    default: nil
+    }
   }
 }

@@ -18,11 +18,11 @@ struct TrainedRun {
     samples = try Self.open(options, configuration, mayLackLabels: mayLackLabels)
     threshold = options.threshold ?? configuration.threshold
 
-    let team = workers.makeTeam()
+    let team = try workers.makeTeam()
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
     try state.loadModel(from: weights)
     let plan = try ShardPlan(
-      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.count)
+      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.ranks.workerCount)
     evaluator = Evaluator(
       try TrainingStep(
         state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed))

@@ -68,10 +68,11 @@ final class TrainingFixture {
   /// - Parameter deviation: of noise added to the initial parameters, so that every gradient is exercised.
   init(
     _ c: ModelConfiguration, batchSize: Int, shards: Int, workers: Int, samples: Int? = nil, seed: UInt64 = 1,
-    learningRate: Double = 1e-3, deviation: Float = 0.05, ragged: Bool = true
+    learningRate: Double = 1e-3, deviation: Float = 0.05, ragged: Bool = true,
+    communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.seed = seed
-    let team = makeTeam(workers)
+    let team = WorkerTeam(placement: Placement(.current(), workers: workers), communicator: communicator)
     state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)
     let θ = state.parameters
@@ -92,8 +93,9 @@ final class TrainingFixture {
     var optimizer = OptimizerConfiguration(totalSteps: 20)
     optimizer.learningRate = learningRate
     training = try TrainingStep(
-      state, optimizer: optimizer, plan: ShardPlan(batchSize: batchSize, shards: shards, workers: workers), team: team,
-      seed: seed)
+      state, optimizer: optimizer,
+      plan: ShardPlan(batchSize: batchSize, shards: shards, workers: team.ranks.workerCount),
+      team: team, seed: seed)
     batch = Batch(c, capacity: batchSize)
     source = try RandomSource(c, count: samples ?? batchSize, ragged: ragged)
     fill(from: 0)

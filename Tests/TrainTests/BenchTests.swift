@@ -14,7 +14,7 @@ import Testing
     #expect(outcome.status == 0, "\(outcome.error)")
     #expect(
       outcome.json.keys.sorted() == [
-        "anchors", "batch_size", "fastest", "peak_mib", "phases", "samples_per_second", "seconds_per_step",
+        "anchors", "batch_size", "fastest", "peak_mib", "phases", "ranks", "samples_per_second", "seconds_per_step",
         "sgemm_gflops", "sgemm_share", "shards", "slowest", "steps", "workers",
       ])
     #expect(outcome.json["workers"] as? Int == 2 && outcome.json["steps"] as? Int == 2)

@@ -13,7 +13,8 @@ import Testing
     #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
     #expect(run.lines.filter { $0.hasPrefix("epoch ") }.count == 2)
     let keys = [
-      "best_epoch", "digest", "peak_mib", "placement", "reachable", "samples_per_second", "seconds_per_step", "shards",
+      "best_epoch", "digest", "peak_mib", "placement", "ranks", "reachable", "samples_per_second", "seconds_per_step",
+      "shards",
       "steps", "test", "valid", "workers",
     ]
     #expect(run.json.keys.sorted() == keys)

@@ -2,7 +2,8 @@ import Foundation
 import Parallel
 import Tensor
 
-/// Times training steps on random inputs with a full queue, and the machine's own matrix products beside them.
+/// Times training steps on random inputs with a full queue, and the machine's own matrix products beside them. Of several
+/// ranks, all have to do it; times, phases and the trace are those of rank 0.
 public struct Benchmark: Codable, Sendable {
   /// Median over the timed steps.
   public let secondsPerStep: Double
@@ -14,7 +15,9 @@ public struct Benchmark: Codable, Sendable {
   /// Matrix operations of a step over the time it takes, relative to sgemm's rate.
   public let sgemmShare: Double
   public let peakMiB: Double
+  /// Of all ranks.
   public let workers: Int
+  public let ranks: Int
   public let shards: Int
   public let batchSize: Int
   public let steps: Int
@@ -23,7 +26,7 @@ public struct Benchmark: Codable, Sendable {
   public let phases: [String: Double]
 
   private enum CodingKeys: String, CodingKey {
-    case fastest, slowest, workers, shards, steps, anchors, phases
+    case fastest, slowest, workers, ranks, shards, steps, anchors, phases
     case secondsPerStep = "seconds_per_step"
     case samplesPerSecond = "samples_per_second"
     case sgemmGFLOPS = "sgemm_gflops"
@@ -34,11 +37,14 @@ public struct Benchmark: Codable, Sendable {
 
   /// - Parameters:
   ///   - steps: timed steps, after two that are not.
+  ///   - overlapsExchange: as of `TrainingStep`.
   ///   - trace: where to write a timeline of the timed steps, if anywhere.
-  public init(_ settings: RunConfiguration, steps: Int, team: WorkerTeam, trace: String? = nil) throws {
+  public init(
+    _ settings: RunConfiguration, steps: Int, team: WorkerTeam, overlapsExchange: Bool = true, trace: String? = nil
+  ) throws {
     precondition(steps > 0, "\(steps) timed steps")
     let (c, batchSize, shards, seed) = (settings.model, settings.batchSize, settings.shards, settings.seed)
-    let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.count)
+    let plan = try ShardPlan(batchSize: batchSize, shards: shards, workers: team.ranks.workerCount)
     let state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)
     state.fillQueue(seed: seed)
@@ -48,6 +54,7 @@ public struct Benchmark: Codable, Sendable {
     let batch = Batch(c, capacity: batchSize)
     let timeline = Timeline(workers: team.count, capacity: steps * 64)
     training.timeline = timeline
+    training.overlapsExchange = overlapsExchange
 
     var (seconds, rates) = ([Double](), [Double]())
     for k in 0..<steps + 2 {
@@ -65,7 +72,7 @@ public struct Benchmark: Codable, Sendable {
       if k >= 2 { seconds.append((ContinuousClock.now - start).seconds) }
     }
     rates.append(Self.sgemmRate(team))
-    if let trace { try timeline.writeTrace(to: trace, placement: team.placement) }
+    if let trace, team.ranks.rank == 0 { try timeline.writeTrace(to: trace, placement: team.placement) }
     seconds.sort()
     let median = seconds[seconds.count / 2]
     secondsPerStep = median
@@ -75,7 +82,8 @@ public struct Benchmark: Codable, Sendable {
     sgemmGFLOPS = rates.sorted()[rates.count / 2] * 1e-9
     sgemmShare = c.matrixOperationsPerStep(batchSize: batchSize) / median / (sgemmGFLOPS * 1e9)
     peakMiB = peakMemory()
-    workers = team.count
+    workers = team.ranks.workerCount
+    ranks = team.ranks.size
     self.shards = shards
     self.batchSize = batchSize
     self.steps = steps
@@ -83,7 +91,7 @@ public struct Benchmark: Codable, Sendable {
     phases = timeline.secondsByName().mapValues { $0 / Double(steps) }
   }
 
-  /// Operations a second of sgemm, all workers at once: 480 × 256 × 256, the shape of an encoder's products.
+  /// Operations a second of sgemm, all workers of all ranks at once: 480 × 256 × 256, the shape of an encoder's products.
   static func sgemmRate(_ team: WorkerTeam, repeats: Int = 400) -> Double {
     let (rows, size) = (480, 256)
     let buffers = (0..<team.count).map { worker in
@@ -103,7 +111,8 @@ public struct Benchmark: Codable, Sendable {
       return (ContinuousClock.now - start).seconds
     }
     _ = multiply(repeats / 10)
-    return 2 * Double(rows * size * size * repeats * team.count) / multiply(repeats)
+    let own = 2 * Double(rows * size * size * repeats * team.count) / multiply(repeats)
+    return team.ranks.communicator.gather(own).reduce(0, +)
   }
 }
 

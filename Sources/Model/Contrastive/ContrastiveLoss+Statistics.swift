@@ -4,17 +4,30 @@ import Tensor
 
 // The first pass, and what is done between the passes.
 extension ContrastiveLoss {
-  /// One worker's share of the exponentials' sums over all pairs of rows, and of the class sums.
-  func addStatistics(worker: Int, workers: Int, scratch: Matrix) {
-    var total = 0
-    for item in items { total += item.cost }
-    let share = slice(of: total, part: worker, parts: workers, alignment: 1)
+  /// The items of one of all workers.
+  func items(ofWorker worker: Int, workers: Int) -> Range<Int> {
+    let share = slice(of: totalCost, part: worker, parts: workers, alignment: 1)
     var before = 0
+    var (start, end) = (0, 0)
     for item in items {
       // An item belongs to the worker in whose share of the cost its middle lies.
-      if share.contains(before + item.cost / 2) { add(item, scratch) }
+      let middle = before + item.cost / 2
+      if middle < share.lowerBound { start += 1 }
+      if middle < share.upperBound { end += 1 }
       before += item.cost
     }
+    return start..<end
+  }
+
+  /// One worker's share of the exponentials' sums over all pairs of rows.
+  ///
+  /// - Parameter worker: its number among all `workers`, those of other ranks included.
+  func addStatistics(worker: Int, workers: Int, scratch: Matrix) {
+    for i in items(ofWorker: worker, workers: workers) { add(items[i], scratch) }
+  }
+
+  /// One worker's share of the class sums.
+  func sumClasses(worker: Int, workers: Int) {
     for b in slice(of: blocks.count, part: worker, parts: workers, alignment: 1) { sumClasses(b) }
   }
 

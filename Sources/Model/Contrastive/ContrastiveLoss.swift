@@ -31,6 +31,7 @@ final class ContrastiveLoss: @unchecked Sendable {
   let blocks: [Range<Int>]
   /// The work of the first pass.
   let items: [Item]
+  let totalCost: Int
   /// [slots, rows that can be anchors]: parts of Z.
   let partialSums: Matrix
   /// Σ_j e_kj f_j over the queue, [N, P], where queue rows are no anchors; otherwise no rows.
@@ -100,6 +101,7 @@ final class ContrastiveLoss: @unchecked Sendable {
         [Item(rows: $0, columns: 0..<N, rowSlot: 0), Item(rows: $0, columns: N..<total, rowSlot: 1)]
       }
     }
+    totalCost = items.reduce(0) { $0 + $1.cost }
     partialSums = try arena.matrix(rows: slots, columns: c.anchors == .all ? total : N)
     queuePull = try arena.matrix(rows: c.anchors == .batch ? N : 0, columns: c.latentSize)
     classPartials = try arena.matrix(rows: blocks.count, columns: c.contrastiveClasses * (c.latentSize + 1))

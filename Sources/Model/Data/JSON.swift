@@ -25,7 +25,7 @@ public enum JSON {
   }
 
   /// A value's leaves by their paths, such as `model.modalities[0].layers`.
-  static func leaves(of value: some Encodable) throws -> [String: String] {
+  public static func leaves(of value: some Encodable) throws -> [String: String] {
     try leaves(of: encoder().encode(value))
   }
 

@@ -23,7 +23,7 @@ public final class Evaluator {
       let samples = first..<min(first + batch.capacity, source.count)
       batch.fill(samples, of: source)
       let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
-      source.prepare(next, done: max(0, first - batch.capacity)..<first)
+      source.prepare(step.own(next), done: step.own(max(0, first - batch.capacity)..<first))
       try body(samples, UnsafeBufferPointer(step.evaluate(batch).elements))
     }
   }

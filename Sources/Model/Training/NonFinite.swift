@@ -1,3 +1,4 @@
+import Foundation
 import Parallel
 import Synchronization
 import Tensor
@@ -24,7 +25,7 @@ public struct NonFinite: Codable, Sendable, Equatable {
 /// Collects what the workers find in a step that is repeated to find the first value that is not finite. Each shard is
 /// searched in the order in which it is computed, so the answer does not depend on the workers.
 final class NonFiniteProbe: Sendable {
-  private struct Finding {
+  private struct Finding: Codable {
     let order: Int
     let tensor: String
     let places: Range<Int>
@@ -53,13 +54,16 @@ final class NonFiniteProbe: Sendable {
     }
   }
 
-  /// What was found first: of several shards, in the first.
+  /// What was found first: of several shards, in the first. All ranks have to call it, and get the same.
   func first(_ step: TrainingStep) -> NonFinite {
     for parameter in step.model.layout.parameters where !isFinite(step.state.parameters[parameter]) {
       return NonFinite(tensor: parameter.name, samples: [], places: 0..<0)
     }
-    let found = findings.withLock { $0.compactMap { $0 }.min { $0.order < $1.order } }
-    guard let found else {
+    let own = findings.withLock { $0.compactMap { $0 }.min { $0.order < $1.order } }
+    let all = step.ranks.communicator.gather((try? JSON.line(own)) ?? "").compactMap { text in
+      try? JSON.decoder().decode(Finding.self, from: Data(text.utf8))
+    }
+    guard let found = all.min(by: { $0.order < $1.order }) else {
       return NonFinite(tensor: "the sum of gradients over all samples", samples: [], places: 0..<0)
     }
     return NonFinite(

@@ -46,7 +46,7 @@ public struct PlacementPlan: Encodable, Sendable {
     workers = placement.workers.indices.map {
       Worker(
         worker: $0, node: placement.workers[$0].node, cpus: placement.affinity(ofWorker: $0),
-        shards: step.plan.shards(ofWorker: $0).count)
+        shards: step.plan.shards(ofWorker: step.ranks.number(ofWorker: $0)).count)
     }
     isOversubscribed = placement.isOversubscribed
     memory = step.memory.map {
@@ -62,7 +62,7 @@ public struct PlacementPlan: Encodable, Sendable {
   /// - Throws: `MemoryShortage` and `MemoryError` where memory is short.
   public init(_ settings: RunConfiguration, team: WorkerTeam) throws {
     try settings.requireMemory()
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
+    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     let step = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
       return try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)

@@ -4,6 +4,8 @@ import Tensor
 
 /// A run: epochs of training steps, an evaluation after each, the best epoch's weights tested at the end; checkpoints on
 /// the way, from any of which another `Trainer` goes on to the same end.
+///
+/// Of several ranks each has a trainer and all come to the same; rank 0 alone writes and reports.
 public final class Trainer {
   /// What does not change a run's result.
   public struct Options: Sendable {
@@ -40,12 +42,16 @@ public final class Trainer {
   private let batch: Batch
   private let team: WorkerTeam
 
-  private let metrics: JSONLinesFile
+  /// Whether this is rank 0.
+  private let isFirst: Bool
+  // What is written: nil on other ranks.
+  private let metrics: JSONLinesFile?
   private let digests: JSONLinesFile?
+  private let logsDigests: Bool
   private let writer = CheckpointWriter()
-  private let snapshot: TensorSnapshot
+  private let snapshot: TensorSnapshot?
   /// The weights of the best epoch so far.
-  private let bestWeights: TensorSnapshot
+  private let bestWeights: TensorSnapshot?
 
   private var position = Checkpoint.Position()
   private var best: Checkpoint.Best?
@@ -82,31 +88,34 @@ public final class Trainer {
     self.data = data
     self.directory = directory
     self.team = team
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.count)
+    let isFirst = team.ranks.rank == 0
+    self.isFirst = isFirst
+    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     (state, step, snapshot, bestWeights) = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
       let step = try TrainingStep(
         state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
+      guard isFirst else { return (state, step, nil, nil) }
       return (state, step, state.withTensors(TensorSnapshot.init), state.withWeights(TensorSnapshot.init))
     }
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
+    logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
       if let initial { try state.loadModel(from: initial) }
-      try directory.begin(settings)
-      metrics = try JSONLinesFile(directory.metrics)
-      digests = options.logsDigests ? try JSONLinesFile(directory.digests) : nil
+      if isFirst { try directory.begin(settings) }
+      metrics = isFirst ? try JSONLinesFile(directory.metrics) : nil
+      digests = isFirst && logsDigests ? try JSONLinesFile(directory.digests) : nil
       return
     }
     let record = checkpoint.record
-    metrics = try JSONLinesFile(directory.metrics, keeping: record.metricsBytes)
+    metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
     digests =
-      options.logsDigests || record.digestsBytes != nil
-      ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
-    try directory.prepare(settings)
+      isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
+    if isFirst { try directory.prepare(settings) }
     (position, best, seconds) = (record.position, record.best, record.seconds)
-    if best != nil {
+    if let bestWeights, best != nil {
       try checkpoint.loadBest(into: state)
       state.withWeights(bestWeights.take)
       writeBest()
@@ -114,13 +123,17 @@ public final class Trainer {
     try checkpoint.load(into: state)
   }
 
+  private var communicator: any Communicator { team.ranks.communicator }
+
   /// Trains to the end, or until it is asked to stop.
   ///
   /// - Parameters:
-  ///   - shouldStop: asked between steps, and between batches of an evaluation.
-  ///   - report: hears of each step and evaluation.
+  ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
+  ///   - tell: hears of each step and evaluation.
   /// - Throws: `Diverged` after a step that was not finite, `DataError` where writing fails; the last checkpoint stays.
-  public func run(shouldStop: () -> Bool = { false }, report: (Progress) -> Void) throws -> Outcome {
+  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
+    func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
+    func report(_ progress: Progress) { if isFirst { tell(progress) } }
     while position.epoch <= configuration.epochs {
       let order = sampleOrder(epoch: position.epoch)
       while position.step < stepsPerEpoch {
@@ -137,7 +150,7 @@ public final class Trainer {
     try save()
     try writer.wait()
     guard let result = try test(unless: shouldStop, report) else { return try stop() }
-    try DurableFile.write(json: result, to: directory.result)
+    if isFirst { try DurableFile.write(json: result, to: directory.result) }
     return .finished(result)
   }
 
@@ -149,7 +162,8 @@ public final class Trainer {
     batch.fill(order[first..<next], of: dataset.train, step: state.step)
     batch.shuffle.draw(seed: c.seed, step: state.step)
     dataset.train.prepare(
-      order[next..<min(next + c.batchSize, order.count)], done: order[max(0, first - c.batchSize)..<first])
+      step.own(order[next..<min(next + c.batchSize, order.count)]),
+      done: step.own(order[max(0, first - c.batchSize)..<first]))
     let result = step.train(on: batch)
     if result.isFinite { skips = 0 } else { try meetNonFinite(report) }
     position.step += 1
@@ -159,13 +173,14 @@ public final class Trainer {
       event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
       learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
-    try metrics.append(record)
+    try metrics?.append(record)
+    if logsDigests { step.gatherGradients() }
     try digests?.append(StepDigests(result, step))
     report(.step(record))
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()
-      try metrics.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
+      try metrics?.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
       placement = check
     }
   }
@@ -177,7 +192,7 @@ public final class Trainer {
     let skipped = options.onNonFinite == .skip && skips <= Self.maximumSkips
     let record = NonFiniteRecord(
       event: "nonfinite", step: state.step + 1, epoch: position.epoch, found: found, skipped: skipped)
-    try metrics.append(record)
+    try metrics?.append(record)
     guard skipped else {
       try save()
       try writer.wait()
@@ -193,36 +208,37 @@ public final class Trainer {
     if isBest {
       best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
       try writer.wait()
-      state.withWeights(bestWeights.take)
+      if let bestWeights { state.withWeights(bestWeights.take) }
       writeBest()
     }
     let record = EvaluationRecord(
       event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid, best: isBest)
-    try metrics.append(record)
+    try metrics?.append(record)
     report(.evaluation(record))
   }
 
   /// What the best epoch's weights make of the test split; nil if it was stopped.
   private func test(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> Result? {
     let c = configuration
-    let digest = state.digest()
+    let digest = isFirst ? state.digest() : ""
     let summary = PlacementSummary(
       numa: team.placement.effectivePolicy, pages: placement?.pages ?? 0, elsewhere: placement?.elsewhere ?? 0,
       replicas: state.replicas.count, replicasEqual: state.replicasAreEqual)
     guard let best else { preconditionFailure("a run of \(c.epochs) epochs evaluated none") }
-    try state.loadWeights(from: SafetensorsFile(path: directory.best))
+    if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
+    state.shareWeights(communicator)
     guard let test = evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
       return nil
     }
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
-    try metrics.append(record)
+    try metrics?.append(record)
     report(.evaluation(record))
     return Result(
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      workers: team.count, shards: c.shards, placement: summary, digest: digest)
+      workers: team.ranks.workerCount, ranks: team.ranks.size, shards: c.shards, placement: summary, digest: digest)
   }
 
   // MARK: Checkpoints
@@ -233,15 +249,17 @@ public final class Trainer {
     case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
     case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
     }
-    if isSaveDue && !writer.isBusy { try save() }
+    if communicator.agree(on: isSaveDue && !writer.isBusy) { try save() }
   }
 
   /// Copies the state, then writes it in the background.
   private func save() throws {
     try writer.wait()
-    state.withTensors(snapshot.take)
+    step.gatherMoments()
     isSaveDue = false
     lastSave = .now
+    guard let snapshot, let bestWeights, let metrics else { return }
+    state.withTensors(snapshot.take)
     let record = Checkpoint.Record(
       step: state.step, position: position, best: best, configuration: configuration, data: data,
       metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
@@ -249,11 +267,12 @@ public final class Trainer {
     writer.write(
       snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
       metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)], to: checkpoints.file(state.step),
-      before: [metrics, digests].compactMap(\.self),
+      before: [metrics] + [digests].compactMap(\.self),
       after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
   private func writeBest() {
+    guard let bestWeights else { return }
     writer.write(bestWeights.tensors, metadata: ["format": "pt"], to: directory.best)
   }
 

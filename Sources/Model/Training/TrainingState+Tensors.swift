@@ -29,9 +29,11 @@ extension TrainingState {
     }
   }
 
-  /// Lets `body` see the whole state: the weights, both moments, the momentum copy and the step.
+  /// Lets `body` see the whole state: the weights, both moments, the momentum copy and the step. Of several ranks only
+  /// rank 0 has it, after `TrainingStep.gatherMoments`.
   func withTensors<R>(_ body: ([TensorSource]) throws -> R) rethrows -> R {
-    try withWeights { weights in
+    precondition(hasAllMoments, "moments of other ranks' parts, before TrainingStep.gatherMoments or on a rank above 0")
+    return try withWeights { weights in
       var tensors = weights
       for (prefix, values) in companions {
         tensors += model.trained.map {
@@ -106,6 +108,7 @@ extension TrainingState {
       }
     }
     copyToReplicas()
+    hasAllMoments = true
     step = try integer("step", of: file)
   }
 

@@ -16,6 +16,8 @@ public final class TrainingState: @unchecked Sendable {
   let secondMoment: Parameters
   let queue: EmbeddingQueue
   let prototypes: Prototypes
+  /// Whether this rank has the moments of all parameters; of several ranks, each updates its own parts only.
+  var hasAllMoments = true
   /// Steps taken.
   public internal(set) var step = 0
   /// What it is made of.
@@ -71,6 +73,17 @@ public final class TrainingState: @unchecked Sendable {
       copies.dropFirst().allSatisfy { memcmp($0.origin, copies[0].origin, count * MemoryLayout<Float>.stride) == 0 }
     }
     return agree(replicas, model.layout.count) && agree(keyReplicas, model.trainedCount)
+  }
+
+  /// Gives all ranks the parameters and prototypes of rank 0: what an evaluation needs.
+  func shareWeights(_ communicator: any Communicator) {
+    var messages = Messages()
+    for tensor in [Matrix(replicas[0].origin, rows: 1, columns: model.layout.count)] + prototypes.values {
+      let parts = (0..<communicator.size).map { 0..<($0 == 0 ? tensor.count : 0) }
+      messages.gather(tensor.base, parts: parts, rank: communicator.rank)
+    }
+    communicator.exchange(messages)
+    copyToReplicas()
   }
 
   /// Spreads the first replica's values, after it was written from outside a step.

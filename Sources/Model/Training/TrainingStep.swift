@@ -4,7 +4,8 @@ import Tensor
 /// One training step of a batch, as phases on the worker team with barriers between them.
 ///
 /// A batch is cut into shards of fixed size; the work on a shard does not depend on who does it, sums over shards
-/// follow a fixed tree, and draws are keyed by the sample. So the result is the same bits for any number of workers.
+/// follow a fixed tree, and draws are keyed by the sample. So the result is the same bits for any number of workers, on
+/// however many ranks: between phases worker 0 exchanges with the other ranks what the next phase needs of them.
 public final class TrainingStep: @unchecked Sendable {
   let model: CARAT
   let state: TrainingState
@@ -12,6 +13,7 @@ public final class TrainingStep: @unchecked Sendable {
   let team: WorkerTeam
   let exchange: Exchange
   let contrastive: ContrastiveLoss
+  let statistics: StatisticsExchange
   let optimizer: BertAdam
   let gradients: [TreeAccumulator]
   let workspaces: [Workspace]
@@ -28,6 +30,9 @@ public final class TrainingStep: @unchecked Sendable {
   private var result: StepResult?
   /// Looks for the first value that is not finite, in a step that is repeated for it.
   private var probe: NonFiniteProbe?
+
+  /// Whether gradients travel to the other ranks while backward goes on, or all after it: results are the same.
+  public var overlapsExchange = true
 
   /// Where the workers' time is recorded, if anywhere.
   public var timeline: Timeline?
@@ -56,32 +61,37 @@ public final class TrainingStep: @unchecked Sendable {
     self.team = team
     self.seed = seed
     let shared = Arena(placement: team.placement.sharedMemory)
-    let exchange = try Exchange(c, batchSize: plan.batchSize, in: shared)
+    let ranks = team.ranks
+    precondition(plan.workers == ranks.workerCount, "a plan for \(plan.workers) of \(ranks.workerCount) workers")
+    let runs = ranks.parts(plan.shards(ofWorker:))
+    let exchange = try Exchange(
+      c, batchSize: plan.batchSize, parts: runs.map(plan.samples(ofShards:)), rank: ranks.rank, in: shared)
     self.exchange = exchange
     contrastive = try ContrastiveLoss(
       c, live: exchange.live, liveClasses: exchange.liveClasses, queue: state.queue, workers: team.count, in: shared)
+    statistics = try StatisticsExchange(contrastive, ranks: ranks, in: shared)
     let tree = ReductionTree(shards: plan.shards)
     var (arenas, workspaces, gradients) = ([Arena](), [Workspace](), [TreeAccumulator]())
     for worker in 0..<team.count {
       let node = team.placement.workers[worker].node
       let arena = Arena(placement: team.placement.memory(ofWorker: worker))
       let samples = plan.shardSize
+      let run = plan.shards(ofWorker: ranks.number(ofWorker: worker))
       arenas.append(arena)
       workspaces.append(
         Workspace(
-          shards: try plan.shards(ofWorker: worker).map {
+          shards: try run.map {
             try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: arena)
           },
           scratch: try Scratch(capacities: Encoder.scratchCapacities(c, samples: samples), in: arena),
           tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
       gradients.append(
         try TreeAccumulator(
-          tree: tree, run: plan.shards(ofWorker: worker), count: model.trainedCount, maxGroup: model.largestGroup,
-          arena: arena))
+          tree: tree, run: run, count: model.trainedCount, maxGroup: model.largestGroup, arena: arena))
     }
     optimizer = try BertAdam(
-      configuration, state: state, tree: tree, nodes: gradients.flatMap(\.nodes), arenas: arenas,
-      shared: shared)
+      configuration, state: state, tree: tree, ranks: ranks, runs: runs, nodes: gradients.flatMap(\.nodes),
+      arenas: arenas, shared: shared)
     (self.workspaces, self.gradients) = (workspaces, gradients)
     memory =
       state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
@@ -100,13 +110,19 @@ public final class TrainingStep: @unchecked Sendable {
     team.run { [self] worker in
       if model.configuration.queueKeys == .momentum { phase(worker, "keys") { forwardKeys(worker) } }
       phase(worker, "forward") { forward(worker) }
+      exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
       phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+      exchange(worker, "gather statistics") { gatherStatistics() }
       phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
       phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
       phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+      exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
       phase(worker, "backward") { backward(worker) }
+      exchange(worker, "exchange gradients") { exchangeGradients() }
       phase(worker, "all-reduce") { reduce(worker) }
+      exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
       phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
+      exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
       phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
     }
     guard var result else { preconditionFailure("a step without a result") }
@@ -114,6 +130,7 @@ public final class TrainingStep: @unchecked Sendable {
     if result.isFinite {
       state.queue.advance(by: exchange.live.rows)
       state.step += 1
+      state.hasAllMoments = ranks.size == 1
     }
     return result
   }
@@ -127,12 +144,16 @@ public final class TrainingStep: @unchecked Sendable {
     defer { self.probe = nil }
     team.run { [self] worker in
       phase(worker, "forward") { forward(worker) }
+      exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
       phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+      exchange(worker, "gather statistics") { gatherStatistics() }
       phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
       phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
       phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+      exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
       phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } }
       phase(worker, "backward") { backward(worker) }
+      exchange(worker, "exchange gradients") { exchangeGradients() }
     }
     return probe.first(self)
   }
@@ -156,11 +177,31 @@ public final class TrainingStep: @unchecked Sendable {
     training = false
     dropouts = .none
     team.run { [self] worker in forward(worker) }
+    communicator.exchange(exchange.evaluated)
     return exchange.scores.rows(0..<batch.count)
   }
 
   /// The scores [B, C] that the last step's forward pass gave.
   public var scores: Matrix { exchange.scores }
+
+  /// Gives rank 0 the moments of all ranks, for checkpoints and digests; all ranks have to call it.
+  public func gatherMoments() {
+    communicator.exchange(optimizer.exchanges.moments)
+    state.hasAllMoments = ranks.rank == 0
+  }
+
+  /// Gives every rank the gradients of all parameters of the last step; all ranks have to call it.
+  func gatherGradients() { communicator.exchange(optimizer.exchanges.gradients) }
+
+  /// Those of a batch's samples, by their numbers in a source, that this rank's shards have: only their features are
+  /// read here.
+  func own<Numbers: RandomAccessCollection>(_ numbers: Numbers) -> Numbers.SubSequence {
+    let places = plan.samples(ofShards: ranks.parts(plan.shards(ofWorker:))[ranks.rank])
+    return numbers.dropFirst(places.lowerBound).prefix(places.count)
+  }
+
+  var ranks: Ranks { team.ranks }
+  private var communicator: any Communicator { team.ranks.communicator }
 
   // MARK: Phases
 
@@ -168,6 +209,11 @@ public final class TrainingStep: @unchecked Sendable {
   private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
     span(worker, name, body)
     span(worker, "wait", team.barrier)
+  }
+
+  /// What worker 0 does with the other ranks, if there are any, while the others wait.
+  private func exchange(_ worker: Int, _ name: String, _ body: () -> Void) {
+    if ranks.size > 1 { phase(worker, name) { if worker == 0 { body() } } }
   }
 
   /// Records a stretch of a worker's time if someone wants to see it.
@@ -211,9 +257,18 @@ public final class TrainingStep: @unchecked Sendable {
     }
   }
 
-  /// The worker's share of the exponentials' sums over all pairs of rows.
+  /// The worker's share of the exponentials' sums over all pairs of rows, and of the class sums, which are not worth
+  /// sending.
   private func contrastiveStatistics(_ worker: Int) {
-    contrastive.addStatistics(worker: worker, workers: team.count, scratch: workspaces[worker].tile)
+    contrastive.addStatistics(
+      worker: ranks.number(ofWorker: worker), workers: ranks.workerCount, scratch: workspaces[worker].tile)
+    contrastive.sumClasses(worker: worker, workers: team.count)
+  }
+
+  private func gatherStatistics() {
+    statistics.pack()
+    communicator.exchange(statistics.messages)
+    statistics.unpack()
   }
 
   /// Gradient of the contrastive loss for the live rows of the worker's shards.
@@ -229,16 +284,40 @@ public final class TrainingStep: @unchecked Sendable {
   private func backward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
-    let tree = tree(ofWorker: worker, probe)
+    var tree = tree(ofWorker: worker, probe)
+    if worker == 0 && ranks.size > 1 && overlapsExchange && probe == nil {
+      // Messages move on only when someone asks for them: after every shard's share of a layer.
+      tree.inspect = { [communicator] _, _, _ in communicator.progress() }
+    }
     span(worker, "reconstruction and fusion backward") {
       for shard in w.shards { backwardHeads(shard, θ) }
       addHeadGradients(w.shards, into: tree)
     }
+    send(worker, segment: model.encoders.count)
     for encoder in model.encoders {
       span(worker, encoder.backwardName) {
         encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: tree)
       }
+      send(worker, segment: encoder.modality)
     }
+  }
+
+  /// Starts to exchange the gradients of a segment of parameters with the other ranks, if there are any, once all
+  /// workers have finished it: they travel while backward goes on.
+  private func send(_ worker: Int, segment: Int) {
+    if ranks.size == 1 { return }
+    team.barrier()
+    optimizer.reduction.combine(worker: worker, segment: segment)
+    team.barrier()
+    if worker == 0 && overlapsExchange { optimizer.reduction.start(segment: segment) }
+  }
+
+  /// Waits for the segments that are still on their way.
+  private func exchangeGradients() {
+    if !overlapsExchange {
+      for segment in optimizer.slices.segments.indices { optimizer.reduction.start(segment: segment) }
+    }
+    communicator.finish()
   }
 
   /// The worker's slice of the summed gradients; one worker also sums the loss.
@@ -253,8 +332,10 @@ public final class TrainingStep: @unchecked Sendable {
   /// Whether loss and gradients are: known to every worker after the all-reduce.
   private var isFinite: Bool { result?.loss.isFinite ?? false && optimizer.squaredNorm.isFinite }
 
-  /// Live rows, or the momentum copy's, enter the queue in batch order; prototypes move sample by sample in batch order.
+  /// What other ranks updated reaches all replicas. Live rows, or the momentum copy's, enter the queue in batch order;
+  /// prototypes move sample by sample in batch order.
   private func remember(_ worker: Int) {
+    optimizer.spreadReceived(worker: worker)
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
     state.queue.enqueue(

@@ -54,7 +54,7 @@ public struct Replay: Codable, Sendable {
       batchSize: golden.batchSize,
       shards: shards
         ?? ShardPlan.defaultShards(batchSize: golden.batchSize, steps: golden.configuration.longestSequence),
-      workers: team.count)
+      workers: team.ranks.workerCount)
     let training = try TrainingStep(state, optimizer: golden.optimizer, plan: plan, team: team, seed: 0)
     let batch = Batch(golden.configuration, capacity: golden.batchSize)
     for k in 0..<golden.steps {

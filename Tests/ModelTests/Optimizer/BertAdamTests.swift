@@ -60,7 +60,8 @@ struct BertAdamTests {
       optimizer.weightDecay = 0.1
       nodes = try [0..<1, 1..<2, 2..<3].map { TreeNode(shards: $0, base: try testArena.allocate(model.trainedCount)) }
       adam = try BertAdam(
-        optimizer, state: state, tree: ReductionTree(shards: 3), nodes: nodes,
+        optimizer, state: state, tree: ReductionTree(shards: 3),
+        ranks: Ranks(SoloCommunicator(), workers: workers), runs: [0..<3], nodes: nodes,
         arenas: (0..<workers).map { _ in testArena }, shared: testArena)
     }
 
@@ -84,7 +85,7 @@ struct BertAdamTests {
   /// Gradients of norm about 0.02 (no clip), then of about 200 (clipped).
   @Test(arguments: [1, 3], [Float(1e-4), 1]) func matchesTheReference(_ workers: Int, _ deviation: Float) throws {
     let f = try Fixture(workers: workers)
-    #expect(f.trained.contains { $0.count > BertAdam.chunkSize })
+    #expect(f.trained.contains { $0.count > GradientSlices.chunkSize })
     #expect(!f.trained.contains { $0.name.contains("pooler") })
     var direct = DirectAdam(f.parameters, names: f.trained.map(\.name))
     let start = f.parameters

@@ -1,0 +1,126 @@
+/// Moves bytes between *ranks*, the R processes that train together, numbered from 0.
+///
+/// Vocabulary: a *message* is a run of bytes that one rank sends to a *peer*, another rank; an *exchange* is what all
+/// ranks do together, each with the `Messages` that it sends and receives; a *gather* is an exchange by which all ranks
+/// get all parts of a buffer, of which each had one.
+///
+/// All ranks start the same exchanges in the same order. One thread of a rank may use it at a time. An exchange has no
+/// result that could be added in one order or another: whoever needs a sum adds what was received.
+public protocol Communicator: AnyObject, Sendable {
+  var rank: Int { get }
+  /// Number of ranks, R.
+  var size: Int { get }
+  /// Starts an exchange. Until `finish`, what is sent may be read, and what is received may not be touched.
+  func start(_ messages: Messages)
+  /// Lets the exchanges that were started go on, without waiting for them.
+  func progress()
+  /// Returns when all exchanges that were started are done.
+  func finish()
+}
+
+/// The communicator of one process that trains alone.
+public final class SoloCommunicator: Communicator {
+  public let rank = 0
+  public let size = 1
+
+  public init() {}
+
+  public func start(_ messages: Messages) {
+    precondition(messages.sends.isEmpty && messages.receives.isEmpty, "messages to peers, of which there are none")
+  }
+  public func progress() {}
+  public func finish() {}
+}
+
+/// What one rank sends and receives in an exchange. The k-th message from one rank to another is the k-th that the
+/// other receives from it, and equally long.
+///
+/// Made once, at start-up, and used at every step. `Sendable` as `Matrix` is: addresses, whose use the phases of a step
+/// settle.
+public struct Messages: @unchecked Sendable {
+  /// Bytes that go to a peer or come from it.
+  public struct Message {
+    public let peer: Int
+    public let bytes: UnsafeMutableRawBufferPointer
+  }
+
+  public private(set) var sends: [Message] = []
+  public private(set) var receives: [Message] = []
+
+  public init() {}
+
+  public mutating func send(_ bytes: UnsafeMutableRawBufferPointer, to peer: Int) {
+    if !bytes.isEmpty { sends.append(Message(peer: peer, bytes: bytes)) }
+  }
+
+  public mutating func receive(_ bytes: UnsafeMutableRawBufferPointer, from peer: Int) {
+    if !bytes.isEmpty { receives.append(Message(peer: peer, bytes: bytes)) }
+  }
+
+  /// Adds a gather of a buffer of which rank r has the elements `parts[r]`. Each rank sends (R - 1) times its part, in
+  /// one step.
+  public mutating func gather<T: BitwiseCopyable>(
+    _ buffer: UnsafeMutablePointer<T>, parts: [Range<Int>], rank: Int
+  ) {
+    func bytes(_ part: Range<Int>) -> UnsafeMutableRawBufferPointer {
+      UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: buffer + part.lowerBound, count: part.count))
+    }
+    for peer in Self.peers(of: rank, among: parts.count) {
+      send(bytes(parts[rank]), to: peer)
+      receive(bytes(parts[peer]), from: peer)
+    }
+  }
+
+  /// All other ranks, beginning with the next: so that not all send to rank 0 first.
+  public static func peers(of rank: Int, among size: Int) -> [Int] { (1..<max(size, 1)).map { (rank + $0) % size } }
+
+  /// Bytes that this rank sends.
+  public var sentBytes: Int { sends.reduce(0) { $0 + $1.bytes.count } }
+}
+
+extension Communicator {
+  /// Starts an exchange and returns when it is done.
+  public func exchange(_ messages: Messages) {
+    start(messages)
+    finish()
+  }
+
+  /// Every rank's value, in the order of the ranks. Returns when every rank has called it.
+  public func gather<T: BitwiseCopyable>(_ value: T) -> [T] {
+    var values = [T](repeating: value, count: size)
+    values.withUnsafeMutableBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      var messages = Messages()
+      messages.gather(base, parts: (0..<size).map { $0..<$0 + 1 }, rank: rank)
+      exchange(messages)
+    }
+    return values
+  }
+
+  /// Every rank's bytes, in the order of the ranks; their numbers may differ.
+  public func gather(_ bytes: [UInt8]) -> [[UInt8]] {
+    let counts = gather(bytes.count)
+    let starts = counts.indices.map { counts[..<$0].reduce(0, +) }
+    let parts = zip(starts, counts).map { $0..<$0 + $1 }
+    var all = [UInt8](repeating: 0, count: counts.reduce(0, +))
+    all.replaceSubrange(parts[rank], with: bytes)
+    all.withUnsafeMutableBufferPointer { all in
+      guard let base = all.baseAddress else { return }
+      var messages = Messages()
+      messages.gather(base, parts: parts, rank: rank)
+      exchange(messages)
+    }
+    return parts.map { Array(all[$0]) }
+  }
+
+  /// Every rank's text, in the order of the ranks.
+  public func gather(_ text: String) -> [String] {
+    gather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Rank 0's value, on all ranks.
+  public func agree<T: BitwiseCopyable>(on value: T) -> T { gather(value)[0] }
+
+  /// Returns when every rank is here.
+  public func barrier() { _ = gather(UInt8(0)) }
+}

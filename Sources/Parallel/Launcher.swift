@@ -1,0 +1,67 @@
+import Glibc
+import Synchronization
+
+/// What started this process, mpirun or srun, and whether among others.
+public enum Launcher {
+  /// Environment variables by which launchers tell a process its rank and the number of ranks: Open MPI's mpirun;
+  /// MPICH's, and srun --mpi=pmi2; srun --mpi=pmix.
+  private static let variables = [
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"), ("PMIX_RANK", "SLURM_STEP_NUM_TASKS"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+  ]
+
+  /// The rank and the number of ranks that the launcher told; 0 of 1 where there is none.
+  public static let announced: (rank: Int, size: Int) = {
+    for (rank, size) in variables {
+      if let rank = number(rank), let size = number(size) { return (rank, size) }
+    }
+    return (0, 1)
+  }()
+
+  private static func number(_ variable: String) -> Int? { getenv(variable).flatMap { Int(String(cString: $0)) } }
+
+  private static let joined = Mutex<MPICommunicator?>(nil)
+
+  /// The communicator of all ranks; that of one process where no launcher started several.
+  ///
+  /// - Parameter timeout: how long a rank may be silent before the others end the run.
+  public static func join(timeout: Duration) throws(LaunchError) -> any Communicator {
+    guard announced.size > 1 else { return SoloCommunicator() }
+    let communicator = try MPICommunicator(timeout: timeout)
+    joined.withLock { $0 = communicator }
+    guard communicator.size == announced.size else {
+      throw LaunchError(
+        """
+        the launcher started \(announced.size) processes, of which MPI finds \(communicator.size): start them with the \
+        mpirun of \(MPICommunicator.library), for which this program was built, or with an srun --mpi that it knows
+        """)
+    }
+    return communicator
+  }
+
+  /// The MPI library's own sum of values over all ranks, in an order of its own: to measure ours beside it.
+  public static func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
+    joined.withLock { $0 }?.sumByLibrary(values, count: count)
+  }
+
+  /// Waits for the other ranks and leaves them.
+  public static func leave() {
+    joined.withLock { communicator in
+      communicator?.leave()
+      communicator = nil
+    }
+  }
+
+  /// Ends this process and, where it has joined others, all of them.
+  public static func end(status: Int32) -> Never {
+    joined.withLock { $0 }?.abort(status: status)
+    exit(status)
+  }
+}
+
+/// Ranks that can't be started together.
+public struct LaunchError: Error, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}

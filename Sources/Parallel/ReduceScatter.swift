@@ -1,0 +1,113 @@
+/// Adds what all workers of all ranks accumulated, in the order of the tree; each rank gets its parts of the sum.
+///
+/// A *segment* is a range of the flat buffer, each rank's *part* of it a contiguous range. For a segment
+/// 1. `combine`: a rank's workers add their nodes into the maximal nodes of the rank's run of shards;
+/// 2. `start`: of each of those nodes every rank gets its part, by messages of the communicator;
+/// 3. `reduce`: once they are there, each worker adds its slice of all ranks' nodes.
+///
+/// Values cross ranks as nodes, never as sums in another order, so the result has the bits of the whole tree. A run of
+/// shards has one to 2 log S maximal nodes (one where R and S are powers of 2), and each costs its rank
+/// (R - 1)/R of the buffer in bytes sent. A rank alone does only step 3.
+public final class ReduceScatter: @unchecked Sendable {
+  // Proof of Sendable: constant after init; the memory behind the addresses is settled by the phases of a step.
+
+  /// Where this rank's parts of the sum go: a flat buffer, which may be one of the nodes'.
+  public let sum: UnsafeMutablePointer<Float>
+  private let ranks: Ranks
+  private let segments: [Range<Int>]
+  /// For each worker the additions that make the rank's nodes.
+  private let combinations: [[(sum: AllReduce, target: UnsafeMutablePointer<Float>)]]
+  private let messages: [Messages]
+  /// For each segment each worker's additions of all ranks' nodes.
+  private let reductions: [[AllReduce]]
+
+  /// - Parameters:
+  ///   - runs: each rank's shards.
+  ///   - nodes: the maximal nodes of this rank's workers, flat buffers.
+  ///   - segments: ranges that together cover what is to be added.
+  ///   - parts: for each segment each rank's part.
+  ///   - arenas: each worker's own memory.
+  public init(
+    tree: ReductionTree, ranks: Ranks, runs: [Range<Int>], nodes: [TreeNode], segments: [Range<Int>],
+    parts: [[Range<Int>]], arenas: some Collection<Arena>, shared: Arena
+  ) throws(MemoryError) {
+    precondition(runs.count == ranks.size && parts.allSatisfy { $0.count == ranks.size }, "\(ranks.size) ranks")
+    let rank = ranks.rank
+    self.ranks = ranks
+    self.segments = segments
+
+    var own: [TreeNode] = []
+    var combinations = arenas.map { _ in [(sum: AllReduce, target: UnsafeMutablePointer<Float>)]() }
+    if ranks.size == 1 {
+      own = nodes
+    } else {
+      for shards in tree.maximalNodes(in: runs[rank]) {
+        let members = nodes.filter { shards.contains($0.shards.lowerBound) }
+        // The sum takes the place of the first of its members.
+        own.append(TreeNode(shards: shards, base: members[0].base))
+        guard members.count > 1 else { continue }
+        for (worker, arena) in arenas.enumerated() {
+          let sum = try AllReduce(tree: tree, nodes: members, root: shards, arena: arena)
+          combinations[worker].append((sum, members[0].base))
+        }
+      }
+    }
+    self.combinations = combinations
+    let length = segments.map(\.upperBound).max() ?? 0
+    // A rank without a shard has no node whose place the sum could take.
+    if let first = own.first { sum = first.base } else { sum = try shared.allocate(length) }
+
+    let peers = Messages.peers(of: rank, among: ranks.size)
+    let ownCount = parts.reduce(0) { $0 + $1[rank].count }
+    /// Received nodes: this rank's parts of all segments, one behind the other.
+    var received: [(rank: Int, shards: Range<Int>, base: UnsafeMutablePointer<Float>)] = []
+    for peer in peers {
+      for shards in tree.maximalNodes(in: runs[peer]) {
+        received.append((peer, shards, try shared.allocate(ownCount)))
+      }
+    }
+    var messages: [Messages] = []
+    var reductions: [[AllReduce]] = []
+    var start = 0
+    for parts in parts {
+      let part = parts[rank]
+      var exchange = Messages()
+      for peer in peers { for node in own { exchange.send(Self.bytes(node.base, parts[peer]), to: peer) } }
+      // The place in the received buffer as if it were a flat one: additions count elements from there.
+      let foreign = received.map { TreeNode(shards: $0.shards, base: $0.base + start - part.lowerBound) }
+      for (node, source) in zip(foreign, received) {
+        exchange.receive(Self.bytes(node.base, part), from: source.rank)
+      }
+      messages.append(exchange)
+      var each: [AllReduce] = []
+      for arena in arenas { each.append(try AllReduce(tree: tree, nodes: own + foreign, arena: arena)) }
+      reductions.append(each)
+      start += part.count
+    }
+    self.messages = messages
+    self.reductions = reductions
+  }
+
+  private static func bytes(_ base: UnsafeMutablePointer<Float>, _ part: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: base + part.lowerBound, count: part.count))
+  }
+
+  /// Bytes that this rank sends for all segments.
+  public var sentBytes: Int { messages.reduce(0) { $0 + $1.sentBytes } }
+
+  /// The worker's share of adding the rank's own nodes, once all its workers have theirs.
+  public func combine(worker: Int, segment: Int) {
+    let range = segments[segment]
+    let share = slice(of: range.count, part: worker, parts: combinations.count, alignment: 16)
+    let own = range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound
+    for (sum, target) in combinations[worker] { sum.reduce(slice: own, into: target) }
+  }
+
+  /// Starts to exchange a segment's parts, once all of this rank's workers have combined it.
+  public func start(segment: Int) { ranks.communicator.start(messages[segment]) }
+
+  /// sum[i] ← the root's value for every i of a slice of this rank's part of a segment, once the exchange is done.
+  public func reduce(worker: Int, segment: Int, slice: Range<Int>) {
+    reductions[segment][worker].reduce(slice: slice, into: sum)
+  }
+}
