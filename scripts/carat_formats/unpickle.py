@@ -35,6 +35,7 @@ class Blob:
                 while end < end_of_all and self.view[end] & 0xC0 == 0x80:    # whole characters only
                     end += 1
                 write(str(self.view[start:end], "utf-8").encode("latin-1"))
+                self.workspace.release()
                 start = end
 
         return self.workspace.scratch(decode)

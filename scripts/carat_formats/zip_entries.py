@@ -69,16 +69,16 @@ class ZipEntries:
         try:
             while not inflater.eof:
                 if not rest:
-                    if position >= len(data):
-                        break
                     rest = bytes(data[position:position + step])
-                    position += step
+                    position += len(rest)
+                fed = bool(rest)
                 part = inflater.decompress(rest, 1 << 22)
                 rest = inflater.unconsumed_tail
                 done += len(part)
-                if done > size:
+                if done > size or not fed and not part:
                     break
                 write(part)
+                self._workspace.release()
         except zlib.error as error:
             raise self._damaged(name, str(error))
         if done != size:
