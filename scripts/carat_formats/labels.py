@@ -64,14 +64,14 @@ def from_numbers(numbers: Sequence[Any], names: Sequence[str], path: str) -> np.
     return labels
 
 
-def from_intensities(values: Any, names: Optional[Sequence[str]], threshold: float, path: str
-                     ) -> Tuple[np.ndarray, List[str]]:
+def from_intensities(values: Any, names: Optional[Sequence[str]], threshold: float, path: str,
+                     sentiment_first: bool = False) -> Tuple[np.ndarray, List[str]]:
     """[N, C] from a number a label: present where it is above the threshold. One column more than names is taken for
-    CMU-MOSEI's, whose first is the sentiment."""
+    CMU-MOSEI's, whose first is the sentiment, unless all are 0 or 1 and it is not known to be that."""
     array = as_numbers(values, path, "labels").astype(np.float64)
     array = array.reshape(len(array), -1)
     columns = array.shape[1]
-    multi_hot = bool(np.isin(array, (0, 1)).all())
+    multi_hot = not sentiment_first and bool(np.isin(array, (0, 1)).all())
     if names is None:
         if columns not in (6, 7) or columns == 7 and multi_hot:
             raise FormatError(path, "six emotions, or a sentiment and six emotions", f"{columns} columns of labels",

@@ -143,7 +143,8 @@ def label_rows(file: CsdFile, options: Options) -> Tuple[Dict[str, np.ndarray], 
             rows.append(row)
     if len({len(row) for row in rows}) != 1:
         raise FormatError(file.path, "labels with one number of columns", "others", "fetch the file again")
-    labels, label_names = from_intensities(np.stack(rows), options.label_names, options.threshold, file.path)
+    labels, label_names = from_intensities(np.stack(rows), options.label_names, options.threshold, file.path,
+                                            sentiment_first=True)
     return dict(zip(names, labels)), label_names
 
 
