@@ -18,7 +18,7 @@ struct Run: ParsableCommand {
       At its end a run prints the SHA-256 of that state. It is the same for any number of workers.
       """)
 
-  @Option("Data set: a directory with train.safetensors, valid.safetensors and test.safetensors.", value: "directory")
+  @Option("Data set: a directory with train, valid and test.safetensors, or .npz files.", value: "directory")
   var data: String?
 
   @Option("Directory for what the run writes.", value: "directory")

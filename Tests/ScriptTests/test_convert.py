@@ -8,6 +8,8 @@ import unittest
 import numpy as np
 from support import COUNTS, EMOTIONS, ROOT, SCRIPTS, FileTestCase, aligned, m3ed, mmsa, tokens, torch_stream, torch_zip, unaligned
 
+TRAIN = os.path.join(ROOT, ".build/release/train")
+
 
 class AuthorsFileTests(FileTestCase):
     def test_aligned(self) -> None:
@@ -245,16 +247,24 @@ class OutputTests(FileTestCase):
             peaks.append(int(child.stdout) / 1024)
         self.assertLess(peaks[1] - peaks[0], 40, peaks)
 
-    @unittest.skipUnless(os.path.exists(os.path.join(ROOT, ".build/release/train")), "the program is not built")
+    @unittest.skipUnless(os.path.exists(TRAIN), "the program is not built")
     def test_the_trainer_takes_it(self) -> None:
         content, _ = aligned(self.random, steps=8)
-        self.convert(torch_zip(self.path("a.pt"), content))
-        done = subprocess.run(
-            [os.path.join(ROOT, ".build/release/train"), "run", "--data", self.path("out"), "--output", self.path("run"),
-             "--epochs", "1", "--batch-size", "4", "--layers", "1,1,1", "--hidden-size", "32", "--heads", "2",
-             "--queue-size", "64", "--workers", "1", "--json"], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["steps"], 3)
+        read = self.convert(torch_zip(self.path("a.pt"), content))
+        os.mkdir(self.path("npz"))                                           # the same, for the trainer's own reader
+        for split, tensors in read["tensors"].items():
+            np.savez(self.path(f"npz/{split}.npz"), label_names=",".join(EMOTIONS), **tensors)
+        digests = []
+        for data in ("out", "npz"):
+            done = subprocess.run(
+                [TRAIN, "run", "--data", self.path(data), "--output", self.path("run"), "--epochs", "1", "--batch-size", "4",
+                 "--layers", "1,1,1", "--hidden-size", "32", "--heads", "2", "--queue-size", "64", "--workers", "1", "--json"],
+                capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            result = json.loads(done.stdout.splitlines()[-1])
+            self.assertEqual(result["steps"], 3)
+            digests.append(result["digest"])
+        self.assertEqual(digests[0], digests[1])
 
 
 if __name__ == "__main__":

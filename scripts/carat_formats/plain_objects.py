@@ -1,4 +1,5 @@
 """The names of Python and NumPy that a pickle may use, and what stands for them here."""
+import re
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
@@ -6,14 +7,15 @@ import numpy as np
 from .unpickle import Blob, Global, Record, raw_bytes
 
 _SIMPLE_KINDS = "fiub"
+_TYPE_NAME = re.compile(r"[<>|=]?[a-zA-Z?]\d{0,6}")
 
 
 class PickledType:
     """A NumPy dtype: one number an element, a string, or an object."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if not isinstance(code, str) or len(code) > 16:
-            raise ValueError("an element type without a name")
+        if not isinstance(code, str) or not _TYPE_NAME.fullmatch(code):
+            raise ValueError("an element type of an unknown name")
         self.code, self.order = code, "="
 
     def set_state(self, state: Any) -> None:
@@ -25,7 +27,10 @@ class PickledType:
             self.order = state[1]
 
     def type(self) -> np.dtype:
-        dtype = np.dtype(self.code)
+        try:
+            dtype = np.dtype(self.code)
+        except TypeError:                                                    # such as f3
+            raise ValueError(f"elements of type {self.code}")
         return dtype if self.order == "|" else dtype.newbyteorder(self.order)
 
 

@@ -30,6 +30,9 @@ def run(program: str, main: Callable[[Optional[Sequence[str]]], None]) -> NoRetu
     except MemoryError:
         print(f"{program}: not enough memory: the file claims more than this machine has", file=sys.stderr)
         sys.exit(DATA)
+    except RecursionError:
+        print(f"{program}: lists within lists without end; check what wrote the file", file=sys.stderr)
+        sys.exit(DATA)
     except KeyboardInterrupt:
         print(f"{program}: interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)

@@ -13,6 +13,8 @@ from .mapped import Workspace
 
 # Strings and bytes that are longer stay where they are: they are the contents of arrays.
 SHORT = 256
+# Text up to this size is decoded in memory, longer one to a scratch file.
+IN_MEMORY = 1 << 20
 MOST_DIGITS = 4096
 
 REMEDY = "get the file from its source again, or save what it holds as plain lists, NumPy arrays and tensors"
@@ -38,6 +40,8 @@ class Blob:
                 self.workspace.release()
                 start = end
 
+        if len(self.view) <= IN_MEMORY:
+            return memoryview(str(self.view, "utf-8").encode("latin-1"))
         return self.workspace.scratch(decode)
 
 
