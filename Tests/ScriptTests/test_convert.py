@@ -1,6 +1,8 @@
 """scripts/convert on each kind of data set."""
 import json
 import os
+import pty
+import resource
 import subprocess
 import sys
 import unittest
@@ -206,6 +208,27 @@ class OutputTests(FileTestCase):
         self.assertEqual(sorted(os.listdir(self.path("out"))), [s + ".safetensors" for s in ("test", "train", "valid")])
         self.assert_refused(self.run_script("convert", path, "-o", path), 73)
         self.assertEqual(sorted(os.listdir(self.directory)), ["a.pt", "out"])
+
+    def test_a_full_disk_leaves_nothing(self) -> None:
+        content, _ = aligned(self.random)
+        path = torch_zip(self.path("a.pt"), content)
+        done = subprocess.run(
+            [sys.executable, os.path.join(SCRIPTS, "convert"), path, "-o", self.path("out")], capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+        self.assert_refused(done, 74, "can't write")
+        self.assertEqual(os.listdir(self.directory), ["a.pt"])
+
+    def test_progress_on_a_terminal(self) -> None:
+        content, _ = aligned(self.random)
+        path = torch_zip(self.path("a.pt"), content)
+        terminal, end = pty.openpty()
+        done = subprocess.run([sys.executable, os.path.join(SCRIPTS, "convert"), path, "-o", self.path("out")],
+                              stdout=subprocess.PIPE, stderr=end)
+        os.close(end)
+        shown = os.read(terminal, 1 << 16).decode()
+        os.close(terminal)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("100 % test audio", shown)
 
     def test_wrong_usage_and_input(self) -> None:
         for arguments in ([], ["x"], ["x", "-o", "y", "--format", "z"], ["x", "-o", "y", "--max-steps", "1,2"]):

@@ -93,6 +93,12 @@ class HostileTests(FileTestCase):
             with self.subTest(shape=shape), self.assertRaises(ValueError):
                 fake.array()
 
+    def test_types_that_are_none(self) -> None:
+        good = pickle.dumps(np.zeros(10, np.float64), protocol=4)
+        for name in (b"f3", b"f\x12", b"O8", b"V8", b",,"):
+            with self.subTest(name=name), self.assertRaises((FormatError, ValueError)):
+                load(good.replace(b"f8", name)).array()
+
     def test_cut_and_damaged_files(self) -> None:
         content, _ = aligned(self.random, {"train": 2, "valid": 2, "test": 2}, steps=2)
         files = [torch_zip(self.path("a"), content), torch_stream(self.path("b"), content),
