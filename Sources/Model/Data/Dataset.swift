@@ -1,6 +1,7 @@
 import Foundation
 
-/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
+/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples; or
+/// npz files of these names.
 ///
 /// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
@@ -36,10 +37,15 @@ public struct Dataset: Sendable {
     try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
   }
 
-  /// Where a directory has a split.
+  /// Where a directory has a split: `<split>.safetensors`, or if there is none and the other is there, `<split>.npz`.
   public static func path(of split: String, in directory: String) -> String {
-    directory + (directory.hasSuffix("/") ? "" : "/") + split + ".safetensors"
+    let base = directory + (directory.hasSuffix("/") ? "" : "/") + split
+    let exists = FileManager.default.fileExists(atPath:)
+    return !exists(base + ".safetensors") && exists(base + ".npz") ? base + ".npz" : base + ".safetensors"
   }
+
+  /// Whether a path is that of a file of samples, and not of a directory, by its name.
+  public static func isFileName(_ path: String) -> Bool { path.hasSuffix(".safetensors") || NpzFile.isName(path) }
 }
 
 extension DatasetSplit {

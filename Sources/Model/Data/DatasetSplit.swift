@@ -18,9 +18,8 @@ public final class DatasetSplit: Sendable {
   /// The file's metadata.
   public let metadata: [String: String]
 
-  /// Nil where the file has no labels: all 0 then.
-  private let labels: FloatRows?
-  private let noLabels: Buffer
+  /// [N, C]; all 0 where the file has no labels.
+  private let labels: Buffer
 
   /// Opens a file and reads all of it once, to refuse what would spoil a training run hours later.
   ///
@@ -40,17 +39,17 @@ public final class DatasetSplit: Sendable {
     let validation = DatasetValidation(path: path, split: name)
     let shape: (samples: Int, labels: Int)
     if let labelsIfMissing, file.shape(of: "labels") == nil {
-      labels = nil
       labelNames = labelsIfMissing
       shape = (try Self.sampleCount(file, modalities), labelsIfMissing.count)
+      labels = Buffer(count: shape.samples * shape.labels)
     } else {
       shape = try Self.labelShape(file)
-      let labels = try FloatRows(file, name: "labels", width: shape.labels)
-      try validation.check(labels: labels, samples: shape.samples)
-      self.labels = labels
+      let values = try file.floats("labels")
+      try validation.check(labels: values, width: shape.labels)
+      labels = Buffer(count: values.count)
+      if let base = values.baseAddress { labels.base.update(from: base, count: values.count) }
       labelNames = try Self.labelNames(file, count: shape.labels)
     }
-    noLabels = Buffer(count: labels == nil ? shape.labels : 0)
     var opened: [Modality] = []
     for modality in modalities {
       opened.append(try Self.modality(modality, in: file, samples: shape.samples, validation: validation))
@@ -65,7 +64,8 @@ public final class DatasetSplit: Sendable {
 
   /// A sample's C labels, each 0 or 1, valid as long as this object lives.
   public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
-    labels?[sample] ?? UnsafeBufferPointer(start: noLabels.base, count: noLabels.count)
+    precondition(sample >= 0 && sample < count, "sample \(sample) of \(count)")
+    return UnsafeBufferPointer(start: labels.base + sample * labelCount, count: labelCount)
   }
 
   /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.
@@ -74,24 +74,24 @@ public final class DatasetSplit: Sendable {
   ) {
     let modality = modalities[index]
     precondition(steps >= 0 && steps <= modality.steps, "\(steps) steps of \(modality.steps) of \(modality.name)")
-    let source = modality.features(ofSample: sample).prefix(steps * modality.features)
-    guard let base = UnsafeBufferPointer(rebasing: source).baseAddress, !source.isEmpty else { return }
-    destination.update(from: base, count: source.count)
+    let count = steps * modality.features
+    let source = UnsafeRawBufferPointer(rebasing: modality.rows[sample].prefix(count * MemoryLayout<Float>.stride))
+    UnsafeMutableRawBufferPointer(start: destination, count: source.count).copyMemory(from: source)
     guard modality.hasNegativeInfinity else { return }
-    for i in 0..<source.count where destination[i] == -.infinity { destination[i] = 0 }
+    for i in 0..<count where destination[i] == -.infinity { destination[i] = 0 }
   }
 
-  private static func open(_ path: String) throws(DataError) -> SafetensorsFile {
+  private static func open(_ path: String) throws(DataError) -> TensorFile {
     guard FileManager.default.fileExists(atPath: path) else {
       throw DataError(
         file: path, expected: "a dataset file with modalities [N, T, F] and labels [N, C]", found: "no such file",
-        remedy: "give a directory with train.safetensors, valid.safetensors and test.safetensors")
+        remedy: "give a directory with train.safetensors, valid.safetensors and test.safetensors, or .npz")
     }
-    return try SafetensorsFile(path: path)
+    return try TensorFile.open(path)
   }
 
-  private static func labelShape(_ file: SafetensorsFile) throws(DataError) -> (samples: Int, labels: Int) {
-    _ = try file.floats("labels", shape: [nil, nil])
+  private static func labelShape(_ file: TensorFile) throws(DataError) -> (samples: Int, labels: Int) {
+    _ = try file.floatBytes("labels", shape: [nil, nil])
     guard let shape = file.shape(of: "labels"), shape[0] > 0, shape[1] > 0 else {
       throw DataError(
         file: file.path, expected: "at least one sample and one label",
@@ -101,9 +101,9 @@ public final class DatasetSplit: Sendable {
   }
 
   /// N, by the first modality.
-  private static func sampleCount(_ file: SafetensorsFile, _ modalities: [String]) throws(DataError) -> Int {
+  private static func sampleCount(_ file: TensorFile, _ modalities: [String]) throws(DataError) -> Int {
     let name = modalities.first ?? "labels"
-    _ = try file.floats(name, shape: [nil, nil, nil])
+    _ = try file.floatBytes(name, shape: [nil, nil, nil])
     guard let count = file.shape(of: name)?.first, count > 0 else {
       throw DataError(
         file: file.path, expected: "at least one sample", found: "\(name) of shape \(file.shape(of: name) ?? [])",
@@ -113,9 +113,9 @@ public final class DatasetSplit: Sendable {
   }
 
   private static func modality(
-    _ name: String, in file: SafetensorsFile, samples: Int, validation: DatasetValidation
+    _ name: String, in file: TensorFile, samples: Int, validation: DatasetValidation
   ) throws(DataError) -> Modality {
-    _ = try file.floats(name, shape: [samples, nil, nil])
+    _ = try file.floatBytes(name, shape: [samples, nil, nil])
     guard let shape = file.shape(of: name), shape[1] > 0, shape[2] > 0 else {
       throw DataError(
         file: file.path, expected: "at least one step and one feature of \(name)",
@@ -133,7 +133,7 @@ public final class DatasetSplit: Sendable {
       name: name, steps: steps, features: shape[2], lengths: lengths, hasNegativeInfinity: infinite, rows: rows)
   }
 
-  private static func labelNames(_ file: SafetensorsFile, count: Int) throws(DataError) -> [String] {
+  private static func labelNames(_ file: TensorFile, count: Int) throws(DataError) -> [String] {
     guard let text = file.metadata["label_names"] else { return (0..<count).map { "label\($0)" } }
     let names = text.split(separator: ",", omittingEmptySubsequences: false)
       .map { $0.trimmingCharacters(in: .whitespaces) }

@@ -6,14 +6,13 @@ struct DatasetValidation {
   let path: String
   let split: String
 
-  func check(labels: FloatRows, samples: Int) throws(DataError) {
-    for sample in 0..<samples {
-      for (label, value) in labels[sample].enumerated() where value != 0 && value != 1 {
-        throw DataError(
-          file: path, expected: "labels of 0 or 1",
-          found: "\(value) in split \(split), sample \(sample), label \(label)",
-          remedy: "make the labels multi-hot, for instance by a threshold")
-      }
+  /// - Parameter labels: [N, C], row by row; C is `width`.
+  func check(labels: UnsafeBufferPointer<Float>, width: Int) throws(DataError) {
+    for (i, value) in labels.enumerated() where value != 0 && value != 1 {
+      throw DataError(
+        file: path, expected: "labels of 0 or 1",
+        found: "\(value) in split \(split), sample \(i / width), label \(i % width)",
+        remedy: "make the labels multi-hot, for instance by a threshold")
     }
   }
 
@@ -35,7 +34,9 @@ struct DatasetValidation {
       if sample % 64 == 0 { features.advise(.release, max(0, sample - 64)..<sample) }
       let row = features[sample]
       if Self.allFinite(row) { continue }
-      for (i, value) in row.enumerated() where !value.isFinite {
+      for i in 0..<row.count / 4 {
+        let value = row.loadUnaligned(fromByteOffset: 4 * i, as: Float.self)
+        if value.isFinite { continue }
         guard acceptsNegativeInfinity, value == -.infinity else {
           throw DataError(
             file: path, expected: "finite features\(acceptsNegativeInfinity ? " or −inf" : "")",
@@ -50,18 +51,19 @@ struct DatasetValidation {
   }
 
   /// 0 · x is 0 for a finite x and NaN for any other, and a NaN stays in a sum: one multiply-add a vector, no branch.
-  static func allFinite(_ values: UnsafeBufferPointer<Float>) -> Bool {
+  static func allFinite(_ values: UnsafeRawBufferPointer) -> Bool {
     typealias Floats = SIMD16<Float>
-    let raw = UnsafeRawBufferPointer(values)
-    let pairs = values.count / 32
+    let pairs = values.count / 128
     var first = Floats.zero
     var second = Floats.zero
     for pair in 0..<pairs {
-      first += raw.loadUnaligned(fromByteOffset: pair * 128, as: Floats.self) * Floats.zero
-      second += raw.loadUnaligned(fromByteOffset: pair * 128 + 64, as: Floats.self) * Floats.zero
+      first += values.loadUnaligned(fromByteOffset: pair * 128, as: Floats.self) * Floats.zero
+      second += values.loadUnaligned(fromByteOffset: pair * 128 + 64, as: Floats.self) * Floats.zero
     }
     var sum = (first + second).sum()
-    for i in pairs * 32..<values.count { sum += values[i] * 0 }
+    for offset in stride(from: pairs * 128, to: values.count, by: 4) {
+      sum += values.loadUnaligned(fromByteOffset: offset, as: Float.self) * 0
+    }
     return sum == 0
   }
 }

@@ -15,8 +15,14 @@ public struct Modality: Sendable {
 
   let rows: FloatRows
 
-  /// A sample's features as they are in the file: [T, F] row-major, valid as long as the split or this value lives.
-  public func features(ofSample sample: Int) -> UnsafeBufferPointer<Float> { rows[sample] }
+  /// A sample's features as they are in the file: [T, F] row-major, a copy.
+  public func features(ofSample sample: Int) -> [Float] {
+    let row = rows[sample]
+    return [Float](unsafeUninitializedCapacity: steps * features) { target, count in
+      count = steps * features
+      UnsafeMutableRawBufferPointer(target).copyMemory(from: row)
+    }
+  }
 
   func advise(_ advice: MappedFile.Advice, sample: Int) { rows.advise(advice, sample..<sample + 1) }
 }
@@ -25,26 +31,27 @@ public struct Modality: Sendable {
 ///
 /// `@unchecked Sendable`: nobody writes to the map, and the file it belongs to lives as long as this value.
 struct FloatRows: @unchecked Sendable {
-  private let file: SafetensorsFile
-  private let elements: UnsafeBufferPointer<Float>
-  private let width: Int
+  private let file: TensorFile
+  private let bytes: UnsafeRawBufferPointer
+  /// Bytes of a row.
+  private let stride: Int
 
   /// The tensor `name`, [count, …], of which every row has `width` floats.
-  init(_ file: SafetensorsFile, name: String, width: Int) throws(DataError) {
+  init(_ file: TensorFile, name: String, width: Int) throws(DataError) {
     self.file = file
-    self.elements = try file.floats(name)
-    self.width = width
+    bytes = try file.floatBytes(name)
+    stride = width * MemoryLayout<Float>.stride
   }
 
-  subscript(row: Int) -> UnsafeBufferPointer<Float> {
-    precondition(row >= 0 && (row + 1) * width <= elements.count, "row \(row) of \(elements.count / max(width, 1))")
-    return UnsafeBufferPointer(rebasing: elements[row * width..<(row + 1) * width])
+  /// The bytes of a row's floats. Files need not align them: they are copied, or loaded unaligned.
+  subscript(row: Int) -> UnsafeRawBufferPointer {
+    precondition(row >= 0 && (row + 1) * stride <= bytes.count, "row \(row) of \(bytes.count / max(stride, 1))")
+    return UnsafeRawBufferPointer(rebasing: bytes[row * stride..<(row + 1) * stride])
   }
+
   /// Tells the kernel about the pages of some rows.
   func advise(_ advice: MappedFile.Advice, _ range: Range<Int>) {
     file.advise(
-      advice,
-      UnsafeRawBufferPointer(
-        UnsafeBufferPointer(rebasing: elements[range.lowerBound * width..<range.upperBound * width])))
+      advice, UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * stride..<range.upperBound * stride]))
   }
 }

@@ -34,16 +34,6 @@ public enum SafetensorsElement: String, Sendable, CaseIterable {
 /// A header may come from anybody. After a successful parse every entry's bytes lie inside the file, have exactly the
 /// size of the shape, and together they tile the data section: no two overlap and nothing lies between.
 struct SafetensorsHeader {
-  struct Entry: Sendable {
-    let name: String
-    let element: SafetensorsElement
-    let shape: [Int]
-    /// Where the data lies, counted from the start of the file.
-    let bytes: Range<Int>
-
-    var count: Int { bytes.count / element.size }
-  }
-
   static let kind = "safetensors file"
   /// The format's own limit on the JSON's length.
   static let maximumLength = 100_000_000
@@ -52,7 +42,7 @@ struct SafetensorsHeader {
   let length: Int
   let metadata: [String: String]
   /// In the order of their data.
-  let entries: [Entry]
+  let entries: [TensorEntry]
 
   /// Parses the header at the start of `bytes`, the whole file; `file` is its path, for messages.
   init(parsing bytes: UnsafeRawBufferPointer, file: String) throws(DataError) {
@@ -61,7 +51,7 @@ struct SafetensorsHeader {
     let json = try Self.decode(text, file: file)
     self.length = 8 + length
     metadata = json.metadata
-    var entries: [Entry] = []
+    var entries: [TensorEntry] = []
     entries.reserveCapacity(json.entries.count)
     for (name, raw) in json.entries {
       entries.append(try Self.check(raw, name: name, data: 8 + length..<bytes.count, file: file))
@@ -118,7 +108,7 @@ struct SafetensorsHeader {
   }
 
   private static func check(_ raw: SafetensorsJSON.Entry, name: String, data: Range<Int>, file: String)
-    throws(DataError) -> Entry
+    throws(DataError) -> TensorEntry
   {
     guard let element = SafetensorsElement(rawValue: raw.dtype) else {
       let known = SafetensorsElement.allCases.map(\.rawValue).joined(separator: ", ")
@@ -145,7 +135,7 @@ struct SafetensorsHeader {
         file, expected: "\(size) bytes for tensor '\(name)' of \(element.rawValue) \(raw.shape.prefix(16))",
         found: "\(offsets[1] - offsets[0])")
     }
-    return Entry(
+    return TensorEntry(
       name: name, element: element, shape: raw.shape, bytes: data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]
     )
   }

@@ -1,0 +1,159 @@
+import Foundation
+
+/// A tensor's place in a mapped file; the bytes lie inside it and have exactly the size of the shape.
+struct TensorEntry: Sendable {
+  let name: String
+  let element: SafetensorsElement
+  let shape: [Int]
+  /// Where the data lies, counted from the start of the file.
+  let bytes: Range<Int>
+
+  var count: Int { bytes.count / element.size }
+}
+
+/// A file of named tensors, memory-mapped and read in place: `SafetensorsFile` or `NpzFile`.
+///
+/// `@unchecked Sendable`: the map and the entries never change; the aligned copies are added under `lock` and, once
+/// made, neither change nor go before the object does.
+public class TensorFile: @unchecked Sendable {
+  public let path: String
+  /// What the file says of itself, such as `label_names`.
+  public let metadata: [String: String]
+  /// The tensors' names in the order of their data.
+  public let names: [String]
+
+  /// The whole file.
+  var bytes: UnsafeRawBufferPointer { map.bytes }
+
+  private let map: MappedFile
+  private let entries: [String: TensorEntry]
+  /// What is in the file and can't be read, with the shape it has: whoever asks for it is told why.
+  private let refused: [String: (shape: [Int], error: DataError)]
+  private let lock = NSLock()
+  private var alignedCopies: [String: UnsafeMutableBufferPointer<Float>] = [:]
+
+  init(
+    path: String, map: consuming MappedFile, entries: [TensorEntry], metadata: [String: String],
+    refused: [String: (shape: [Int], error: DataError)] = [:]
+  ) {
+    self.path = path
+    self.map = map
+    self.metadata = metadata
+    self.refused = refused
+    names = entries.map(\.name)
+    self.entries = Dictionary(entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Opens a file by its kind, which its name tells: `.npz`, or else safetensors.
+  public static func open(_ path: String) throws(DataError) -> TensorFile {
+    if NpzFile.isName(path) { return try NpzFile(path: path) }
+    return try SafetensorsFile(path: path)
+  }
+
+  deinit {
+    for copy in alignedCopies.values { copy.deallocate() }
+  }
+
+  /// A tensor's dimensions; nil if there is none of this name.
+  public func shape(of name: String) -> [Int]? { entries[name]?.shape ?? refused[name]?.shape }
+
+  /// A tensor's element type; nil if there is none of this name.
+  public func dtype(of name: String) -> SafetensorsElement? { entries[name]?.element }
+
+  /// A tensor's bytes in the map, aligned or not, valid as long as this object lives; nil if there is no such tensor.
+  public func bytes(of name: String) -> UnsafeRawBufferPointer? {
+    entries[name].map { UnsafeRawBufferPointer(rebasing: map.bytes[$0.bytes]) }
+  }
+
+  /// Tells the kernel what will be read next, or what is done with.
+  func advise(_ advice: MappedFile.Advice, _ part: UnsafeRawBufferPointer) { map.advise(advice, part) }
+
+  /// The bytes of an F32 tensor in row-major order, aligned or not, valid as long as this object lives.
+  ///
+  /// - Parameter shape: as for `floats`.
+  /// - Throws: if there is no such tensor, or it is of another type or shape.
+  func floatBytes(_ name: String, shape: [Int?]? = nil) throws(DataError) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: map.bytes[try entry(name, of: [.float32], shape: shape).bytes])
+  }
+
+  /// The elements of an F32 tensor in row-major order, valid as long as this object lives.
+  ///
+  /// The view is of the map itself, or, where the file does not align the data to 4 bytes, of a copy made at the first
+  /// call.
+  ///
+  /// - Parameter shape: the dimensions it must have; nil ones may be anything, and so may all if nil is given.
+  /// - Throws: if there is no such tensor, or it is of another type or shape.
+  public func floats(_ name: String, shape: [Int?]? = nil) throws(DataError) -> UnsafeBufferPointer<Float> {
+    let entry = try entry(name, of: [.float32], shape: shape)
+    guard entry.count > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }
+    let source = UnsafeRawBufferPointer(rebasing: map.bytes[entry.bytes])
+    guard let base = source.baseAddress, Int(bitPattern: base) % MemoryLayout<Float>.alignment != 0 else {
+      return source.bindMemory(to: Float.self)
+    }
+    return lock.withLock {
+      if let copy = alignedCopies[name] { return UnsafeBufferPointer(copy) }
+      let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: entry.count)
+      UnsafeMutableRawBufferPointer(copy).copyMemory(from: source)
+      alignedCopies[name] = copy
+      return UnsafeBufferPointer(copy)
+    }
+  }
+
+  /// The elements of an I32 or I64 tensor in row-major order.
+  ///
+  /// - Parameter shape: as for `floats`.
+  /// - Throws: if there is no such tensor, it is of another type or shape, or an element has no place in 32 bits.
+  public func int32s(_ name: String, shape: [Int?]? = nil) throws(DataError) -> [Int32] {
+    let entry = try entry(name, of: [.int32, .int64], shape: shape)
+    let source = UnsafeRawBufferPointer(rebasing: map.bytes[entry.bytes])
+    var values = [Int32]()
+    values.reserveCapacity(entry.count)
+    for i in 0..<entry.count {
+      if entry.element == .int32 {
+        values.append(Int32(littleEndian: source.loadUnaligned(fromByteOffset: 4 * i, as: Int32.self)))
+        continue
+      }
+      let wide = Int64(littleEndian: source.loadUnaligned(fromByteOffset: 8 * i, as: Int64.self))
+      guard let value = Int32(exactly: wide) else {
+        throw DataError(
+          file: path, expected: "32-bit numbers in tensor '\(name)'", found: "\(wide) at element \(i)",
+          remedy: "check what wrote the file")
+      }
+      values.append(value)
+    }
+    return values
+  }
+
+  /// The one element of an F32 tensor without dimensions.
+  ///
+  /// - Throws: if there is no such tensor, or it is of another type or shape.
+  public func scalar(_ name: String) throws(DataError) -> Float {
+    try floats(name, shape: [])[0]
+  }
+
+  private func entry(_ name: String, of elements: [SafetensorsElement], shape: [Int?]?) throws(DataError)
+    -> TensorEntry
+  {
+    if let error = refused[name]?.error { throw error }
+    guard let entry = entries[name] else {
+      throw DataError(
+        file: path, expected: "a tensor '\(name)'",
+        found: names.isEmpty
+          ? "no tensors" : names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", …" : ""),
+        remedy: "check that this is the right file and that what wrote it is complete")
+    }
+    guard elements.contains(entry.element) else {
+      throw DataError(
+        file: path, expected: "tensor '\(name)' of type \(elements.map(\.rawValue).joined(separator: " or "))",
+        found: entry.element.rawValue, remedy: "convert it")
+    }
+    guard let shape else { return entry }
+    guard shape.count == entry.shape.count, zip(shape, entry.shape).allSatisfy({ $0 == nil || $0 == $1 }) else {
+      let wanted = shape.map { $0.map(String.init) ?? "any" }.joined(separator: ", ")
+      throw DataError(
+        file: path, expected: "tensor '\(name)' of shape [\(wanted)]", found: "\(entry.shape.prefix(16))",
+        remedy: "check that this file belongs to this configuration and its other files")
+    }
+    return entry
+  }
+}

@@ -1,0 +1,36 @@
+"""What can go wrong, in one line each, with the exit status it ends the program with."""
+import unicodedata
+
+USAGE = 64
+DATA = 65
+MISSING_PACKAGE = 69
+CANNOT_CREATE = 73
+CANNOT_WRITE = 74
+
+
+class FormatError(Exception):
+    """A file that is not what it should be: the file, what was expected, what was found, what to do."""
+
+    def __init__(self, file: str, expected: str, found: str, remedy: str, status: int = DATA) -> None:
+        super().__init__(one_line(f"{file}: expected {expected[:400]}, found {found[:400]}; {remedy}"))
+        self.status = status
+
+
+class UsageError(Exception):
+    """Options that do not fit each other."""
+
+    status = USAGE
+
+
+class OutputError(Exception):
+    """Something that can't be created or written."""
+
+    def __init__(self, message: str, status: int = CANNOT_WRITE) -> None:
+        super().__init__(one_line(message))
+        self.status = status
+
+
+def one_line(text: str) -> str:
+    """Names in a file are anybody's text: control characters are shown escaped, so that they can't drive a terminal."""
+    return "".join(
+        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else f"\\u{{{ord(c):x}}}" for c in text)

@@ -1,0 +1,1 @@
+"""The kinds of data sets that people have, a file each."""

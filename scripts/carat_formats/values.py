@@ -1,0 +1,72 @@
+"""What files hold, whatever wrote it, as NumPy arrays and Python lists."""
+from typing import Any, List, Optional
+
+import numpy as np
+
+from .errors import FormatError
+from .plain_objects import PickledArray
+from .torch_objects import TorchTensor
+
+_REMEDY = "check what wrote the file"
+
+
+def as_array(value: Any, path: str, what: str) -> np.ndarray:
+    """An array, a view where possible; lists of numbers or of equal arrays become one array, others one of objects."""
+    try:
+        if isinstance(value, (PickledArray, TorchTensor)):
+            return value.array()
+        if isinstance(value, np.ndarray):
+            return value
+        if isinstance(value, (int, float)):
+            return np.asarray(value)
+        if isinstance(value, (list, tuple)):
+            if all(isinstance(v, (int, float)) for v in value):
+                return np.asarray(value)
+            array = np.empty(len(value), object)
+            array[:] = list(value)
+            return array
+    except ValueError as error:
+        raise FormatError(path, f"'{what}' to be an array", str(error), _REMEDY)
+    raise FormatError(path, f"'{what}' to be an array", type(value).__name__, _REMEDY)
+
+
+def as_numbers(value: Any, path: str, what: str) -> np.ndarray:
+    """A small array of numbers, such as labels: rows that are lists or arrays are put together."""
+    array = as_array(value, path, what)
+    if array.dtype == object:
+        rows = [as_array(row, path, what) for row in array]
+        rows = [as_numbers(row, path, what) if row.dtype == object else row for row in rows]
+        if rows and all(r.dtype != object and r.shape == rows[0].shape for r in rows):
+            array = np.stack(rows)
+    if array.dtype.kind not in "fiub":
+        raise FormatError(path, f"'{what}' to be numbers", f"elements of {array.dtype}", _REMEDY)
+    return array
+
+
+def as_items(value: Any, path: str, what: str) -> List[Any]:
+    """The items of a list or of an array along its first dimension."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return list(as_array(value, path, what))
+
+
+def as_names(value: Any) -> Optional[List[str]]:
+    """Names of samples, or None if it has none."""
+    if isinstance(value, (PickledArray, np.ndarray)):
+        value = list(as_array(value, "", "id"))
+    if not isinstance(value, (list, tuple)):
+        return None
+    names = []
+    for item in value:
+        if isinstance(item, PickledArray):
+            item = list(item.array())
+        if isinstance(item, np.ndarray):
+            item = list(item)
+        if isinstance(item, (list, tuple)) and item:                         # (video, start, end)
+            item = item[0]
+        if isinstance(item, bytes):
+            item = item.decode("utf-8", "replace")
+        if not isinstance(item, str):
+            return None
+        names.append(str(item))
+    return names
