@@ -125,6 +125,16 @@ struct ModelOptions: ParsableArguments {
   @Option("How much of the momentum copy stays at each step, 0 to 1.", value: "share")
   var keyMomentum: Float = 0.999
 
+  @Option(
+    "Steps behind a sequence's end: attend (like all others: the released code), mask (computed and masked), or packed "
+      + "(left out of every product, with mask's results).", value: "how")
+  var padding = ModelConfiguration.Padding.packed
+
+  @Option(
+    "Steps that unaligned visual and audio sequences are soft-aligned to, with an LSTM; by default none are.",
+    value: "n")
+  var alignedLength: Int?
+
   @Option("Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number")
   var plainBceWeight: Float = 0.01
   @Option("Weight: cross-entropy of the scores from alpha vectors.", value: "number")
@@ -162,6 +172,8 @@ struct ModelOptions: ParsableArguments {
     c.anchors = anchors
     c.queueKeys = queueKeys
     c.keyMomentum = keyMomentum
+    c.padding = padding
+    for m in c.modalities.indices.dropFirst() { c.modalities[m].alignedSteps = alignedLength }
     let weights: [(LossTerm, Float)] = [
       (.plainBCE, plainBceWeight), (.alphaBCE, alphaBceWeight), (.betaBCE, betaBceWeight),
       (.contrastive, contrastiveWeight), (.reconstructionMSE, reconstructionMseWeight), (.alphaMSE, alphaMseWeight),
@@ -174,14 +186,15 @@ struct ModelOptions: ParsableArguments {
 extension MemoryPolicy: ExpressibleByArgument {}
 extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 extension ModelConfiguration.QueueKeys: ExpressibleByArgument {}
+extension ModelConfiguration.Padding: ExpressibleByArgument {}
 
 /// Sizes of a batch of full length, for commands without data.
 struct BatchOptions: ParsableArguments {
   @Option("Samples a step (B).", value: "n")
   var batchSize = 64
 
-  @Option("Time steps of each sequence (T).", value: "n")
-  var length = 60
+  @Option("Time steps of each sequence (T), or of text, visual and audio.", value: "n|n,n,n")
+  var length = "60"
 
   @Option("Features a time step of text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
@@ -191,12 +204,14 @@ struct BatchOptions: ParsableArguments {
 
   /// - Throws: for settings that contradict one another.
   func settings(_ model: ModelOptions, _ shards: ShardOptions) throws -> RunConfiguration {
-    guard (1...1 << 20).contains(length) else {
+    let steps = length.contains(",") ? length : "\(length),\(length),\(length)"
+    let lengths = try wholeNumbers(steps, option: "--length", atLeast: 1)
+    guard lengths.allSatisfy({ $0 <= 1 << 20 }) else {
       throw ValidationError("--length must be between 1 and \(1 << 20), not \(length).")
     }
     var shape = SyntheticDataset.Settings()
     shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
-    shape.steps = shape.features.map { _ in length }
+    shape.steps = lengths
     shape.labels = max(labels, 1)
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings.model)
