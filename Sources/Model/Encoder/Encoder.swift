@@ -54,7 +54,9 @@ struct Encoder {
       }
       embeddings = try Embeddings.Activations(rows: rows, features: m.features, hidden: c.hiddenSize, in: arena)
       layers = try (0..<m.layers).map { _ in
-        try TransformerLayer.Activations(rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, in: arena)
+        try TransformerLayer.Activations(
+          rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
+          keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: arena)
       }
       probabilities = try arena.matrix(rows: c.labels, columns: rows)
     }
@@ -76,6 +78,9 @@ struct Encoder {
     }
   }
 
+  /// Of more steps than this, queries, keys and values are made again in backward; results do not depend on it.
+  static let shortSequence = 128
+
   /// Floats that each scratch slot of its functions needs, for shards of `samples`.
   static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
     let steps = c.longestSequence
@@ -85,6 +90,7 @@ struct Encoder {
     let own = [
       max(rows * max(c.hiddenSize, features), head, c.labels * steps), max(rows * widest, head),
       rows * max(3 * c.hiddenSize, widest), head, head, head, head, rows * c.hiddenSize,
+      steps <= shortSequence ? 0 : rows * 3 * c.hiddenSize,
     ]
     let alignment = SoftAlignment.scratchCapacities(c, samples: samples)
     return own.indices.map { max(own[$0], $0 < alignment.count ? alignment[$0] : 0) }
