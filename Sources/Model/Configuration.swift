@@ -9,6 +9,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     public var maximumSteps: Int
     /// Transformer layers.
     public var layers: Int
+    /// Steps that a soft alignment makes of a sequence before it is encoded; nil where the steps are encoded as they are.
+    public var alignedSteps: Int?
 
     public init(name: String, features: Int, maximumSteps: Int, layers: Int) {
       self.name = name
@@ -16,6 +18,19 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
       self.maximumSteps = maximumSteps
       self.layers = layers
     }
+
+    /// The greatest number of steps that the encoder sees.
+    var encodedSteps: Int { alignedSteps ?? maximumSteps }
+  }
+
+  /// What becomes of time steps behind a sequence's end.
+  public enum Padding: String, Codable, Sendable, CaseIterable {
+    /// They are steps like all others: the released code, whose masks are all ones.
+    case attend
+    /// They are computed, and masked as keys (−10000) and in label-wise attention: the reference with its masks.
+    case mask
+    /// They are left out of every product, which gives what `mask` gives.
+    case packed
   }
 
   /// Which rows are anchors of the contrastive loss.
@@ -56,6 +71,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   public var queueKeys = QueueKeys.live
   /// m of the momentum copy: θ' ← m θ' + (1 − m) θ after each step.
   public var keyMomentum: Float = 0.999
+  public var padding = Padding.packed
   public var weights = LossWeights()
 
   public init(modalities: [Modality], labels: Int) {
@@ -63,8 +79,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     self.labels = labels
   }
 
-  /// T of the longest modality.
-  public var longestSequence: Int { modalities.map(\.maximumSteps).max() ?? 1 }
+  /// Steps that the encoder of the longest modality sees.
+  public var longestSequence: Int { modalities.map(\.encodedSteps).max() ?? 1 }
 
   /// 3M levels-and-modalities of unit latents a sample and label: plain, alpha, beta.
   public var liveRowsPerSample: Int { 3 * modalities.count * labels }
@@ -89,6 +105,10 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     for m in modalities {
       if m.layers < 0 || m.layers > 1000 { return "layers of \(m.name) must be between 0 and 1000, not \(m.layers)" }
       if m.features < 1 || m.maximumSteps < 1 { return "\(m.name) needs at least one feature and one time step" }
+      if let aligned = m.alignedSteps, !(1...m.maximumSteps).contains(aligned) {
+        return "\(m.name) of at most \(m.maximumSteps) steps can't be aligned to \(aligned): it has a position "
+          + "embedding for each of its steps and no more"
+      }
     }
     if hiddenSize % heads != 0 {
       return "hidden size \(hiddenSize) is not divisible by \(heads) heads; choose a multiple of \(heads)"
@@ -102,6 +122,13 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
       return "prototype momentum must be between 0 and 1, not \(prototypeMomentum)"
     }
     return nil
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// Configurations that were written before there was a choice are packed: what `Decodable` synthesises calls this.
+  func decode(_ type: ModelConfiguration.Padding.Type, forKey key: Key) throws -> ModelConfiguration.Padding {
+    try decodeIfPresent(type, forKey: key) ?? .packed
   }
 }
 

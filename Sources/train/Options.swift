@@ -138,6 +138,16 @@ struct ModelOptions: ParsableArguments {
   var keyMomentum: Float?
 
   @Option(
+    "Steps behind a sequence's end: attend (like all others: the released code), mask (computed and masked), or packed "
+      + "(left out of every product, with mask's results).", value: "how", base: released.model.padding.rawValue)
+  var padding: ModelConfiguration.Padding?
+
+  @Option(
+    "Steps that unaligned visual and audio sequences are soft-aligned to, with an LSTM; by default none are.",
+    value: "n")
+  var alignedLength: Int?
+
+  @Option(
     "Weight in the loss: cross-entropy of the scores from plain vectors.", value: "number",
     base: released.model.weights[.plainBCE])
   var plainBceWeight: Float?
@@ -167,13 +177,15 @@ struct ModelOptions: ParsableArguments {
     base: released.model.weights[.shuffledBCE])
   var shuffledBceWeight: Float?
 
-  /// Transformer layers of each modality's encoder.
-  private func depths() throws -> [Int]? { try layers.map { try wholeNumbers($0, option: "--layers", atLeast: 0) } }
+  /// Transformer layers of each modality's encoder, of so many; nil if not given.
+  private func depths(_ count: Int?) throws -> [Int]? {
+    try layers.map { try wholeNumbers($0, count: count, option: "--layers", atLeast: 0) }
+  }
 
-  func validate() throws { _ = try depths() }
+  func validate() throws { _ = try depths(nil) }
 
   func apply(to c: inout ModelConfiguration) throws {
-    for (m, depth) in (try depths() ?? []).enumerated() { c.modalities[m].layers = depth }
+    for (m, depth) in (try depths(c.modalities.count) ?? []).enumerated() { c.modalities[m].layers = depth }
     set(&c.hiddenSize, hiddenSize)
     set(&c.heads, heads)
     set(&c.feedForwardSize, feedForwardSize)
@@ -185,6 +197,10 @@ struct ModelOptions: ParsableArguments {
     set(&c.anchors, anchors)
     set(&c.queueKeys, queueKeys)
     set(&c.keyMomentum, keyMomentum)
+    set(&c.padding, padding)
+    if let alignedLength {
+      for m in c.modalities.indices.dropFirst() { c.modalities[m].alignedSteps = alignedLength }
+    }
     let weights: [(LossTerm, Float?)] = [
       (.plainBCE, plainBceWeight), (.alphaBCE, alphaBceWeight), (.betaBCE, betaBceWeight),
       (.contrastive, contrastiveWeight), (.reconstructionMSE, reconstructionMseWeight), (.alphaMSE, alphaMseWeight),
@@ -202,14 +218,15 @@ func set<T>(_ setting: inout T, _ option: T?) {
 extension MemoryPolicy: ExpressibleByArgument {}
 extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 extension ModelConfiguration.QueueKeys: ExpressibleByArgument {}
+extension ModelConfiguration.Padding: ExpressibleByArgument {}
 
 /// Sizes of a batch of full length, for commands without data.
 struct BatchOptions: ParsableArguments {
   @Option("Samples a step (B).", value: "n")
   var batchSize = 64
 
-  @Option("Time steps of each sequence (T).", value: "n")
-  var length = 60
+  @Option("Time steps of each sequence (T), or of text, visual and audio.", value: "n|n,n,n")
+  var length = "60"
 
   @Option("Features a time step of text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
@@ -219,12 +236,14 @@ struct BatchOptions: ParsableArguments {
 
   /// - Throws: for settings that contradict one another.
   func settings(_ model: ModelOptions, _ shards: ShardOptions) throws -> RunConfiguration {
-    guard (1...1 << 20).contains(length) else {
+    let steps = length.contains(",") ? length : "\(length),\(length),\(length)"
+    let lengths = try wholeNumbers(steps, option: "--length", atLeast: 1)
+    guard lengths.allSatisfy({ $0 <= 1 << 20 }) else {
       throw ValidationError("--length must be between 1 and \(1 << 20), not \(length).")
     }
     var shape = SyntheticDataset.Settings()
     shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
-    shape.steps = shape.features.map { _ in length }
+    shape.steps = lengths
     shape.labels = max(labels, 1)
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings.model)
@@ -314,12 +333,13 @@ struct ScoredDataOptions: ParsableArguments {
   }
 }
 
-/// One whole number for each of the three modalities or splits.
-func wholeNumbers(_ text: String, option: String, atLeast minimum: Int) throws -> [Int] {
+/// Whole numbers, so many if a count is given: one for each modality or split.
+func wholeNumbers(_ text: String, count: Int? = 3, option: String, atLeast minimum: Int) throws -> [Int] {
   let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-  guard values.count == 3, values.allSatisfy({ $0 ?? .min >= minimum }) else {
+  guard count.map({ $0 == values.count }) ?? true, values.allSatisfy({ $0 ?? .min >= minimum }) else {
+    let number = count.map { "\($0) " } ?? ""
     throw ValidationError(
-      "\(option) takes three whole numbers of at least \(minimum) separated by commas, not '\(text)'.")
+      "\(option) takes \(number)whole numbers of at least \(minimum) separated by commas, not '\(text)'.")
   }
   return values.compactMap { $0 }
 }

@@ -15,7 +15,9 @@ struct ConfigurationTests {
     ({ $0.feedForwardSize = -1 }, "feed-forward size"), ({ $0.latentSize = 0 }, "latent size"),
     ({ $0.labels = 0 }, "labels"), ({ $0.labels = 1 << 21 }, "labels"), ({ $0.modalities = [] }, "one modality"),
     ({ $0.modalities[1].layers = -1 }, "layers of visual"), ({ $0.modalities[0].features = 0 }, "text needs"),
-    ({ $0.modalities[2].maximumSteps = 0 }, "audio needs"), ({ $0.modalities[2].name = "touch" }, "different letters"),
+    ({ $0.modalities[2].maximumSteps = 0 }, "audio needs"),
+    ({ $0.modalities[1].alignedSteps = 0 }, "visual of at most 3"),
+    ({ $0.modalities[1].alignedSteps = 4 }, "aligned to 4"), ({ $0.modalities[2].name = "touch" }, "different letters"),
     ({ $0.queueSize = -1 }, "queue size"), ({ $0.dropout = 1 }, "dropout"), ({ $0.dropout = -0.1 }, "dropout"),
     ({ $0.dropout = .nan }, "dropout"), ({ $0.temperature = 0 }, "temperature"),
     ({ $0.temperature = .nan }, "temperature"),
@@ -43,10 +45,26 @@ struct ConfigurationTests {
     c.anchors = .batch
     c.dropout = 0.125
     c.weights[.betaMSE] = 0.3
+    c.padding = .mask
+    c.modalities[2].alignedSteps = 2
     let data = try JSONEncoder().encode(c)
     #expect(try JSONDecoder().decode(ModelConfiguration.self, from: data) == c)
     let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     #expect((object["weights"] as? [String: Double])?.count == 9 && object["anchors"] as? String == "batch")
+  }
+
+  /// Settings of runs from before there was a choice of padding, or soft alignment.
+  @Test func olderConfigurationsDecode() throws {
+    let c = tinyConfiguration()
+    var object = try #require(
+      try JSONSerialization.jsonObject(with: JSONEncoder().encode(c)) as? [String: Any])
+    #expect(object.removeValue(forKey: "padding") as? String == "packed")
+    let older = try JSONSerialization.data(withJSONObject: object)
+    #expect(!String(decoding: older, as: UTF8.self).contains("alignedSteps"))
+    #expect(try JSONDecoder().decode(ModelConfiguration.self, from: older) == c)
+    object["padding"] = "none"
+    let wrong = try JSONSerialization.data(withJSONObject: object)
+    #expect(throws: DecodingError.self) { try JSONDecoder().decode(ModelConfiguration.self, from: wrong) }
   }
 
   @Test func sizesThatFollow() {

@@ -30,11 +30,13 @@ final class RandomSource: SampleSource, @unchecked Sendable {
   private let lengths: [[Int]]
   private let features: [Matrix]
   private let widths: [Int]
+  private let longest: [Int]
   private let labels: Matrix
 
   init(_ c: ModelConfiguration, count: Int, seed: UInt64 = 5, ragged: Bool = true) throws {
     self.count = count
     widths = c.modalities.map(\.features)
+    longest = c.modalities.map(\.maximumSteps)
     let key = RandomKey(seed: seed)
     lengths = c.modalities.enumerated().map { m, modality in
       (0..<count).map { s in
@@ -48,6 +50,7 @@ final class RandomSource: SampleSource, @unchecked Sendable {
     for i in 0..<count { for j in 0..<c.labels { labels[i, j] = labels[i, j] > 0.3 ? 1 : 0 } }
   }
 
+  func steps(modality: Int) -> Int { longest[modality] }
   func length(sample: Int, modality: Int) -> Int { lengths[modality][sample] }
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: labels.row(sample), count: labels.columns)

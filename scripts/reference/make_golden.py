@@ -41,11 +41,12 @@ p.add_argument("--queue", type=int, default=500)
 p.add_argument("--layers", type=int, nargs=3, default=(2, 1, 1))
 p.add_argument("--features", type=int, nargs=3, default=(20, 7, 11))
 p.add_argument("--length", type=int, default=10)
+p.add_argument("--raw-length", type=int, default=25, help="with --unaligned: visual and audio steps before alignment to --length")
 a = p.parse_args()
 
 torch.manual_seed(a.seed)
 rng = np.random.default_rng(a.seed)
-long = 25 if a.unaligned else a.length
+long = a.raw_length if a.unaligned else a.length
 config = R.Config(feature_sizes=tuple(a.features), max_positions=(a.length, long + 5, long + 5), layers=tuple(a.layers), hidden=a.hidden,
                   heads=a.heads, intermediate=a.intermediate, labels=a.labels, latent=a.latent, queue=a.queue, dropout=0.0,
                   aligned=not a.unaligned, aligned_length=a.length, anchors=a.anchors, queue_keys=a.queue_keys, key_momentum=a.key_momentum)

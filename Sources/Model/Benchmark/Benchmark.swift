@@ -145,6 +145,7 @@ private final class RandomSource: SampleSource {
     self.labels = OwnedBuffer(labels)
   }
 
+  func steps(modality: Int) -> Int { modalities[modality].maximumSteps }
   func length(sample: Int, modality: Int) -> Int { modalities[modality].maximumSteps }
 
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {

@@ -12,9 +12,14 @@ extension ModelConfiguration {
     let batch = Double(B)
     var encoders = 0.0
     for m in modalities {
-      let (steps, depth) = (Double(m.maximumSteps), Double(m.layers))
+      let (steps, depth) = (Double(m.encodedSteps), Double(m.layers))
       let layer = 2 * (4 * D * D + 2 * D * F) + 4 * steps * D
       encoders += 3 * batch * steps * (depth * layer + 2 * Double(m.features) * D + 4 * C * D)
+      if let aligned = m.alignedSteps {
+        // Two LSTM layers' inputs and recurrences, and the weighted sum.
+        let (H, features) = (Double(aligned + 1), Double(m.features))
+        encoders += 3 * batch * Double(m.maximumSteps) * (8 * H * (features + 3 * H) + 2 * Double(aligned) * features)
+      }
     }
     let half = (D / 2).rounded(.down)
     let project = 2 * (D * half + half * P)

@@ -13,8 +13,12 @@ public final class Batch: @unchecked Sendable {
   /// The training step that this batch is for; the key of its random draws.
   public private(set) var step = 0
 
+  private let modalities: [ModelConfiguration.Modality]
+  private let padding: ModelConfiguration.Padding
+
   public init(_ c: ModelConfiguration, capacity: Int) {
     self.capacity = capacity
+    (modalities, padding) = (c.modalities, c.padding)
     samples = .allocate(capacity: capacity)
     samples.initialize(repeating: 0, count: capacity)
     let memory = Buffer(count: capacity * c.labels)
@@ -41,11 +45,23 @@ public final class Batch: @unchecked Sendable {
   /// The numbers in the source of the samples in some places.
   func numbers(_ places: Range<Int>) -> [Int] { places.map { samples[$0] } }
 
-  func length(sample: Int, modality: Int) -> Int {
-    source?.length(sample: samples[sample], modality: modality) ?? 0
+  /// T, raw steps of a modality's sequences, padding included.
+  func steps(modality: Int) -> Int { source?.steps(modality: modality) ?? 0 }
+
+  /// How many steps of a sample the encoder has rows for, and how many of them are not padding.
+  func encodedSteps(sample: Int, modality: Int) -> (length: Int, rows: Int) {
+    guard let source else { return (0, 0) }
+    let aligned = modalities[modality].alignedSteps
+    let all = aligned ?? source.steps(modality: modality)
+    if padding == .attend { return (all, all) }
+    let length =
+      aligned == nil
+      ? source.length(sample: samples[sample], modality: modality)
+      : source.alignedLength(sample: samples[sample], modality: modality) ?? all
+    return (length, padding == .mask ? all : length)
   }
 
-  /// Raw features [T, F] of a sample's own time steps.
+  /// Raw features of a sample's first steps, as many as there are rows, [rows, F].
   func copyFeatures(sample: Int, modality: Int, into rows: Matrix) {
     source?.copyFeatures(sample: samples[sample], modality: modality, steps: rows.rows, into: rows.base)
   }

@@ -5,6 +5,7 @@ import Foundation
 ///
 /// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
+/// Modalities other than text, visual and audio are listed, in the model's order, in the metadata `modalities`.
 public struct Dataset: Sendable {
   /// The modalities of CARAT, in its order.
   public static let modalityNames = ["text", "visual", "audio"]
@@ -15,8 +16,9 @@ public struct Dataset: Sendable {
 
   /// Opens and validates all three splits; see `DatasetSplit.init`.
   ///
+  /// - Parameter modalities: those to open; by default all that the training split has.
   /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
-  public init(directory: String, modalities: [String] = Dataset.modalityNames) throws(DataError) {
+  public init(directory: String, modalities: [String]? = nil) throws(DataError) {
     var isDirectory: ObjCBool = false
     guard !FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) || isDirectory.boolValue else {
       throw DataError(
@@ -24,15 +26,16 @@ public struct Dataset: Sendable {
         remedy: "give the directory, not a file in it")
     }
     train = try Self.open("train", in: directory, modalities: modalities)
-    valid = try Self.open("valid", in: directory, modalities: modalities)
-    test = try Self.open("test", in: directory, modalities: modalities)
+    let names = train.modalities.map(\.name)
+    valid = try Self.open("valid", in: directory, modalities: names)
+    test = try Self.open("test", in: directory, modalities: names)
     try valid.requireShape(of: train)
     try test.requireShape(of: train)
   }
 
   /// Opens one split by its name: "train", "valid" or "test".
   public static func open(
-    _ split: String, in directory: String, modalities: [String] = Dataset.modalityNames
+    _ split: String, in directory: String, modalities: [String]? = nil
   ) throws(DataError) -> DatasetSplit {
     try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
   }

@@ -23,4 +23,26 @@ public struct DatasetShape: Sendable, Equatable {
     }
     labelNames = SyntheticDataset.labelNames(settings.labels)
   }
+
+  private init(_ modalities: [Modality], _ labelNames: [String]) {
+    (self.modalities, self.labelNames) = (modalities, labelNames)
+  }
+
+  /// Some of the modalities, in the order of `names`; all if nil.
+  ///
+  /// - Parameter file: where the data will be, for the message.
+  /// - Throws: if there is no modality of a name.
+  public func only(_ names: [String]?, file: String) throws(DataError) -> DatasetShape {
+    guard let names else { return self }
+    var chosen: [Modality] = []
+    for name in names {
+      guard let modality = modalities.first(where: { $0.name == name }) else {
+        throw DataError(
+          file: file, expected: "modalities among \(modalities.map(\.name).joined(separator: ", "))", found: "'\(name)'",
+          remedy: "correct --modalities")
+      }
+      chosen.append(modality)
+    }
+    return DatasetShape(chosen, labelNames)
+  }
 }

@@ -7,6 +7,8 @@ extension DatasetSplit: SampleSource {
     }
   }
 
+  public func steps(modality: Int) -> Int { modalities[modality].steps }
+
   public func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
 
   /// [N, C] row by row.

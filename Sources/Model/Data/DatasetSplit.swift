@@ -25,17 +25,19 @@ public final class DatasetSplit: Sendable {
   ///
   /// - Parameters:
   ///   - name: what messages call the split; by default the file's name without its extension.
-  ///   - modalities: the tensors that are modalities, in the order the model takes them.
+  ///   - modalities: the tensors that are modalities, in the order the model takes them; by default those that the
+  ///     metadata `modalities` lists, or text, visual and audio.
   ///   - labelsIfMissing: the names of the labels of a file that has none, whose samples are to be predicted; nil if
   ///     it has to have labels.
   /// - Throws: if a tensor is missing, of the wrong type or shape, or of another number of samples; if a feature is
   ///   NaN or infinite (−∞ in audio, the logarithm of silence, is accepted: it stands for 0), a label is neither
   ///   0 nor 1, or a length is not in 1 … T.
   public init(
-    path: String, name: String? = nil, modalities: [String] = Dataset.modalityNames, labelsIfMissing: [String]? = nil
+    path: String, name: String? = nil, modalities: [String]? = nil, labelsIfMissing: [String]? = nil
   ) throws(DataError) {
     let name = name ?? baseName(of: path)
     let file = try Self.open(path)
+    let modalities = if let modalities { modalities } else { try Self.listedModalities(file) }
     let validation = DatasetValidation(path: path, split: name)
     let shape: (samples: Int, labels: Int)
     if let labelsIfMissing, file.shape(of: "labels") == nil {
@@ -88,6 +90,19 @@ public final class DatasetSplit: Sendable {
         remedy: "give a directory with train.safetensors, valid.safetensors and test.safetensors, or .npz")
     }
     return try TensorFile.open(path)
+  }
+
+  /// The modalities that a file's metadata lists; CARAT's three if it lists none.
+  private static func listedModalities(_ file: TensorFile) throws(DataError) -> [String] {
+    guard let text = file.metadata["modalities"] else { return Dataset.modalityNames }
+    let names = text.split(separator: ",", omittingEmptySubsequences: false)
+      .map { $0.trimmingCharacters(in: .whitespaces) }
+    guard !names.contains(""), Set(names).count == names.count else {
+      throw DataError(
+        file: file.path, expected: "names of different modalities, separated by commas, in modalities",
+        found: "'\(text)'", remedy: "name each modality's tensor once, or leave modalities out")
+    }
+    return names
   }
 
   private static func labelShape(_ file: TensorFile) throws(DataError) -> (samples: Int, labels: Int) {

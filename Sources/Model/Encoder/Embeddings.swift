@@ -3,8 +3,8 @@ import Tensor
 
 /// The encoder's input: LayerNorm of the raw features, linear map to D, position embeddings, LayerNorm, dropout.
 struct Embeddings {
-  let normGain: Parameter
-  let normBias: Parameter
+  /// Nil where features come out of a soft alignment, which normalises them before.
+  let norm: FeatureNorm?
   let words: Linear
   let positions: Parameter
   let gain: Parameter
@@ -17,26 +17,26 @@ struct Embeddings {
   init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
     let m = c.modalities[modality]
     self.modality = modality
-    let parts: (Parameter, Parameter, Linear, Parameter, Parameter, Parameter)
+    let parts: (FeatureNorm?, Linear, Parameter, Parameter, Parameter)
     (parts, group) = layout.group { layout in
       let name = m.name + ".embeddings"
       return (
-        layout.add(m.name + "_norm.norm2d.weight", m.features, initial: .ones),
-        layout.add(m.name + "_norm.norm2d.bias", m.features, initial: .zeros),
+        m.alignedSteps == nil ? FeatureNorm(m, in: &layout) : nil,
         Linear(name + ".word_embeddings", inputs: m.features, outputs: c.hiddenSize, in: &layout),
         layout.add(name + ".position_embeddings.weight", m.maximumSteps, c.hiddenSize, initial: .bert),
         layout.add(name + ".LayerNorm.weight", c.hiddenSize, initial: .ones),
         layout.add(name + ".LayerNorm.bias", c.hiddenSize, initial: .zeros)
       )
     }
-    (normGain, normBias, words, positions, gain, bias) = parts
-    accumulated = [normGain, normBias, positions, gain, bias]
+    (norm, words, positions, gain, bias) = parts
+    accumulated = [positions, gain, bias]
   }
 
   /// What backward needs, R rows.
   struct Activations {
-    /// Raw features, normalised: [R, F] and [R].
+    /// Raw features, normalised by forward, or aligned ones: [R, F].
     let features: Matrix
+    /// Raw features' 1/deviation [R].
     let featuresInverse: Matrix
     /// Embeddings, normalised: [R, D] and [R].
     let normalized: Matrix
@@ -50,29 +50,28 @@ struct Embeddings {
     }
   }
 
-  private func featureNorm(_ θ: Parameters) -> LayerNorm.Affine {
-    LayerNorm.Affine(gain: θ[normGain], bias: θ[normBias])
-  }
-  private func norm(_ θ: Parameters) -> LayerNorm.Affine { LayerNorm.Affine(gain: θ[gain], bias: θ[bias]) }
+  private func affine(_ θ: Parameters) -> LayerNorm.Affine { LayerNorm.Affine(gain: θ[gain], bias: θ[bias]) }
 
-  /// hidden [R, D] from the raw features that lie in `a.features` [R, F].
+  /// hidden [R, D] from the raw or aligned features that lie in `a.features` [R, F].
   func forward(
     _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters, _ dropouts: DropoutSites,
     scratch: Scratch, into hidden: Matrix
   ) {
     let all = 0..<sequences.rowCount
     let features = a.features.rows(all)
-    let normalizedFeatures = scratch.matrix(0, rows: all.count, columns: features.columns)
-    LayerNorm.forward(
-      features, featureNorm(θ), normalized: features, inverseDeviation: a.featuresInverse.base,
-      into: normalizedFeatures)
-    words.forward(normalizedFeatures, θ, into: hidden)
+    if let norm {
+      let input = scratch.matrix(0, rows: all.count, columns: features.columns)
+      norm.forward(features, inverse: a.featuresInverse, θ, into: input)
+      words.forward(input, θ, into: hidden)
+    } else {
+      words.forward(features, θ, into: hidden)
+    }
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       add(θ[positions].rows(0..<rows.count), to: hidden.rows(rows))
     }
     LayerNorm.forward(
-      hidden, norm(θ), normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, into: hidden)
+      hidden, affine(θ), normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, into: hidden)
     drop(hidden, sequences, firstSample: firstSample, dropouts)
   }
 
@@ -81,11 +80,12 @@ struct Embeddings {
     _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters, _ dropouts: DropoutSites,
     into hidden: Matrix
   ) {
-    LayerNorm.output(normalized: a.normalized.rows(0..<sequences.rowCount), norm(θ), into: hidden)
+    LayerNorm.output(normalized: a.normalized.rows(0..<sequences.rowCount), affine(θ), into: hidden)
     drop(hidden, sequences, firstSample: firstSample, dropouts)
   }
 
-  /// Gradients of all its parameters from that of hidden, `d` [R, D], which is overwritten.
+  /// Gradients of all its parameters from that of hidden, `d` [R, D], which is overwritten; aligned features are
+  /// replaced by their gradient.
   func backward(
     _ d: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
     _ dropouts: DropoutSites, scratch: Scratch, into gradient: Parameters
@@ -95,19 +95,22 @@ struct Embeddings {
     gradient.zero(accumulated)
     drop(d, sequences, firstSample: firstSample, dropouts)
     LayerNorm.backward(
-      d, normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, norm(θ), into: d,
-      addingTo: norm(gradient))
+      d, normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, affine(θ), into: d,
+      addingTo: affine(gradient))
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       add(d.rows(rows), to: gradient[positions].rows(0..<rows.count))
     }
-    let input = scratch.matrix(0, rows: all.count, columns: features.columns)
-    LayerNorm.output(normalized: features, featureNorm(θ), into: input)
-    words.backwardParameters(input, d, into: gradient)
-    words.backwardInput(d, θ, into: input)
-    LayerNorm.backward(
-      input, normalized: features, inverseDeviation: a.featuresInverse.base, featureNorm(θ), into: input,
-      addingTo: featureNorm(gradient))
+    if let norm {
+      let input = scratch.matrix(0, rows: all.count, columns: features.columns)
+      norm.output(features, θ, into: input)
+      words.backwardParameters(input, d, into: gradient)
+      words.backwardInput(d, θ, into: input)
+      norm.backward(input, normalized: features, inverse: a.featuresInverse, θ, into: gradient)
+    } else {
+      words.backwardParameters(features, d, into: gradient)
+      words.backwardInput(d, θ, into: features)
+    }
   }
 
   private func drop(_ hidden: Matrix, _ sequences: Sequences, firstSample: Int, _ dropouts: DropoutSites) {

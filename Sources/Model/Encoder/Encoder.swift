@@ -1,11 +1,13 @@
 import Parallel
 import Tensor
 
-/// One modality's encoder: embeddings, transformer layers, label-wise attention.
+/// One modality's encoder: embeddings, transformer layers, label-wise attention; before them, where the configuration
+/// says so, the soft alignment of an unaligned sequence.
 ///
 /// A worker takes its shards through it layer by layer, so that a layer's weights, and in backward its gradients'
 /// partial sums, stay in cache.
 struct Encoder {
+  let alignment: SoftAlignment?
   let embeddings: Embeddings
   let layers: [TransformerLayer]
   let attention: LabelAttention
@@ -18,6 +20,11 @@ struct Encoder {
     self.modality = modality
     forwardName = c.modalities[modality].name + " encoder forward"
     backwardName = c.modalities[modality].name + " encoder backward"
+    var alignment: SoftAlignment?
+    if let length = c.modalities[modality].alignedSteps {
+      alignment = SoftAlignment(c, modality: modality, length: length, in: &layout)
+    }
+    self.alignment = alignment
     embeddings = Embeddings(c, modality: modality, in: &layout)
     layers = (0..<c.modalities[modality].layers).map {
       TransformerLayer(c, modality: modality, index: $0, in: &layout)
@@ -25,11 +32,14 @@ struct Encoder {
     attention = LabelAttention(c, modality: modality, in: &layout)
   }
 
-  var groups: [Range<Int>] { [embeddings.group] + layers.map(\.group) + [attention.group] }
+  var groups: [Range<Int>] {
+    (alignment?.groups ?? []) + [embeddings.group] + layers.map(\.group) + [attention.group]
+  }
 
   /// What backward needs of one shard.
   struct Activations {
     let sequences: Sequences
+    let alignment: SoftAlignment.Activations?
     let embeddings: Embeddings.Activations
     let layers: [TransformerLayer.Activations]
     /// Label-wise attention's weights, [C, R].
@@ -37,15 +47,39 @@ struct Encoder {
 
     init(_ c: ModelConfiguration, modality: Int, samples: Int, in arena: Arena) throws {
       let m = c.modalities[modality]
-      let rows = samples * m.maximumSteps
+      let rows = samples * m.encodedSteps
       sequences = Sequences(capacity: samples)
+      alignment = try m.alignedSteps.map {
+        try SoftAlignment.Activations(m, length: $0, samples: samples, in: arena)
+      }
       embeddings = try Embeddings.Activations(rows: rows, features: m.features, hidden: c.hiddenSize, in: arena)
       layers = try (0..<m.layers).map { _ in
-        try TransformerLayer.Activations(rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, in: arena)
+        try TransformerLayer.Activations(
+          rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
+          keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: arena)
       }
       probabilities = try arena.matrix(rows: c.labels, columns: rows)
     }
+
+    /// Takes a modality's features and lengths of some samples out of the batch.
+    func load(_ batch: Batch, _ samples: Range<Int>, modality: Int) {
+      sequences.removeAll()
+      for sample in samples {
+        let (length, rows) = batch.encodedSteps(sample: sample, modality: modality)
+        sequences.append(length: length, rows: rows)
+      }
+      if let alignment {
+        alignment.begin(samples: samples.count, steps: batch.steps(modality: modality))
+      }
+      for (s, sample) in samples.enumerated() {
+        let raw = alignment.map { $0.features.rows($0.rows(s)) } ?? embeddings.features.rows(sequences.rows(s))
+        batch.copyFeatures(sample: sample, modality: modality, into: raw)
+      }
+    }
   }
+
+  /// Of more steps than this, queries, keys and values are made again in backward; results do not depend on it.
+  static let shortSequence = 128
 
   /// Floats that each scratch slot of its functions needs, for shards of `samples`.
   static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
@@ -53,14 +87,18 @@ struct Encoder {
     let features = c.modalities.map(\.features).max() ?? 0
     let (rows, widest) = (samples * steps, max(c.hiddenSize, c.feedForwardSize))
     let head = SelfAttention.scratchCapacity(steps: steps, headSize: c.hiddenSize / c.heads)
-    return [
+    let own = [
       max(rows * max(c.hiddenSize, features), head, c.labels * steps), max(rows * widest, head),
       rows * max(3 * c.hiddenSize, widest), head, head, head, head, rows * c.hiddenSize,
+      steps <= shortSequence ? 0 : rows * 3 * c.hiddenSize,
     ]
+    let alignment = SoftAlignment.scratchCapacities(c, samples: samples)
+    return own.indices.map { max(own[$0], $0 < alignment.count ? alignment[$0] : 0) }
   }
 
   /// plain [n C, D] of every shard from the raw features in its activations.
   func forward(_ shards: ArraySlice<Shard>, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch) {
+    alignment?.forward(shards, θ, scratch: scratch)
     for shard in shards where shard.count > 0 {
       let a = shard.encoders[modality]
       embeddings.forward(
@@ -119,6 +157,7 @@ struct Encoder {
           into: gradient)
       }
     }
+    alignment?.backward(shards, θ, scratch: scratch, into: tree)
   }
 
   /// What the embeddings and the first `depth` layers made of a shard, again.

@@ -25,7 +25,9 @@ struct LabelAttention {
       let rows = sequences.rows(s)
       let (h, a) = (hidden.rows(rows), probabilities.columns(rows))
       MatrixProduct.multiply(θ[weight], byTransposed: h, into: a)
-      Softmax.forward(a)
+      let padding = a.columns(sequences.length(s)..<rows.count)
+      if padding.columns > 0 { padding.fill(0) }
+      Softmax.forward(a.columns(0..<sequences.length(s)))
       MatrixProduct.multiply(a, by: h, into: plain.rows(s * C..<(s + 1) * C))
     }
   }

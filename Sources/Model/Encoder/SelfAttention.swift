@@ -28,6 +28,7 @@ struct SelfAttention {
         let (q, k, v) = headParts(qkv.rows(rows), h)
         let c = head(context.rows(rows), h)
         MatrixProduct.multiply(q, byTransposed: k, into: scores, scale: scale)
+        mask(scores, from: sequences.length(s))
         Softmax.exponentials(
           scores, dropped: scores, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
           firstRow: h * rows.count)
@@ -59,6 +60,7 @@ struct SelfAttention {
         let (dq, dk, dv) = headParts(dqkv.rows(rows), h)
         let (c, dc) = (head(context.rows(rows), h), head(dcontext.rows(rows), h))
         MatrixProduct.multiply(q, byTransposed: k, into: e, scale: scale)
+        mask(e, from: sequences.length(s))
         Softmax.exponentials(
           e, dropped: dropped, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
           firstRow: h * rows.count)
@@ -70,6 +72,15 @@ struct SelfAttention {
         MatrixProduct.multiply(ds, by: k, into: dq, scale: scale)
         MatrixProduct.multiply(ds, transposed: true, by: q, into: dk, scale: scale)
       }
+    }
+  }
+
+  /// Adds −10000 to the scores of keys that are padding.
+  private func mask(_ scores: Matrix, from length: Int) {
+    if length == scores.columns { return }
+    for t in 0..<scores.rows {
+      let row = scores.row(t)
+      for key in length..<scores.columns { row[key] -= 10000 }
     }
   }
 

@@ -59,9 +59,11 @@ struct TransformerLayer {
 
   /// What backward needs, R rows: 6D + F floats a row. Inputs of products that are one multiply-add away from
   /// these are made again.
+  ///
+  /// So are, bit for bit, queries, keys and values of long sequences: half of the memory for a sixth more of its products.
   struct Activations {
-    /// [R, 3D]
-    let qkv: Matrix
+    /// [R, 3D], or nil where it is made again.
+    let qkv: Matrix?
     /// [R, D]
     let context: Matrix
     /// h before gain and bias, [R, D], and 1/deviation [R]
@@ -73,8 +75,9 @@ struct TransformerLayer {
     let normalized: Matrix
     let inverse: Matrix
 
-    init(rows: Int, hidden: Int, feedForward: Int, in arena: Arena) throws {
-      qkv = try arena.matrix(rows: rows, columns: 3 * hidden)
+    /// - Parameter keepsProjections: whether queries, keys and values are kept.
+    init(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool = true, in arena: Arena) throws {
+      qkv = keepsProjections ? try arena.matrix(rows: rows, columns: 3 * hidden) : nil
       context = try arena.matrix(rows: rows, columns: hidden)
       attended = try arena.matrix(rows: rows, columns: hidden)
       attendedInverse = try arena.matrix(rows: 1, columns: rows)
@@ -97,10 +100,9 @@ struct TransformerLayer {
     _ dropouts: DropoutSites, scratch: Scratch
   ) {
     let all = 0..<sequences.rowCount
-    let qkv = a.qkv.rows(all)
+    let qkv = a.qkv?.rows(all) ?? scratch.matrix(2, rows: all.count, columns: 3 * hidden.columns)
     let context = a.context.rows(all)
-    MatrixProduct.multiply(hidden, byTransposed: θ.joined(query.weight, through: value.weight), into: qkv)
-    addBias(qkv, θ.pointer(query.bias))
+    project(hidden, θ, into: qkv)
     attention.forward(
       qkv, sequences, firstSample: firstSample, dropouts(.probabilities, modality: modality, layer: index),
       scratch: scratch, into: context)
@@ -120,6 +122,12 @@ struct TransformerLayer {
     addAndNormalize(
       dense, bias: θ.pointer(output.bias), dropouts(.layerOutput, modality: modality, layer: index),
       residual: h, outputNorm(θ), a.normalized, a.inverse, sequences, firstSample, into: hidden)
+  }
+
+  /// Queries, keys and values [R, 3D] of x [R, D].
+  private func project(_ x: Matrix, _ θ: Parameters, into qkv: Matrix) {
+    MatrixProduct.multiply(x, byTransposed: θ.joined(query.weight, through: value.weight), into: qkv)
+    addBias(qkv, θ.pointer(query.bias))
   }
 
   /// y again, bit for bit what forward wrote.
@@ -159,9 +167,11 @@ struct TransformerLayer {
     let dcontext = scratch.matrix(1, rows: all.count, columns: D)
     attentionOutput.backwardInput(dense, θ, into: dcontext)
 
+    let qkv = a.qkv?.rows(all) ?? scratch.matrix(8, rows: all.count, columns: 3 * D)
+    if a.qkv == nil { project(input, θ, into: qkv) }
     let dqkv = scratch.matrix(2, rows: all.count, columns: 3 * D)
     attention.backward(
-      dcontext, context: a.context.rows(all), a.qkv.rows(all), sequences, firstSample: firstSample,
+      dcontext, context: a.context.rows(all), qkv, sequences, firstSample: firstSample,
       dropouts(.probabilities, modality: modality, layer: index), scratch: scratch.from(3), into: dqkv)
     addColumnSums(of: dqkv, to: gradient.pointer(query.bias))
     MatrixProduct.multiply(

@@ -16,9 +16,14 @@ struct MemoryNeed {
     let M = Double(c.modalities.count)
     var (parameters, activations) = (0.0, 0.0)
     for m in c.modalities {
-      let (layers, T, features) = (Double(m.layers), Double(m.maximumSteps), Double(m.features))
-      parameters += features * D + T * D + layers * (4 * D * D + 2 * D * F) + C * D + D * D
-      activations += T * (features + layers * (6 * D + F))
+      let (layers, features) = (Double(m.layers), Double(m.features))
+      let (raw, T) = (Double(m.maximumSteps), Double(m.encodedSteps))
+      parameters += features * D + raw * D + layers * (4 * D * D + 2 * D * F) + C * D + D * D
+      activations += T * (features + layers * ((m.encodedSteps <= Encoder.shortSequence ? 6 : 3) * D + F))
+      if let length = m.alignedSteps.map(Double.init) {
+        parameters += 4 * (length + 1) * (features + 3 * (length + 1))
+        activations += raw * (features + 12 * (length + 1))
+      }
     }
     parameters += C * D * D
     activations += 3 * M * C * (2 * D + P)

@@ -75,14 +75,7 @@ final class Shard: @unchecked Sendable {
       reconstruction = reconstructionRows.map { $0.first(found * labels) }
       mixWeights = mixWeightRows.map { $0.rows(0..<found * labels) }
     }
-    for (m, encoder) in encoders.enumerated() {
-      encoder.sequences.removeAll()
-      for s in 0..<count {
-        encoder.sequences.append(length: batch.length(sample: first + s, modality: m))
-        let rows = encoder.sequences.rows(s)
-        batch.copyFeatures(sample: first + s, modality: m, into: encoder.embeddings.features.rows(rows))
-      }
-    }
+    for (m, encoder) in encoders.enumerated() { encoder.load(batch, first..<first + count, modality: m) }
   }
 
   // Views of the rows that the current batch fills.

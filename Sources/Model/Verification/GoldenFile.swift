@@ -4,7 +4,7 @@ import Tensor
 /// Training steps recorded by the PyTorch reference: initial state, inputs, what came out, final state.
 public struct GoldenFile: Sendable {
   public let file: SafetensorsFile
-  public let configuration: ModelConfiguration
+  public private(set) var configuration: ModelConfiguration
   public let optimizer: OptimizerConfiguration
   public let steps: Int
   public let batchSize: Int
@@ -15,6 +15,7 @@ public struct GoldenFile: Sendable {
     var hidden, heads, intermediate, labels, latent, queue: Int
     var prototype_momentum, temperature: Float
     var aligned: Bool
+    var aligned_length: Int
     var anchors: ModelConfiguration.Anchors
     var weights: LossWeights
     var lr, warmup: Double
@@ -40,9 +41,6 @@ public struct GoldenFile: Sendable {
     } catch {
       throw wrong("the reference's settings in the metadata's config", "\(error)")
     }
-    guard settings.aligned else {
-      throw wrong("aligned sequences", "a recording with soft alignment, which is not supported yet")
-    }
     let names = Dataset.modalityNames
     guard [settings.feature_sizes, settings.max_positions, settings.layers].allSatisfy({ $0.count == names.count })
     else { throw wrong("three modalities", "\(settings.feature_sizes.count) feature sizes") }
@@ -52,6 +50,10 @@ public struct GoldenFile: Sendable {
           name: names[$0], features: settings.feature_sizes[$0], maximumSteps: settings.max_positions[$0],
           layers: settings.layers[$0])
       }, labels: settings.labels)
+    if !settings.aligned {
+      // The reference aligns all others to the text.
+      for m in c.modalities.indices.dropFirst() { c.modalities[m].alignedSteps = settings.aligned_length }
+    }
     c.hiddenSize = settings.hidden
     c.heads = settings.heads
     c.feedForwardSize = settings.intermediate
@@ -77,6 +79,13 @@ public struct GoldenFile: Sendable {
     self.optimizer = optimizer
     steps = settings.steps
     batchSize = labels[0]
+  }
+
+  /// The same steps, to be computed with another kind of padding.
+  public func with(_ padding: ModelConfiguration.Padding) -> GoldenFile {
+    var other = self
+    other.configuration.padding = padding
+    return other
   }
 
   /// Fills a batch with a recorded step's inputs and shuffle.
@@ -106,6 +115,7 @@ private struct GoldenSource: SampleSource {
   private let file: SafetensorsFile
   private let features: [Rows]
   private let lengths: [[Int]]
+  private let allSteps: [Int]
   private let labels: Rows
 
   /// Rows of floats in the file, which the source keeps open.
@@ -122,20 +132,22 @@ private struct GoldenSource: SampleSource {
     file = golden.file
     count = golden.batchSize
     labels = Rows(floats: try file.floats("step\(step).labels", shape: [count, c.labels]), width: c.labels)
-    var (features, lengths) = ([Rows](), [[Int]]())
+    var (features, lengths, allSteps) = ([Rows](), [[Int]](), [Int]())
     for m in c.modalities {
       let name = "step\(step).\(m.name)"
       let x = try file.floats(name, shape: [count, nil, m.features])
       let mask = try file.floats(name + "_mask", shape: [count, nil])
       let steps = x.count / (count * m.features)
-      guard steps <= m.maximumSteps, mask.count == count * steps else {
+      // Masks are for the encoder, behind a soft alignment.
+      let masked = m.alignedSteps ?? steps
+      guard steps <= m.maximumSteps, mask.count == count * masked else {
         throw DataError(
           file: file.path, expected: "at most \(m.maximumSteps) steps in \(name), masked one by one",
           found: "\(steps) steps, a mask of \(mask.count)", remedy: "record it again with the reference's recorder")
       }
       var own = [Int]()
       for s in 0..<count {
-        let row = mask[s * steps..<(s + 1) * steps]
+        let row = mask[s * masked..<(s + 1) * masked]
         let length = row.prefix { $0 == 1 }.count
         guard length > 0, row.dropFirst(length).allSatisfy({ $0 == 0 }) else {
           throw DataError(
@@ -146,13 +158,16 @@ private struct GoldenSource: SampleSource {
       }
       lengths.append(own)
       features.append(Rows(floats: x, width: steps * m.features))
+      allSteps.append(steps)
     }
-    (self.features, self.lengths) = (features, lengths)
+    (self.features, self.lengths, self.allSteps) = (features, lengths, allSteps)
     widths = c.modalities.map(\.features)
   }
 
   private let widths: [Int]
 
+  func steps(modality: Int) -> Int { allSteps[modality] }
+  func alignedLength(sample: Int, modality: Int) -> Int? { lengths[modality][sample] }
   func length(sample: Int, modality: Int) -> Int { lengths[modality][sample] }
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> { labels[sample] }
   func copyFeatures(sample: Int, modality: Int, steps: Int, into target: UnsafeMutablePointer<Float>) {

@@ -16,9 +16,13 @@ struct EncoderTests {
     let tree: TreeAccumulator
     let dropouts: DropoutSites
     let source: RandomSource
+    let batch: Batch
 
-    init(samples: Int, shards count: Int, dropout: Float) throws {
-      c = tinyConfiguration()
+    init(
+      _ configuration: ModelConfiguration = tinyConfiguration(), samples: Int, shards count: Int, dropout: Float,
+      ragged: Bool = true
+    ) throws {
+      c = configuration
       model = CARAT(c)
       θ = Parameters(try random(1, model.layout.count, seed: 3, deviation: 0.5).base)
       let plan = try ShardPlan(batchSize: samples, shards: count, workers: 1)
@@ -32,8 +36,8 @@ struct EncoderTests {
         tree: ReductionTree(shards: count), run: 0..<count, count: model.trainedCount, maxGroup: model.largestGroup,
         arena: testArena)
       dropouts = DropoutSites(rate: dropout, seed: 9, step: 2)
-      source = try RandomSource(c, count: samples)
-      let batch = Batch(c, capacity: samples)
+      source = try RandomSource(c, count: samples, ragged: ragged)
+      batch = Batch(c, capacity: samples)
       batch.fill(0..<samples, of: source)
       for shard in shards { shard.load(batch) }
     }
@@ -45,15 +49,8 @@ struct EncoderTests {
     }
 
     func forward(_ m: Int) {
-      for shard in shards {
-        let (features, sequences) = (shard.encoders[m].embeddings.features, shard.encoders[m].sequences)
-        for s in 0..<sequences.count {
-          // Normalised in place by forward, so taken again.
-          source.copyFeatures(
-            sample: shard.first + s, modality: m, steps: sequences.rows(s).count,
-            into: features.row(sequences.rows(s).lowerBound))
-        }
-      }
+      // Normalised in place by forward, so taken again.
+      for shard in shards { shard.load(batch) }
       model.encoders[m].forward(shards[...], θ, dropouts, scratch: scratch)
     }
 
@@ -66,14 +63,33 @@ struct EncoderTests {
     /// An encoder's parameters, by the groups that it reduces.
     func parameters(_ m: Int) -> [Parameter] {
       let encoder = model.encoders[m]
-      let groups = [encoder.embeddings.group, encoder.attention.group] + encoder.layers.map(\.group)
-      return model.layout.parameters.filter { p in groups.contains { $0.contains(p.offset) } }
+      return model.layout.parameters.filter { p in encoder.groups.contains { $0.contains(p.offset) } }
     }
   }
 
   @Test(arguments: [(1, 1), (3, 1), (3, 3), (6, 2)], [Float(0), 0.3])
   func gradientsThroughTheTree(_ sizes: (Int, Int), _ dropout: Float) throws {
-    let x = try Fixture(samples: sizes.0, shards: sizes.1, dropout: dropout)
+    try compareGradients(Fixture(samples: sizes.0, shards: sizes.1, dropout: dropout))
+  }
+
+  /// The same behind a soft alignment, of one modality to as many steps as it has.
+  @Test(arguments: [(1, 1), (5, 5), (6, 2)])
+  func gradientsThroughSoftAlignment(_ sizes: (Int, Int)) throws {
+    var c = tinyConfiguration()
+    c.modalities[1].alignedSteps = 3
+    c.modalities[2].alignedSteps = 2
+    try compareGradients(Fixture(c, samples: sizes.0, shards: sizes.1, dropout: 0.3))
+  }
+
+  @Test(arguments: ModelConfiguration.Padding.allCases) func gradientsWithPadding(_ padding: ModelConfiguration.Padding)
+    throws
+  {
+    var c = tinyConfiguration()
+    c.padding = padding
+    try compareGradients(Fixture(c, samples: 4, shards: 2, dropout: 0.3))
+  }
+
+  func compareGradients(_ x: Fixture) throws {
     // Key biases have no gradient but rounding: the floor keeps the loss's rounding (6e-5 observed) far below tolerance.
     var check = GradientCheck(tolerance: 3e-3, floor: 0.1)
     for m in x.c.modalities.indices {
@@ -84,7 +100,8 @@ struct EncoderTests {
       }
       _ = loss()
       let gradient = try x.backward(m)
-      #expect(x.parameters(m).count == 8 + 16 * x.c.modalities[m].layers)
+      let alignment = x.c.modalities[m].alignedSteps == nil ? 0 : 8
+      #expect(x.parameters(m).count == 8 + alignment + 16 * x.c.modalities[m].layers)
       for p in x.parameters(m) { check.compare(p.name, x.θ[p], gradient[p], atMost: 8, loss: loss) }
     }
     #expect(check.passes, "\(check)")
@@ -102,6 +119,62 @@ struct EncoderTests {
       #expect(relativeDifference(plain, values(one.shards[0].plain(m)).map(Double.init)) < 1e-5)
       let (a, b) = (try one.backward(m), try six.backward(m))
       for p in one.parameters(m) where !p.name.hasSuffix("key.bias") {
+        #expect(relativeDifference(values(b[p]), values(a[p]).map(Double.init)) < 1e-4, "\(p.name)")
+      }
+    }
+  }
+
+  /// Leaving padded steps out gives what masking them gives, forward and backward.
+  @Test func packedEqualsMasked() throws {
+    let (packed, masked) = (tinyConfiguration(), with(tinyConfiguration()) { $0.padding = .mask })
+    try compare(Fixture(packed, samples: 6, shards: 2, dropout: 0), Fixture(masked, samples: 6, shards: 2, dropout: 0))
+  }
+
+  /// Where no step is padding, all three kinds are one arithmetic.
+  @Test(arguments: [ModelConfiguration.Padding.attend, .mask]) func equalWithoutPadding(
+    _ padding: ModelConfiguration.Padding
+  ) throws {
+    let other = with(tinyConfiguration()) { $0.padding = padding }
+    let x = try Fixture(samples: 6, shards: 2, dropout: 0.3, ragged: false)
+    let y = try Fixture(other, samples: 6, shards: 2, dropout: 0.3, ragged: false)
+    for m in x.c.modalities.indices {
+      x.forward(m)
+      y.forward(m)
+      #expect(bits(x.shards.flatMap { values($0.plain(m)) }) == bits(y.shards.flatMap { values($0.plain(m)) }))
+      let (a, b) = (try x.backward(m), try y.backward(m))
+      for p in x.parameters(m) { #expect(bits(values(a[p])) == bits(values(b[p])), "\(p.name)") }
+    }
+  }
+
+  /// Attended padding is data: plain vectors of padded samples differ from masked ones.
+  @Test func attendedPaddingCounts() throws {
+    let attended = with(tinyConfiguration()) { $0.padding = .attend }
+    let (x, y) = (
+      try Fixture(samples: 6, shards: 2, dropout: 0), try Fixture(attended, samples: 6, shards: 2, dropout: 0)
+    )
+    x.forward(0)
+    y.forward(0)
+    #expect(y.shards[0].encoders[0].sequences.rowCount == 12)
+    let plain = y.shards.flatMap { values($0.plain(0)) }
+    #expect(relativeDifference(plain, x.shards.flatMap { values($0.plain(0)) }.map(Double.init)) > 1e-2)
+  }
+
+  private func with(
+    _ c: ModelConfiguration, _ change: (inout ModelConfiguration) -> Void
+  ) -> ModelConfiguration {
+    var c = c
+    change(&c)
+    return c
+  }
+
+  private func compare(_ x: Fixture, _ y: Fixture) throws {
+    for m in x.c.modalities.indices {
+      x.forward(m)
+      y.forward(m)
+      let plain = y.shards.flatMap { values($0.plain(m)) }
+      #expect(relativeDifference(plain, x.shards.flatMap { values($0.plain(m)) }.map(Double.init)) < 1e-5)
+      let (a, b) = (try x.backward(m), try y.backward(m))
+      for p in x.parameters(m) where !p.name.hasSuffix("key.bias") {
         #expect(relativeDifference(values(b[p]), values(a[p]).map(Double.init)) < 1e-4, "\(p.name)")
       }
     }

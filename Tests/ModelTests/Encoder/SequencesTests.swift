@@ -13,6 +13,14 @@ struct SequencesTests {
     #expect(s.rowCount == 5 && s.rows(0) == 0..<5)
   }
 
+  @Test func rowsBehindTheLength() {
+    let s = Sequences(capacity: 2)
+    s.append(length: 2, rows: 5)
+    s.append(length: 3)
+    #expect(s.rowCount == 8 && s.rows(0) == 0..<5 && s.rows(1) == 5..<8)
+    #expect(s.length(0) == 2 && s.length(1) == 3)
+  }
+
   @Test func emptyToBeginWith() {
     #expect(Sequences(capacity: 0).rowCount == 0)
     #expect(Sequences(capacity: 4).rowCount == 0)

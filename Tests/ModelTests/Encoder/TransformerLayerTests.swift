@@ -13,7 +13,9 @@ struct TransformerLayerTests {
     let dropouts: DropoutSites
     let scratch: Scratch
 
-    init(_ lengths: [Int], hidden D: Int, heads: Int, feedForward: Int, dropout: Float) throws {
+    init(_ lengths: [Int], hidden D: Int, heads: Int, feedForward: Int, dropout: Float, keepsProjections: Bool = true)
+      throws
+    {
       var c = tinyConfiguration()
       c.hiddenSize = D
       c.heads = heads
@@ -23,8 +25,11 @@ struct TransformerLayerTests {
       x = try random(sequences.rowCount, D, seed: 1)
       y = try zeros(sequences.rowCount, D)
       a = try TransformerLayer.Activations(
-        rows: sequences.rowCount + 1, hidden: D, feedForward: feedForward, in: testArena)
+        rows: sequences.rowCount + 1, hidden: D, feedForward: feedForward, keepsProjections: keepsProjections,
+        in: testArena)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
+      // As for long sequences, which have a slot more.
+      c.modalities[1].maximumSteps = Encoder.shortSequence + 1
       scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: lengths.count), in: testArena)
     }
 
@@ -60,6 +65,23 @@ struct TransformerLayerTests {
     let again = try zeros(x.y.rows, x.y.columns)
     x.f.layer.output(x.a, x.sequences, x.f.θ, into: again)
     #expect(bits(values(again)) == bits(values(x.y)))
+  }
+
+  /// Queries, keys and values that are made again in backward are the same bits, and so are all gradients.
+  @Test func projectionsMadeAgain() throws {
+    let (kept, again) = (
+      try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3),
+      try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3, keepsProjections: false)
+    )
+    let gradients = try [kept, again].map { x in
+      x.forward()
+      let d = try random(x.x.rows, x.x.columns, seed: 2)
+      x.f.layer.backward(
+        d, input: x.x, x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, scratch: x.scratch, into: x.f.gradient)
+      return bits(values(d) + x.f.layout.parameters.flatMap { values(x.f.gradient[$0]) })
+    }
+    #expect(bits(values(kept.y)) == bits(values(again.y)) && gradients[0] == gradients[1])
+    #expect(kept.a.qkv != nil && again.a.qkv == nil)
   }
 
   /// Queries, keys and values come from one product over three weights that adjoin.

@@ -44,6 +44,30 @@ extension Teams {
       #expect(try run(c, batchSize: 6, shards: 3, workers: 1).losses != one.losses)
     }
 
+    @Test(arguments: ModelConfiguration.Padding.allCases) func sameBitsWithSoftAlignment(
+      _ padding: ModelConfiguration.Padding
+    ) throws {
+      var c = ModelConfiguration(
+        modalities: [
+          .init(name: "text", features: 12, maximumSteps: 9, layers: 1),
+          .init(name: "visual", features: 35, maximumSteps: 40, layers: 1),
+          .init(name: "audio", features: 74, maximumSteps: 33, layers: 0),
+        ], labels: 3)
+      c.hiddenSize = 16
+      c.heads = 2
+      c.feedForwardSize = 16
+      c.latentSize = 8
+      c.queueSize = 100
+      c.padding = padding
+      c.modalities[1].alignedSteps = 9
+      c.modalities[2].alignedSteps = 20
+      c.queueKeys = .momentum
+      let one = try run(c, batchSize: 9, shards: 9, workers: 1)
+      for workers in [2, 3, 5, 9] {
+        #expect(try run(c, batchSize: 9, shards: 9, workers: workers).digest == one.digest, "\(workers) workers")
+      }
+    }
+
     /// Rows of the paper's widths, where a product's kernel and its remainders matter more than in tiny ones.
     @Test func sameBitsAtLargerSizes() throws {
       var c = ModelConfiguration(

@@ -15,7 +15,20 @@ extension Teams {
     ///
     /// The learning rate is 0, so a step changes only queue and prototypes, which are put back, and masks stay the same.
     @Test(arguments: [2, 3, 4], [false, true]) func gradients(_ modalities: Int, _ dropout: Bool) throws {
+      try compareGradients(tinyConfiguration(modalities: modalities), dropout)
+    }
+
+    /// The same where all but the first modality are soft-aligned to the same number of steps, with masked padding.
+    @Test(arguments: [3, 4]) func gradientsWithSoftAlignment(_ modalities: Int) throws {
       var c = tinyConfiguration(modalities: modalities)
+      for m in 1..<modalities { c.modalities[m].alignedSteps = 2 }
+      c.padding = .mask
+      try compareGradients(c, true)
+    }
+
+    func compareGradients(_ configuration: ModelConfiguration, _ dropout: Bool) throws {
+      var c = configuration
+      let modalities = c.modalities.count
       c.prototypeMomentum = 1
       c.temperature = 0.5
       c.weights[.betaMSE] = 0.3
