@@ -64,13 +64,13 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   public var queueSize = 8192
   public var dropout: Float = 0.3
   /// How much of a prototype stays when one more sample joins it.
-  public var prototypeMomentum: Float = 0.99
+  public var prototypeMomentum = 0.99
   /// τ of the contrastive loss.
   public var temperature: Float = 0.07
   public var anchors = Anchors.all
   public var queueKeys = QueueKeys.live
   /// m of the momentum copy: θ' ← m θ' + (1 − m) θ after each step.
-  public var keyMomentum: Float = 0.999
+  public var keyMomentum = 0.999
   public var padding = Padding.packed
   public var weights = LossWeights()
 

@@ -1,7 +1,8 @@
 /// BERT's Adam over a run of elements: no bias correction, decoupled weight decay.
 public struct Adam: Sendable {
-  public var firstDecay: Float = 0.9
-  public var secondDecay: Float = 0.999
+  // Double, because 1 − 0.999 in single precision is off by 5e-5 of itself.
+  public var firstDecay = 0.9
+  public var secondDecay = 0.999
   public var epsilon: Float = 1e-6
 
   public init() {}
@@ -12,8 +13,8 @@ public struct Adam: Sendable {
     _ parameters: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
     second: UnsafeMutablePointer<Float>, count: Int, gradientScale: Float, rate: Float, weightDecay: Float
   ) {
-    let (b1, b2) = (Floats(firstDecay), Floats(secondDecay))
-    let (c1, c2) = (Floats(1 - firstDecay), Floats(1 - secondDecay))
+    let (b1, b2) = (Floats(Float(firstDecay)), Floats(Float(secondDecay)))
+    let (c1, c2) = (Floats(Float(1 - firstDecay)), Floats(Float(1 - secondDecay)))
     @inline(__always) func step(_ i: Int, _ lanes: Int) {
       let g = load(gradient + i, lanes: lanes) * Floats(gradientScale)
       let m = (load(first + i, lanes: lanes) * b1).addingProduct(g, c1)

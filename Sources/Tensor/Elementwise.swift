@@ -41,11 +41,12 @@ public func add(_ x: UnsafePointer<Float>, scale: Float = 1, to y: UnsafeMutable
 
 /// average[0..<count] ← momentum · average + (1 − momentum) · x.
 public func average(
-  _ x: UnsafePointer<Float>, into average: UnsafeMutablePointer<Float>, count: Int, momentum: Float
+  _ x: UnsafePointer<Float>, into average: UnsafeMutablePointer<Float>, count: Int, momentum: Double
 ) {
+  let (kept, added) = (Floats(Float(momentum)), Floats(Float(1 - momentum)))
   forEachVector(count) { i, lanes in
-    let kept = load(average + i, lanes: lanes) * Floats(momentum)
-    store(kept.addingProduct(load(x + i, lanes: lanes), Floats(1 - momentum)), average + i, lanes: lanes)
+    let old = load(average + i, lanes: lanes) * kept
+    store(old.addingProduct(load(x + i, lanes: lanes), added), average + i, lanes: lanes)
   }
 }
 

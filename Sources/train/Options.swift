@@ -122,7 +122,7 @@ struct ModelOptions: ParsableArguments {
   @Option(
     "How much of a prototype stays when one more sample joins it, 0 to 1.", value: "share",
     base: released.model.prototypeMomentum)
-  var prototypeMomentum: Float?
+  var prototypeMomentum: Double?
 
   @Option(
     "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.",
@@ -135,7 +135,7 @@ struct ModelOptions: ParsableArguments {
   var queueKeys: ModelConfiguration.QueueKeys?
 
   @Option("How much of the momentum copy stays at each step, 0 to 1.", value: "share", base: released.model.keyMomentum)
-  var keyMomentum: Float?
+  var keyMomentum: Double?
 
   @Option(
     "Steps behind a sequence's end: attend (like all others: the released code), mask (computed and masked), or packed "

@@ -54,14 +54,15 @@ public struct Prototypes: Sendable {
   ///   - labels: [B, C] of 0/1.
   ///   - unit: where a sample's unit latent [P] of this modality and label is.
   func update(
-    modality: Int, sign: Int, label: Int, labels: Matrix, momentum: Float,
+    modality: Int, sign: Int, label: Int, labels: Matrix, momentum: Double,
     unit: (_ sample: Int) -> UnsafeMutablePointer<Float>
   ) {
     let prototype = row(modality, sign, label)
     let P = values[modality].columns
+    let (kept, added) = (Float(momentum), Float(1 - momentum))
     for sample in 0..<labels.rows where (labels[sample, label] == 1) == (sign == 0) {
       let u = unit(sample)
-      for i in 0..<P { prototype[i] = momentum * prototype[i] + (1 - momentum) * u[i] }
+      for i in 0..<P { prototype[i] = kept * prototype[i] + added * u[i] }
     }
   }
 }

@@ -13,7 +13,8 @@ public struct GoldenFile: Sendable {
   private struct Settings: Decodable {
     var feature_sizes, max_positions, layers: [Int]
     var hidden, heads, intermediate, labels, latent, queue: Int
-    var prototype_momentum, temperature: Float
+    var prototype_momentum: Double
+    var temperature: Float
     var aligned: Bool
     var aligned_length: Int
     var anchors: ModelConfiguration.Anchors
@@ -23,7 +24,7 @@ public struct GoldenFile: Sendable {
     var weight_decay: Float
     /// Recordings of this project's own reference only.
     var queue_keys: ModelConfiguration.QueueKeys?
-    var key_momentum: Float?
+    var key_momentum: Double?
   }
 
   /// - Throws: if the file is no golden file, contradicts itself, or records what is not supported.
