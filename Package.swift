@@ -73,7 +73,8 @@ let package = Package(
 if let sanitizers {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Model"], path: "scripts/fuzz-target", exclude: ["corpus"], swiftSettings: vectorised,
+      name: "fuzz", dependencies: ["Model"], path: "scripts/fuzz-target", exclude: ["corpus"],
+      swiftSettings: vectorised,
       linkerSettings: [
         // libFuzzer without its main function: a package's executable has its own.
         .unsafeFlags(["-sanitize=address", sanitizers + "/libclang_rt.fuzzer_no_main-\(architecture).a"]),

@@ -67,7 +67,7 @@ enum Mutation {
         text.insert(contentsOf: text[part], at: part.upperBound)
       }
     case 5:
-      let depth = [1, 30, 511, 513, 5000][random.below(5)]
+      let depth = [1, 30, 511, 513, 2000][random.below(5)]
       let bracket = UInt8(ascii: random.below(2) == 0 ? "[" : "{")
       text.insert(contentsOf: repeatElement(bracket, count: depth), at: random.below(text.count + 1))
     case 6: text.insert([0xFF, 0xC0, 0xED, 0x80, 0xF5, 0x00][random.below(6)], at: random.below(text.count + 1))
@@ -87,7 +87,7 @@ enum Mutation {
     let end = text[first...].firstIndex { !isNumber($0) } ?? text.count
     var new = Array(numbers[random.below(numbers.count)].utf8)
     if random.below(4) == 0, let old = Int(String(decoding: text[first..<end], as: UTF8.self)) {
-      new = Array("\(old &+ random.below(5) - 2)".utf8)
+      new = Array("\(old &+ random.below(5) &- 2)".utf8)
     }
     text.replaceSubrange(first..<end, with: new)
   }

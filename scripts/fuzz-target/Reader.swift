@@ -125,11 +125,10 @@ final class Workplace {
     let record = checkpoint.record
     _ = try SettingsDifference.all(record.configuration, run)
     try use(record.configuration)
-    // What a trainer computes with them before it asks for memory.
-    _ = record.position.epoch + 1
-    _ = UInt32(record.step)
-    _ = UInt32(record.position.epoch)
-    _ = record.position.step * record.configuration.batchSize
+    // What a trainer counts on.
+    precondition(UInt32(exactly: record.step) != nil && record.position.epoch >= 1 && record.position.step >= 0)
+    precondition(!record.position.step.multipliedReportingOverflow(by: record.configuration.batchSize).overflow)
+    precondition(record.best != nil || record.position.epoch <= record.configuration.epochs)
   }
 
   private func readGolden() throws {
@@ -141,7 +140,7 @@ final class Workplace {
   }
 
   private func readConfiguration() throws {
-    _ = try? RunConfiguration.dataSource(inFile: path)
+    if case .generated(let data) = try? RunConfiguration.dataSource(inFile: path) { _ = DatasetShape(of: data) }
     if let changed = try? run.changed(byFile: path), changed.contradiction == nil { try use(changed) }
     try use(RunDirectory(directory).readConfiguration())
   }
@@ -154,7 +153,6 @@ final class Workplace {
     _ = try JSON.line(settings)
     if case .generated(let data) = settings.data {
       try SyntheticDataset.check(data, directory: directory)
-      _ = DatasetShape(of: data)
     }
     try settings.requireMemory()
     if isSmall(settings.model, batchSize: settings.batchSize) {
@@ -168,6 +166,7 @@ final class Workplace {
     let need = MemoryNeed(c)
     return need.parameters + need.queue + need.activations * Double(batchSize) < 1e7
       && c.modalities.reduce(0.0) { $0 + Double($1.maximumSteps) * Double($1.features + c.hiddenSize) }
-        * Double(batchSize) < 1e7 && c.modalities.allSatisfy { $0.layers < 20 }
+        * Double(batchSize) < 1e7
+      && c.modalities.allSatisfy { $0.layers < 20 }
   }
 }

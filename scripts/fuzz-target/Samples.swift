@@ -12,6 +12,7 @@ enum Samples {
     (data.train, data.modalities, data.steps, data.features, data.labels) = (8, ["text", "audio"], [2, 3], [2, 1], 2)
     var run = RunConfiguration(for: DatasetShape(of: data))
     run.model = model(run.model)
+    run.model.modalities[1].alignedSteps = 2
     run.batchSize = 4
     run.shards = 2
     run.data = .generated(data)
@@ -26,7 +27,8 @@ enum Samples {
   }
 
   static func state() throws -> TrainingState {
-    var c = model(ModelConfiguration(modalities: [.init(name: "text", features: 2, maximumSteps: 2, layers: 0)], labels: 1))
+    var c = model(
+      ModelConfiguration(modalities: [.init(name: "text", features: 2, maximumSteps: 2, layers: 0)], labels: 1))
     c.queueKeys = .momentum
     let state = try TrainingState(CARAT(c), placement: Placement(.current(), workers: 1))
     state.initialize(seed: 1)
@@ -86,7 +88,9 @@ enum Samples {
       ], [])
   }
 
-  private static func withTensor(_ name: String, _ shape: [Int], _ values: [Float], _ body: (TensorSource) throws -> Void)
+  private static func withTensor(
+    _ name: String, _ shape: [Int], _ values: [Float], _ body: (TensorSource) throws -> Void
+  )
     throws
   {
     try values.withUnsafeBufferPointer { try body(TensorSource(name: name, shape: shape, floats: $0)) }
@@ -119,6 +123,8 @@ enum Samples {
     }
     func put(_ text: String, _ reader: Reader) throws { try Data(text.utf8).write(to: URL(filePath: path(reader))) }
     try put(JSON.line(run), .configuration)
+    let some = #"{"batchSize": 8, "model": {"hiddenSize": 4, "modalities": [{"layers": 1}, {"alignedSteps": 1}]}}"#
+    try Data(some.utf8).write(to: URL(filePath: path(.configuration) + "-in-part"))
     try put(record(), .record)
     try put(settings, .settings)
     try writeSplit(to: path(.split))
