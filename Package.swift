@@ -4,10 +4,21 @@ import PackageDescription
 // The kernels are written for the vector unit of the machine that builds them. A binary for other
 // machines names its instruction set: CARAT_MARCH=x86-64-v3 swift build -c release
 let instructionSet = Context.environment["CARAT_MARCH"] ?? "native"
-let vectorised: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(instructionSet)"])]
+var vectorised: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(instructionSet)"])]
+
+// For scripts/fuzz, whose value is the directory of the sanitizers' libraries: every module counts its branches for
+// libFuzzer, and the readers' internals are visible.
+let sanitizers = Context.environment["CARAT_FUZZ"]
+if sanitizers != nil { vectorised.append(.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])) }
 
 // With --traits MPI a run may be spread over processes. The library is Open MPI, or MPICH: CARAT_MPI=mpich.
 let messagePassing = Context.environment["CARAT_MPI"] == "mpich" ? "mpich" : "ompi-c"
+
+#if arch(arm64)
+  let architecture = "aarch64"
+#else
+  let architecture = "x86_64"
+#endif
 
 let package = Package(
   name: "carat",
@@ -58,3 +69,15 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+if let sanitizers {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["Model"], path: "scripts/fuzz-target", exclude: ["corpus"],
+      swiftSettings: vectorised,
+      linkerSettings: [
+        // libFuzzer without its main function: a package's executable has its own.
+        .unsafeFlags(["-sanitize=address", sanitizers + "/libclang_rt.fuzzer_no_main-\(architecture).a"]),
+        .linkedLibrary("stdc++"),
+      ]))
+}

@@ -88,13 +88,16 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   /// Classes of the contrastive loss: (modality, positive or negative, label).
   public var contrastiveClasses: Int { 2 * modalities.count * labels }
 
+  /// No size of a layer, a sequence or a batch is greater: products of three of them are still whole numbers.
+  static let maximumSize = 1 << 20
+
   /// What contradicts itself, in words; nil if nothing does.
   public var contradiction: String? {
     let sizes: [(String, Int)] = [
       ("hidden size", hiddenSize), ("heads", heads), ("feed-forward size", feedForwardSize),
       ("latent size", latentSize), ("labels", labels),
     ]
-    for (name, value) in sizes where value < 1 || value > 1 << 20 {
+    for (name, value) in sizes where value < 1 || value > Self.maximumSize {
       return "\(name) must be between 1 and 1048576, not \(value)"
     }
     if modalities.isEmpty { return "at least one modality is needed" }
@@ -105,6 +108,9 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     for m in modalities {
       if m.layers < 0 || m.layers > 1000 { return "layers of \(m.name) must be between 0 and 1000, not \(m.layers)" }
       if m.features < 1 || m.maximumSteps < 1 { return "\(m.name) needs at least one feature and one time step" }
+      if max(m.features, m.maximumSteps) > Self.maximumSize {
+        return "\(m.name) has at most 1048576 features and time steps, not \(m.features) and \(m.maximumSteps)"
+      }
       if let aligned = m.alignedSteps, !(1...m.maximumSteps).contains(aligned) {
         return "\(m.name) of at most \(m.maximumSteps) steps can't be aligned to \(aligned): it has a position "
           + "embedding for each of its steps and no more"
@@ -116,7 +122,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     if hiddenSize < 2 { return "hidden size must be at least 2, not \(hiddenSize)" }
     if queueSize < 0 || queueSize > 1 << 30 { return "queue size must be between 0 and 1073741824, not \(queueSize)" }
     if !(dropout >= 0 && dropout <= 0.99) { return "dropout must be between 0 and 0.99, not \(dropout)" }
-    if !(temperature > 0) { return "temperature must be positive, not \(temperature)" }
+    if !(temperature > 0 && temperature.isFinite) { return "temperature must be positive, not \(temperature)" }
     if !(keyMomentum >= 0 && keyMomentum <= 1) { return "key momentum must be between 0 and 1, not \(keyMomentum)" }
     if !(prototypeMomentum >= 0 && prototypeMomentum <= 1) {
       return "prototype momentum must be between 0 and 1, not \(prototypeMomentum)"

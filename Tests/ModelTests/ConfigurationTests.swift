@@ -21,7 +21,9 @@ struct ConfigurationTests {
     ({ $0.queueSize = -1 }, "queue size"), ({ $0.dropout = 1 }, "dropout"), ({ $0.dropout = -0.1 }, "dropout"),
     ({ $0.dropout = .nan }, "dropout"), ({ $0.temperature = 0 }, "temperature"),
     ({ $0.temperature = .nan }, "temperature"),
-    ({ $0.prototypeMomentum = 1.5 }, "momentum"),
+    ({ $0.prototypeMomentum = 1.5 }, "momentum"), ({ $0.temperature = .infinity }, "temperature"),
+    ({ $0.modalities[0].features = .max }, "text has at most"),
+    ({ $0.modalities[2].maximumSteps = 1 << 21 }, "audio has at most"),
   ]
 
   @Test(arguments: contradictions.indices) func contradictionsAreNamed(_ i: Int) {

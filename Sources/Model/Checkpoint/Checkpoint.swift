@@ -37,6 +37,22 @@ public struct Checkpoint: Sendable {
     public let digestsBytes: Int?
     /// Seconds spent in steps.
     public let seconds: Double
+
+    /// What no run writes, in words; nil if there is nothing of it. Checksums only tell that a file is what was written.
+    var contradiction: String? {
+      if let contradiction = configuration.contradiction { return contradiction }
+      if !(0..<Int(Int32.max)).contains(step) { return "step \(step)" }
+      // A run that went on with fewer epochs is behind its last one.
+      if !(1...RunConfiguration.maximumEpochs + 1).contains(position.epoch) { return "epoch \(position.epoch)" }
+      if !(0...step).contains(position.step) { return "step \(position.step) of an epoch after \(step) steps" }
+      if position.epoch > 1, best == nil { return "epoch \(position.epoch) without a best one" }
+      if let best, !(1...position.epoch).contains(best.epoch) {
+        return "a best epoch \(best.epoch) in epoch \(position.epoch)"
+      }
+      if metricsBytes < 0 || digestsBytes ?? 0 < 0 { return "files of \(metricsBytes), \(digestsBytes ?? 0) bytes" }
+      if !(seconds >= 0 && seconds.isFinite) { return "\(seconds) seconds" }
+      return nil
+    }
   }
 
   static let metadataKey = "carat"
@@ -65,6 +81,23 @@ public struct Checkpoint: Sendable {
         file: path, expected: "a checkpoint of version 1", found: "version \(record.version)",
         remedy: "resume with the version that wrote it")
     }
+    if let contradiction = record.contradiction { throw Self.impossible(path, contradiction) }
+  }
+
+  /// - Throws: if the record can't be of a run of so many steps an epoch, or of the state beside it.
+  func check(stepsPerEpoch: Int, state: TrainingState) throws(DataError) {
+    if record.position.step > stepsPerEpoch {
+      throw Self.impossible(path, "step \(record.position.step) of an epoch of \(stepsPerEpoch)")
+    }
+    if record.step != state.step {
+      throw Self.impossible(path, "a record of step \(record.step) beside a state of step \(state.step)")
+    }
+  }
+
+  private static func impossible(_ path: String, _ found: String) -> DataError {
+    DataError(
+      file: path, expected: "the place of a run between two of its steps", found: found,
+      remedy: "use an older checkpoint or a copy")
   }
 
   /// Puts the training state where it was.

@@ -19,6 +19,21 @@ public enum JSON {
     return decoder
   }
 
+  /// The bytes of a file of settings.
+  ///
+  /// - Throws: if it can't be read, is a pipe or another special file, or is longer than any settings are.
+  static func data(ofFile path: String) throws(DataError) -> Data {
+    let map = try MappedFile(path: path, minimum: 1, kind: "JSON file")
+    guard map.bytes.count <= maximumLength else {
+      throw DataError(
+        file: path, expected: "at most \(maximumLength) bytes of settings", found: "\(map.bytes.count)",
+        remedy: "give a file of settings; a run's config.json is an example")
+    }
+    return Data(map.bytes)
+  }
+
+  private static let maximumLength = 1 << 24
+
   /// A value as one line.
   public static func line(_ value: some Encodable) throws -> String {
     String(decoding: try encoder().encode(value), as: UTF8.self)

@@ -135,7 +135,8 @@ public enum SyntheticDataset {
     }
   }
 
-  private static func checkRanges(_ settings: Settings, directory: String) throws(DataError) {
+  /// - Throws: if the settings are impossible.
+  static func checkRanges(_ settings: Settings, directory: String) throws(DataError) {
     func require(_ holds: Bool, _ expected: String, _ found: String) throws(DataError) {
       guard !holds else { return }
       throw DataError(

@@ -9,11 +9,13 @@ extension RunConfiguration {
   public func changed(byFile path: String) throws(DataError) -> RunConfiguration {
     var settings: RunConfiguration
     do {
-      let file = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
+      let file = try JSONSerialization.jsonObject(with: JSON.data(ofFile: path))
       let own = try JSONSerialization.jsonObject(with: JSON.encoder().encode(complete))
       let merged = try Self.merge(file, into: own, at: [])
       settings = try JSON.decoder().decode(RunConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
       if (file as? [String: Any])?["shards"] == nil { settings.shards = settings.defaultShards }
+    } catch let error as DataError {
+      throw error
     } catch let error as Unknown {
       throw Self.error(path, "settings that this program knows", error.description)
     } catch let error as DecodingError {
@@ -39,7 +41,11 @@ extension RunConfiguration {
   public static func dataSource(inFile path: String) throws(DataError) -> DataSource? {
     struct Part: Decodable { var data: DataSource? }
     do {
-      return try JSON.decoder().decode(Part.self, from: Data(contentsOf: URL(fileURLWithPath: path))).data
+      let source = try JSON.decoder().decode(Part.self, from: JSON.data(ofFile: path)).data
+      if case .generated(let settings) = source { try SyntheticDataset.checkRanges(settings, directory: path) }
+      return source
+    } catch let error as DataError {
+      throw error
     } catch let error as DecodingError {
       throw Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
     } catch {

@@ -58,19 +58,22 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     shards = defaultShards
   }
 
-  /// Shards for this batch size and these sequences, whatever the machine.
+  /// Shards for this batch size and these sequences, whatever the machine; some number for sizes that are impossible.
   public var defaultShards: Int {
-    ShardPlan.defaultShards(batchSize: max(batchSize, 1), steps: model.longestSequence)
+    func possible(_ size: Int) -> Int { min(max(size, 1), ModelConfiguration.maximumSize) }
+    return ShardPlan.defaultShards(batchSize: possible(batchSize), steps: possible(model.longestSequence))
   }
 
   /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.
   public func stepsPerEpoch(trainingSamples: Int) -> Int { trainingSamples / max(batchSize, 1) }
 
+  static let maximumEpochs = 1_000_000
+
   /// What contradicts itself, in words; nil if nothing does.
   public var contradiction: String? {
     if let contradiction = model.contradiction { return contradiction }
     if !(1...1 << 20).contains(batchSize) { return "batch size must be between 1 and 1048576, not \(batchSize)" }
-    if !(1...1_000_000).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
+    if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
     if shards < 1 { return "shards must be at least 1, not \(shards)" }
     do {
       _ = try ShardPlan(batchSize: batchSize, shards: shards, workers: 1)
@@ -86,11 +89,15 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     if !(optimizer.weightDecay >= 0 && optimizer.weightDecay < 1e3) {
       return "weight decay must be at least 0 and below 1000, not \(optimizer.weightDecay)"
     }
+    if !(optimizer.maximumNorm > 0) { return "maximum norm must be above 0, not \(optimizer.maximumNorm)" }
     if !(threshold >= 0 && threshold <= 1) { return "threshold must be between 0 and 1, not \(threshold)" }
     for term in LossTerm.allCases where !model.weights[term].isFinite {
       return "the weight of \(term.rawValue) must be a number, not \(model.weights[term])"
     }
     if labelNames.count != model.labels { return "\(labelNames.count) label names for \(model.labels) labels" }
+    if Set(labelNames).count < labelNames.count {
+      return "two labels of one name among \(labelNames.joined(separator: ","))"
+    }
     return nil
   }
 

@@ -112,8 +112,7 @@ public struct RunDirectory: Sendable {
     let found: String
     do {
       guard FileManager.default.fileExists(atPath: configuration) else { throw missing(configuration) }
-      let data = try Data(contentsOf: URL(fileURLWithPath: configuration))
-      let value = try JSON.decoder().decode(RunConfiguration.self, from: data)
+      let value = try JSON.decoder().decode(RunConfiguration.self, from: JSON.data(ofFile: configuration))
       guard let contradiction = value.contradiction else { return value }
       found = contradiction
     } catch let error as DataError {

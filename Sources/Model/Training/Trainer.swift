@@ -121,6 +121,7 @@ public final class Trainer {
       writeBest()
     }
     try checkpoint.load(into: state)
+    try checkpoint.check(stepsPerEpoch: stepsPerEpoch, state: state)
   }
 
   private var communicator: any Communicator { team.ranks.communicator }

@@ -109,7 +109,13 @@ extension TrainingState {
     }
     copyToReplicas()
     hasAllMoments = true
-    step = try integer("step", of: file)
+    let step = try integer("step", of: file)
+    guard (0..<Int(Int32.max)).contains(step) else {
+      throw DataError(
+        file: file.path, expected: "a step from 0 to 2147483646", found: "\(step)",
+        remedy: "use a file that this program wrote")
+    }
+    self.step = step
   }
 
   private func copy(_ name: String, _ shape: [Int], of file: SafetensorsFile, to target: Matrix) throws(DataError) {

@@ -72,9 +72,12 @@ public struct GoldenFile: Sendable {
     optimizer.learningRate = settings.lr
     optimizer.warmup = settings.warmup
     optimizer.weightDecay = settings.weight_decay
-    guard let labels = file.shape(of: "step0.labels"), labels.count == 2, labels[0] > 0, settings.steps > 0 else {
-      throw wrong("at least one step", "no step0.labels of two dimensions")
+    guard [settings.lr, settings.warmup, Double(settings.weight_decay)].allSatisfy(\.isFinite) else {
+      throw wrong("an optimizer's settings", "lr \(settings.lr), warmup \(settings.warmup)")
     }
+    guard let labels = file.shape(of: "step0.labels"), labels.count == 2, settings.steps > 0,
+      (1...ModelConfiguration.maximumSize).contains(labels[0])
+    else { throw wrong("at least one step of 1 to 1048576 samples", "no step0.labels of two dimensions and that size") }
     self.file = file
     configuration = c
     self.optimizer = optimizer
@@ -141,9 +144,9 @@ private struct GoldenSource: SampleSource {
       let steps = x.count / (count * m.features)
       // Masks are for the encoder, behind a soft alignment.
       let masked = m.alignedSteps ?? steps
-      guard steps <= m.maximumSteps, mask.count == count * masked else {
+      guard (1...m.maximumSteps).contains(steps), mask.count == count * masked else {
         throw DataError(
-          file: file.path, expected: "at most \(m.maximumSteps) steps in \(name), masked one by one",
+          file: file.path, expected: "1 to \(m.maximumSteps) steps in \(name), masked one by one",
           found: "\(steps) steps, a mask of \(mask.count)", remedy: "record it again with the reference's recorder")
       }
       var own = [Int]()

@@ -46,4 +46,45 @@ struct RunConfigurationFileTests {
     let error = #expect(throws: DataError.self) { _ = try read(text) }
     #expect(error?.description.contains(word) == true, "\(String(describing: error))")
   }
+
+  /// Shards follow from sizes that nobody has looked at yet.
+  @Test(arguments: [Int.max, Int.min, 0]) func impossibleSizesAreRefused(_ size: Int) throws {
+    let settings = try read(
+      #"{"batchSize": \#(size), "model": {"queueSize": \#(size)}}"#)
+    #expect(settings.contradiction != nil)
+    _ = settings.defaultShards
+  }
+
+  @Test(arguments: [
+    (#""steps": []"#, "as many names"), (#""labels": -1"#, "1 to 16 labels"),
+    (#""labels": 1000000000000"#, "1 to 16 labels"),
+  ])
+  func impossibleDataToGenerateAreRefused(change: String, word: String) throws {
+    let directory = try TemporaryDirectory()
+    let name = try #require(change.split(separator: ":").first)
+    let text = try JSON.line(["generated": SyntheticDataset.Settings()])
+      .replacing(try Regex("\(name):(\\[[^\\]]*\\]|[^,}]*)"), with: change)
+    try Data(#"{"data": \#(text)}"#.utf8).write(to: URL(fileURLWithPath: directory.file("c.json")))
+    let error = #expect(throws: DataError.self) {
+      _ = try RunConfiguration.dataSource(inFile: directory.file("c.json"))
+    }
+    #expect(error?.description.contains(word) == true, "\(String(describing: error))")
+  }
+
+  /// Reading a pipe would wait for a writer.
+  @Test func aPipeIsNoFileOfSettings() throws {
+    let directory = try TemporaryDirectory()
+    mkfifo(directory.file("config.json"), 0o600)
+    #expect(throws: DataError.self) { _ = try base.changed(byFile: directory.file("config.json")) }
+    #expect(throws: DataError.self) { _ = try RunConfiguration.dataSource(inFile: directory.file("config.json")) }
+    #expect(throws: DataError.self) { _ = try RunDirectory(directory.path).readConfiguration() }
+  }
+
+  @Test func aHugeFileIsNotRead() throws {
+    let directory = try TemporaryDirectory()
+    try Data().write(to: URL(fileURLWithPath: directory.file("config.json")))
+    #expect(truncate(directory.file("config.json"), 1 << 40) == 0)
+    let error = #expect(throws: DataError.self) { _ = try RunDirectory(directory.path).readConfiguration() }
+    #expect(error?.description.contains("16777216 bytes") == true)
+  }
 }

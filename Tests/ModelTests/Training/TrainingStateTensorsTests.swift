@@ -102,6 +102,22 @@ extension Teams {
       #expect(try message(tinyConfiguration(), directory.file("weights")).contains("'first_moment."))
     }
 
+    @Test(arguments: [Int64(-1), 1 << 31 - 1, .max]) func badStepsAreRefused(_ step: Int64) throws {
+      let directory = try TemporaryDirectory()
+      let path = directory.file("step")
+      try fresh(tinyConfiguration()).withTensors { tensors in
+        try withUnsafeBytes(of: step) { bytes in
+          try SafetensorsWriter(
+            tensors: tensors.map {
+              $0.name == "step" ? TensorSource(name: "step", element: .int64, shape: [1], bytes: bytes) : $0
+            }
+          ).write(to: path)
+        }
+      }
+      let text = try message(tinyConfiguration(), path)
+      #expect(text.contains("step") && text.contains("\(step)"), "\(text)")
+    }
+
     @Test func badQueuesAreRefused() throws {
       let directory = try TemporaryDirectory()
       for (label, expected) in [(Float(18), "18"), (-2, "-2"), (0.5, "0.5"), (.nan, "nan")] {

@@ -97,6 +97,23 @@ extension Teams {
 
     func replay(_ path: String) throws -> Replay { try Replay(GoldenFile(path: path), team: makeTeam(1)) }
 
+    @Test(arguments: [
+      ("feature_sizes", "[4611686018427387904, 3, 3]"), ("max_positions", "[9223372036854775807, 3, 3]"),
+      ("aligned_length", "-9223372036854775808"), ("layers", "[1001, 1, 1]"), ("hidden", "-2"), ("steps", "0"),
+      ("labels", "1099511627776"), ("queue", "9223372036854775807"), ("lr", "1e999"),
+    ]) func impossibleSettingsAreRefused(name: String, value: String) throws {
+      let directory = try TemporaryDirectory()
+      let path = try damaged(
+        directory,
+        metadata: {
+          let text = $0["config"] ?? ""
+          let own = name == "aligned_length" ? text.replacing("\"aligned\": true", with: "\"aligned\": false") : text
+          guard let pattern = try? Regex("\"\(name)\": (\\[[^\\]]*\\]|[^,}]*)") else { return }
+          $0["config"] = own.replacing(pattern, with: "\"\(name)\": \(value)")
+        })
+      #expect(throws: DataError.self) { _ = try GoldenFile(path: path) }
+    }
+
     @Test func aCopyStillAgrees() throws {
       let directory = try TemporaryDirectory()
       #expect(try replay(damaged(directory)).passes)
