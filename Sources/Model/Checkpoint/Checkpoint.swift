@@ -50,6 +50,7 @@ public struct Checkpoint: Sendable {
         return "a best epoch \(best.epoch) in epoch \(position.epoch)"
       }
       if metricsBytes < 0 || digestsBytes ?? 0 < 0 { return "files of \(metricsBytes), \(digestsBytes ?? 0) bytes" }
+      if data.files.count != 3 { return "a data set of \(data.files.count) files" }
       if !(seconds >= 0 && seconds.isFinite) { return "\(seconds) seconds" }
       return nil
     }

@@ -38,7 +38,8 @@ public struct DatasetShape: Sendable, Equatable {
     for name in names {
       guard let modality = modalities.first(where: { $0.name == name }) else {
         throw DataError(
-          file: file, expected: "modalities among \(modalities.map(\.name).joined(separator: ", "))", found: "'\(name)'",
+          file: file, expected: "modalities among \(modalities.map(\.name).joined(separator: ", "))",
+          found: "'\(name)'",
           remedy: "correct --modalities")
       }
       chosen.append(modality)

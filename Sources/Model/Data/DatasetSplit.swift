@@ -107,9 +107,9 @@ public final class DatasetSplit: Sendable {
 
   private static func labelShape(_ file: TensorFile) throws(DataError) -> (samples: Int, labels: Int) {
     _ = try file.floatBytes("labels", shape: [nil, nil])
-    guard let shape = file.shape(of: "labels"), shape[0] > 0, shape[1] > 0 else {
+    guard let shape = file.shape(of: "labels"), shape[0] > 0, (1...1 << 20).contains(shape[1]) else {
       throw DataError(
-        file: file.path, expected: "at least one sample and one label",
+        file: file.path, expected: "at least one sample and 1 to 1048576 labels",
         found: "labels of shape \(file.shape(of: "labels") ?? [])", remedy: "check what wrote the file")
     }
     return (shape[0], shape[1])

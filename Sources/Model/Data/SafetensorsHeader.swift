@@ -35,8 +35,8 @@ public enum SafetensorsElement: String, Sendable, CaseIterable {
 /// size of the shape, and together they tile the data section: no two overlap and nothing lies between.
 struct SafetensorsHeader {
   static let kind = "safetensors file"
-  /// The format's own limit on the JSON's length.
-  static let maximumLength = 100_000_000
+  /// The greatest length of the JSON; the format allows 100 MB, of which a parser would make gigabytes.
+  static let maximumLength = 1 << 24
 
   /// Bytes before the data.
   let length: Int

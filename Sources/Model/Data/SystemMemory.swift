@@ -94,7 +94,9 @@ public struct MemoryShortage: Error, CustomStringConvertible, Sendable {
     throws(MemoryShortage)
   {
     let needed = parts.reduce(0) { $0 + $1.bytes }
-    guard let available = SystemMemory.available(), needed > available else { return }
+    // Where the system does not say, at least no more than an address can reach.
+    let available = SystemMemory.available() ?? 0x1p47
+    guard needed > available else { return }
     let largest = parts.max { $0.bytes < $1.bytes }?.name ?? ""
     throw MemoryShortage(what: what, largest: largest, remedy: remedy, needed: needed, available: max(available, 0))
   }

@@ -20,6 +20,29 @@ import Testing
     #expect(dataset.train.count == 4 && dataset.valid.count == 1 && dataset.test.name == "test")
   }
 
+  @Test func aDataSetListsItsModalities() throws {
+    let directory = try TemporaryDirectory()
+    var file = SampleFile()
+    file.features.append((name: "gesture", width: 3, values: [Float](repeating: 1, count: 36)))
+    try Self.write([file, file, file], in: directory)
+    // Unlisted, it is no modality.
+    #expect(try Dataset(directory: directory.path).train.modalities.map(\.name) == ["text", "visual", "audio"])
+    file.metadata["modalities"] = "gesture, text,audio ,visual"
+    try Self.write([file, file, file], in: directory)
+    let dataset = try Dataset(directory: directory.path)
+    #expect(dataset.train.modalities.map(\.name) == ["gesture", "text", "audio", "visual"])
+    #expect(dataset.test.modalities.map(\.features) == [3, 2, 1, 35])
+    let path = directory.path
+    #expect(try Dataset(directory: path, modalities: ["audio"]).valid.modalities.map(\.name) == ["audio"])
+    file.metadata["modalities"] = "text,smell"
+    try Self.write([file, file, file], in: directory)
+    let error = #expect(throws: DataError.self) { try Dataset(directory: path) }
+    #expect(error?.description.contains("'smell'") == true)
+    file.metadata["modalities"] = "text,,text"
+    try Self.write([file, file, file], in: directory)
+    #expect(throws: DataError.self) { try Dataset(directory: path) }
+  }
+
   @Test func aMissingFileSaysWhatIsExpected() throws {
     let directory = try TemporaryDirectory()
     try Self.write([SampleFile(), SampleFile()], in: directory)
