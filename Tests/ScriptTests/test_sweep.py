@@ -134,7 +134,7 @@ class SweepTests(unittest.TestCase):
         done = self.sweep("--seeds", "1-2", "--slurm-print", "--sbatch", "--time=10 --nodes=2")
         self.assertEqual(done.returncode, 0, done.stderr)
         jobs = self.path("out", "jobs.txt")
-        self.assertIn(f"sbatch --array=1-2 --time=10 --nodes=2 scripts/slurm/train.sbatch --list {jobs}", done.stdout)
+        self.assertIn(f"sbatch --array=1-2 --time=10 --nodes=2 {ROOT}/scripts/slurm/train.sbatch --list {jobs}", done.stdout)
         with open(jobs) as file:
             self.assertEqual(file.read().splitlines(), [
                 self.path("out", "full-model", "seed-2") + " --seed 2",
