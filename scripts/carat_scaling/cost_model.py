@@ -31,8 +31,9 @@ class Constants(NamedTuple):
 class Machine(NamedTuple):
     """A machine to predict. Bandwidths are those of a NUMA node, of the links out of it, and of a machine's network."""
     nodes: int = 1            # NUMA nodes of one machine
+    cores: int = 1            # of a NUMA node
     machines: int = 1
-    sgemm_share: float = 1.0  # of the measured rate of a core, where all cores are busy
+    sgemm_share: float = 1.0  # of the measured rate of a core, where all cores are busy; in between linearly
     node_bandwidth: float = 3e11
     numa_bandwidth: float = 8e10
     network_bandwidth: float = 1.2e10
@@ -129,8 +130,9 @@ def imbalance(shards: int, workers: int) -> float:
 
 def predict(c: Constants, step: Load, workers: int, ranks: int = 1, machine: Machine = Machine()) -> Dict[str, float]:
     """Seconds of a step by what takes them. Workers are those of all ranks; ranks are spread evenly over machines."""
-    rate = c.sgemm_rate * machine.sgemm_share
     nodes = min(machine.nodes * machine.machines, workers)                        # NUMA nodes that have workers
+    busy = min((workers / nodes - 1) / max(machine.cores - 1, 1), 1)
+    rate = c.sgemm_rate * (1 - (1 - machine.sgemm_share) * busy)
     machines = min(machine.machines, ranks)
     bandwidth = nodes * machine.node_bandwidth
     one_shard = c.shard_slowdown * step.shard_operations / step.shards / rate + c.shard_seconds
@@ -218,13 +220,14 @@ ASSUMED = {
 }
 
 
-def typical(nodes: int, machines: int) -> Machine:
+def typical(nodes: int, cores: int, machines: int) -> Machine:
     """Every assumption at the (geometric) middle of its range."""
-    return Machine(nodes, machines, **{name: math.sqrt(low * high) for name, (low, high, _) in ASSUMED.items()})
+    return Machine(nodes, cores, machines, **{
+        name: math.sqrt(low * high) for name, (low, high, _) in ASSUMED.items()})
 
 
-def drawn(nodes: int, machines: int, random: np.random.Generator) -> Machine:
-    return Machine(nodes, machines, **{
+def drawn(nodes: int, cores: int, machines: int, random: np.random.Generator) -> Machine:
+    return Machine(nodes, cores, machines, **{
         name: math.exp(random.uniform(math.log(low), math.log(high))) for name, (low, high, _) in ASSUMED.items()})
 
 
