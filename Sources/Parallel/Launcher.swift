@@ -39,6 +39,9 @@ public enum Launcher {
     return communicator
   }
 
+  /// The MPI library that carries what ranks exchange; nil for a process alone.
+  public static var library: String? { announced.size > 1 ? MPICommunicator.library : nil }
+
   /// The MPI library's own sum of values over all ranks, in an order of its own: to measure ours beside it.
   public static func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
     joined.withLock { $0 }?.sumByLibrary(values, count: count)

@@ -5,6 +5,12 @@ public enum MatrixProduct {
   /// Keeps oneDNN's OpenMP to the calling thread; every thread that multiplies calls it once.
   public static func useOneThread() { omp_set_num_threads(1) }
 
+  /// The library's version, such as "oneDNN 3.1.1".
+  public static var library: String {
+    guard let version = dnnl_version()?.pointee else { return "oneDNN" }
+    return "oneDNN \(version.major).\(version.minor).\(version.patch)"
+  }
+
   /// c ← scale · op(a) b + keep · c, where op transposes if asked: [rows, inner] × [inner, columns] → [rows, columns].
   public static func multiply(
     _ a: Matrix, transposed: Bool = false, by b: Matrix, into c: Matrix, scale: Float = 1, keep: Float = 0

@@ -43,6 +43,17 @@ struct WorkerOptions: ParsableArguments {
       + "depend on it.", value: "n")
   var workers: Int?
 
+  @OptionGroup(title: "Workers") var placement: PlacementOptions
+
+  func validate() throws {
+    if let workers, !(1...WorkerTeam.maxCount).contains(workers) {
+      throw ValidationError("--workers must be between 1 and \(WorkerTeam.maxCount), not \(workers).")
+    }
+  }
+}
+
+/// Where a team's threads and memory lie.
+struct PlacementOptions: ParsableArguments {
   @Option(
     "Where memory goes on a machine of several NUMA nodes: node-local (the default: a worker's memory on its node, "
       + "parameters on every node, what is shared interleaved), interleave (all interleaved), or off (the kernel is "
@@ -51,12 +62,6 @@ struct WorkerOptions: ParsableArguments {
 
   @Flag(help: "Tell on the standard error where workers and memory went.")
   var verbose = false
-
-  func validate() throws {
-    if let workers, !(1...WorkerTeam.maxCount).contains(workers) {
-      throw ValidationError("--workers must be between 1 and \(WorkerTeam.maxCount), not \(workers).")
-    }
-  }
 
   func tell(_ placement: Placement) {
     let logger = Logger(label: "carat.placement")

@@ -25,6 +25,18 @@ extension WorkerOptions {
   ///
   /// - Parameter communicator: nil where the command can't be spread over ranks.
   func makeTeam(_ communicator: (any Communicator)? = nil) throws -> WorkerTeam {
+    try placement.makeTeam(workers: workers, communicator)
+  }
+}
+
+extension PlacementOptions {
+  /// This rank's team, on its share of the CPUs of its machine.
+  ///
+  /// - Parameters:
+  ///   - workers: nil for one a CPU.
+  ///   - communicator: nil where the command can't be spread over ranks.
+  ///   - isTold: whether to say where workers are, as the first team of a process does.
+  func makeTeam(workers: Int?, _ communicator: (any Communicator)?, isTold: Bool = true) throws -> WorkerTeam {
     guard communicator != nil || Launcher.announced.size == 1 else {
       throw LaunchError("this command runs as one process: start it without mpirun or srun")
     }
@@ -39,9 +51,9 @@ extension WorkerOptions {
     }
     let count = workers ?? min(topology.cpus.count, WorkerTeam.maxCount)
     let placement = Placement(topology, workers: count, memory: numa ?? .nodeLocal)
-    if communicator.rank == 0 { tell(placement) }
+    if isTold && communicator.rank == 0 { tell(placement) }
     let team = WorkerTeam(placement: placement, communicator: communicator)
-    if let places { report(places, team) }
+    if isTold, let places { report(places, team) }
     return team
   }
 

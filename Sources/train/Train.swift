@@ -27,7 +27,7 @@ struct Train: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self,
-      Bench.self,
+      Bench.self, Scale.self,
       ShowTopology.self,
     ],
     defaultSubcommand: Run.self)

@@ -1,3 +1,12 @@
+/// Floating-point operations in a step's matrix products, by how they are dealt to workers.
+public struct MatrixOperations: Codable, Sendable, Equatable {
+  /// Shard by shard: encoders, heads, fusion, the gradient of the contrastive loss.
+  public let shards: Double
+  /// In equal parts, whatever the shards: the contrastive loss's statistics over all pairs of rows.
+  public let pairs: Double
+  public var total: Double { shards + pairs }
+}
+
 extension ModelConfiguration {
   /// Floating-point operations in the matrix products that one training step needs, full-length sequences and a full
   /// queue assumed: what `train bench` divides by the time.
@@ -5,7 +14,7 @@ extension ModelConfiguration {
   /// A product and its two gradients are three products. Attention's second computation of its scores is not counted,
   /// nor is any elementwise work; of the contrastive loss's similarities each pair of rows counts once for the
   /// statistics and each (live row, row) once more for the gradient, with the product that uses it.
-  public func matrixOperationsPerStep(batchSize B: Int) -> Double {
+  public func matrixOperationsPerStep(batchSize B: Int) -> MatrixOperations {
     let (D, F, P, C, M) = (
       Double(hiddenSize), Double(feedForwardSize), Double(latentSize), Double(labels), Double(modalities.count)
     )
@@ -29,9 +38,9 @@ extension ModelConfiguration {
     let live = batch * Double(liveRowsPerSample)
     let all = live + Double(queueSize)
     let pairs = anchors == .all ? all * all / 2 : live * live / 2 + live * Double(queueSize)
-    let contrastive = 2 * P * (pairs + 2 * live * all)
+    let gradient = 2 * P * 2 * live * all
     // A momentum copy's forward pass: one product of each three.
     let keys = queueKeys == .momentum ? (encoders + heads) / 3 : 0
-    return encoders + heads + aggregate + contrastive + keys
+    return MatrixOperations(shards: encoders + heads + aggregate + gradient + keys, pairs: 2 * P * pairs)
   }
 }

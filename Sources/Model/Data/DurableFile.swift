@@ -43,6 +43,11 @@ enum DurableFile {
       throw DataError(
         .writing, file: path, expected: "a value that JSON can hold", found: "\(error)", remedy: "report this")
     }
+    try write(text, to: path)
+  }
+
+  /// Writes a text that is short enough to be held twice.
+  static func write(_ text: Data, to path: String) throws(DataError) {
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 8)
     defer { bytes.deallocate() }
     bytes.copyBytes(from: text)

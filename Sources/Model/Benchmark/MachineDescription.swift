@@ -1,0 +1,60 @@
+import Foundation
+import Parallel
+import Tensor
+
+/// What figures were measured with and on: they mean nothing without it.
+public struct MachineDescription: Codable, Sendable {
+  /// The program's own version.
+  public let program: String
+  public let compiler: String
+  public let matrixLibrary: String
+  /// What carries messages between ranks; nil for one process.
+  public let messageLibrary: String?
+  public let kernel: String
+  public let cpuModel: String
+  /// Of rank 0: the CPUs and memory by NUMA node that the process may use.
+  public let topology: Topology
+  /// Machines that the ranks run on.
+  public let machines: Int
+  public let ranks: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case program, compiler, kernel, topology, machines, ranks
+    case matrixLibrary = "matrix_library"
+    case messageLibrary = "message_library"
+    case cpuModel = "cpu_model"
+  }
+
+  /// Of several ranks, all have to call it.
+  public init(program: String, communicator: any Communicator) {
+    self.program = program
+    compiler = Self.builtWith
+    matrixLibrary = MatrixProduct.library
+    messageLibrary = Launcher.library
+    kernel =
+      (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?
+      .trimmingCharacters(in: .whitespacesAndNewlines) ?? "unknown"
+    let processors = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    cpuModel =
+      processors.split(separator: "\n").first { $0.hasPrefix("model name") }?
+      .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
+    topology = .current()
+    machines = Set(communicator.gather(Host.name)).count
+    ranks = communicator.size
+  }
+
+  /// The compiler tells the program its version only by comparison.
+  private static var builtWith: String {
+    #if compiler(>=6.5)
+      "Swift 6.5 or later"
+    #elseif compiler(>=6.4)
+      "Swift 6.4"
+    #elseif compiler(>=6.3)
+      "Swift 6.3"
+    #elseif compiler(>=6.2)
+      "Swift 6.2"
+    #else
+      "Swift 6.1"
+    #endif
+  }
+}

@@ -1,0 +1,69 @@
+import Parallel
+
+/// Times training steps on several numbers of workers, in turn: a round measures every configuration once, and then the
+/// next round begins, so that what drifts slowly (clock rates, other programs) meets all alike.
+///
+/// A configuration is planned anew for each measurement. So the memory that is needed is that of the largest, no other
+/// team's threads are there, and where pages happen to lie is part of the spread.
+public struct ScalingExperiment: Sendable {
+  public enum Mode: String, Codable, Sendable, CaseIterable {
+    /// The batch stays as it is.
+    case strong
+    /// The batch grows with the workers of all ranks; the contrastive loss's work grows with the square of its live rows.
+    case weak
+  }
+
+  public struct Configuration: Sendable, Equatable {
+    public let mode: Mode
+    public let workersPerRank: Int
+    public let settings: RunConfiguration
+  }
+
+  public let configurations: [Configuration]
+  private let ranks: Int
+
+  /// - Parameters:
+  ///   - settings: what is measured; for weak scaling its batch size is that of one worker.
+  ///   - shards: parts of every batch; nil for the default of each batch size.
+  ///   - workers: numbers of workers of each rank.
+  /// - Throws: for settings that contradict one another, or need more memory than there is.
+  public init(_ settings: RunConfiguration, shards: Int?, workers: [Int], modes: [Mode], ranks: Int) throws {
+    self.ranks = ranks
+    configurations = try modes.flatMap { mode in
+      try workers.map { count in
+        var own = settings
+        if mode == .weak { own.batchSize *= count * ranks }
+        own.shards = shards ?? own.defaultShards
+        if let contradiction = own.contradiction {
+          throw SettingsError(description: "\(mode.rawValue) scaling on \(count * ranks) workers: \(contradiction)")
+        }
+        try own.requireMemory()
+        return Configuration(mode: mode, workersPerRank: count, settings: own)
+      }
+    }
+  }
+
+  /// Measures every configuration `repeats` times. Of several ranks, all have to; times are rank 0's.
+  ///
+  /// - Parameters:
+  ///   - steps: timed steps of a measurement, after two that are not.
+  ///   - team: starts a team of so many workers on this rank.
+  ///   - report: gets each measurement as it is done.
+  public func run(
+    repeats: Int, steps: Int, team: (_ workers: Int) throws -> WorkerTeam,
+    report: (ScalingMeasurement) throws -> Void
+  ) throws -> [ScalingMeasurement] {
+    precondition(repeats > 0 && steps > 0, "\(repeats) repeats of \(steps) steps")
+    var measurements = [ScalingMeasurement]()
+    for round in 0..<repeats {
+      for configuration in configurations {
+        let team = try team(configuration.workersPerRank)
+        let prepared = try PreparedBenchmark(configuration.settings, team: team, capacity: steps)
+        let measurement = ScalingMeasurement(configuration, prepared, round: round, steps: steps)
+        measurements.append(measurement)
+        try report(measurement)
+      }
+    }
+    return measurements
+  }
+}

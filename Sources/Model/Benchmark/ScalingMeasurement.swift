@@ -1,0 +1,76 @@
+import Parallel
+
+/// What one configuration of a scaling experiment did in one round.
+public struct ScalingMeasurement: Codable, Sendable {
+  public let mode: ScalingExperiment.Mode
+  /// Of all ranks.
+  public let workers: Int
+  public let ranks: Int
+  public let round: Int
+  public let batchSize: Int
+  public let shards: Int
+  /// Of each timed step.
+  public let seconds: [Double]
+  /// Their median.
+  public let secondsPerStep: Double
+  public let samplesPerSecond: Double
+  /// oneDNN's sgemm on all workers of all ranks at once, before and after the steps: the mean.
+  public let sgemmGFLOPS: Double
+  /// Matrix operations of a step over the time it takes, relative to sgemm's rate.
+  public let sgemmShare: Double
+  /// Of a step.
+  public let operations: MatrixOperations
+  /// Seconds a step by phase, mean over this rank's workers and steps.
+  public let phases: [String: Double]
+  /// That a worker meets in a step.
+  public let barriers: Int
+  /// Bytes of the gradients of all parameters.
+  public let gradientBytes: Int
+  /// Nodes of the reduction tree that rank 0's workers add gradients into: what the all-reduce reads.
+  public let nodes: Int
+  /// Bytes of activations and scratch space of rank 0's workers.
+  public let workspaceBytes: Int
+  /// What rank 0 sends in a step.
+  public let sentBytes: Int
+  public let sentMessages: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case mode, workers, ranks, round, shards, seconds, operations, phases, barriers, nodes
+    case batchSize = "batch_size"
+    case secondsPerStep = "seconds_per_step"
+    case samplesPerSecond = "samples_per_second"
+    case sgemmGFLOPS = "sgemm_gflops"
+    case sgemmShare = "sgemm_share"
+    case gradientBytes = "gradient_bytes"
+    case workspaceBytes = "workspace_bytes"
+    case sentBytes = "sent_bytes"
+    case sentMessages = "sent_messages"
+  }
+
+  /// Times the steps.
+  init(_ configuration: ScalingExperiment.Configuration, _ prepared: PreparedBenchmark, round: Int, steps: Int) {
+    let team = prepared.training.team
+    let settings = configuration.settings
+    prepared.warmUp(steps: 2)
+    let before = Benchmark.sgemmRate(team)
+    seconds = prepared.time(steps: steps)
+    let rate = (before + Benchmark.sgemmRate(team)) / 2
+    mode = configuration.mode
+    workers = team.ranks.workerCount
+    ranks = team.ranks.size
+    self.round = round
+    batchSize = settings.batchSize
+    shards = settings.shards
+    secondsPerStep = Spread(seconds).median
+    samplesPerSecond = Double(settings.batchSize) / secondsPerStep
+    operations = prepared.operations
+    sgemmGFLOPS = rate * 1e-9
+    sgemmShare = operations.total / secondsPerStep / rate
+    phases = prepared.timeline.secondsByName().mapValues { $0 / Double(steps) }
+    barriers = prepared.barriers(ofSteps: steps)
+    gradientBytes = prepared.gradientBytes
+    nodes = prepared.nodes
+    workspaceBytes = prepared.workspaceBytes
+    (sentBytes, sentMessages) = prepared.sent
+  }
+}

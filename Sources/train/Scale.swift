@@ -1,0 +1,121 @@
+import ArgumentParser
+import Model
+import Parallel
+
+struct Scale: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how step times scale with workers, and with ranks where mpirun or srun started several.",
+    discussion: """
+      Strong scaling keeps the batch; weak scaling keeps --batch-size for each worker, so the batch grows with the \
+      workers, and the contrastive loss, which compares all rows with all, with their square. Configurations are \
+      measured in turn, round by round; ratios are of the same round. Writes scaling.jsonl (the machine, measurements, \
+      summaries) and scaling.csv (a row a configuration). scripts/plot-scaling draws them.
+      """)
+
+  @Option("Directory for scaling.jsonl and scaling.csv, which are replaced.", value: "directory")
+  var output: String
+
+  @Option(
+    "Numbers of threads, of each rank; by default powers of 2 up to the cores that this process may use, and these.",
+    value: "n,…")
+  var workers: String?
+
+  @Option("Kinds of scaling: strong, weak, or both.", value: "mode,…")
+  var mode = "strong,weak"
+
+  @Option("How often each configuration is measured.", value: "n")
+  var repeats = 3
+
+  @Option("Timed steps of a measurement, after two that are not.", value: "n")
+  var timedSteps = 5
+
+  @Option("Seed of all random values.", value: "n")
+  var seed: UInt64 = 1
+
+  @OptionGroup var sizes: BatchOptions
+  @OptionGroup(title: "Workers") var placement: PlacementOptions
+  @OptionGroup(title: "Workers") var ranks: RankOptions
+  @OptionGroup(title: "Workers") var shards: ShardOptions
+  @OptionGroup(title: "Model and loss") var model: ModelOptions
+
+  func validate() throws {
+    for (option, value) in [("--repeats", repeats), ("--timed-steps", timedSteps)] {
+      guard (1...1_000_000).contains(value) else {
+        throw ValidationError("\(option) must be between 1 and 1000000, not \(value).")
+      }
+    }
+    _ = try (counts(), modes())
+  }
+
+  /// Without repeats, in rising order.
+  private func counts() throws -> [Int] {
+    guard let workers else {
+      let cpus = min(Topology.current().cpus.count, WorkerTeam.maxCount)
+      return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < cpus } + [cpus]).sorted()
+    }
+    let counts = workers.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    guard counts.allSatisfy({ (1...WorkerTeam.maxCount).contains($0) }) else {
+      throw ValidationError(
+        "--workers takes whole numbers from 1 to \(WorkerTeam.maxCount) separated by commas, not '\(workers)'.")
+    }
+    return Set(counts).sorted()
+  }
+
+  private func modes() throws -> [ScalingExperiment.Mode] {
+    let names = Set(mode.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
+    let modes = ScalingExperiment.Mode.allCases.filter { names.contains($0.rawValue) }
+    guard modes.count == names.count else {
+      throw ValidationError("--mode takes strong, weak or both separated by a comma, not '\(mode)'.")
+    }
+    return modes
+  }
+
+  func run() throws {
+    var settings = try sizes.settings(model, shards)
+    settings.seed = seed
+    let communicator = try ranks.join()
+    // A rank may see fewer cores than rank 0.
+    let counts = try counts()
+    let experiment = try ScalingExperiment(
+      settings, shards: shards.shards, workers: counts, modes: try modes(), ranks: communicator.size)
+    let machine = MachineDescription(program: Train.configuration.version, communicator: communicator)
+    let files = communicator.rank == 0 ? try ScalingFiles(directory: output, machine: machine) : nil
+    var told = Set<Int>()
+    let measurements = try experiment.run(repeats: repeats, steps: timedSteps) { count in
+      try placement.makeTeam(workers: count, communicator, isTold: told.insert(count).inserted)
+    } report: { measurement in
+      try files?.append(measurement)
+      if communicator.rank == 0 { try say(line(measurement)) }
+    }
+    guard let files else { return }
+    let summaries = ScalingSummary.summaries(of: measurements)
+    try files.finish(summaries)
+    for line in table(summaries) { try say(line) }
+    try say("written: \(files.records), \(files.table)")
+  }
+
+  private func line(_ m: ScalingMeasurement) -> String {
+    "round \(m.round + 1) of \(repeats), \(m.mode.rawValue), \(m.workers) worker\(m.workers == 1 ? "" : "s"): "
+      + "\(fixed(m.secondsPerStep, 4)) s a step, \(fixed(m.sgemmShare * 100, 1)) % of sgemm"
+  }
+
+  private func table(_ summaries: [ScalingSummary]) -> [String] {
+    func spread(_ s: Spread, _ digits: Int, times scale: Double = 1) -> String {
+      "\(fixed(s.median * scale, digits)) (\(fixed(s.least * scale, digits)) to \(fixed(s.greatest * scale, digits)))"
+    }
+    let head = [
+      "mode", "workers", "ranks", "batch", "shards", "s a step", "speed-up", "efficiency %", "of sgemm %",
+    ]
+    let rows = summaries.map { s in
+      [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize, s.shards].map(String.init) + [
+        spread(s.secondsPerStep, 4), spread(s.speedup, 2), spread(s.efficiency, 1, times: 100),
+        fixed(s.sgemmShare.median * 100, 1),
+      ]
+    }
+    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
+    return ([head] + rows).map { row in
+      zip(row, widths).map { cell, width in String(repeating: " ", count: width - cell.count) + cell }
+        .joined(separator: "  ")
+    }
+  }
+}
