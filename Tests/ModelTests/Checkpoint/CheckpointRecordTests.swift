@@ -9,12 +9,14 @@ struct CheckpointRecordTests {
     let metrics = [Float(1)].withUnsafeBufferPointer {
       EvaluationMetrics(scores: $0, labels: $0, labelNames: ["a"], threshold: 0.25)
     }
+    // Any files will do.
+    let data = try DatasetFingerprint(files: [#filePath, #filePath, #filePath])
     var position = Checkpoint.Position()
     (position.epoch, position.step) = (2, 1)
     let record = Checkpoint.Record(
       step: 4, position: position, best: Checkpoint.Best(epoch: 1, metrics: metrics),
       configuration: RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings())),
-      data: try DatasetFingerprint(files: []), metricsBytes: 0, digestsBytes: nil, seconds: 1)
+      data: data, metricsBytes: 0, digestsBytes: nil, seconds: 1)
     var object = try #require(
       try JSONSerialization.jsonObject(with: JSON.encoder().encode(record)) as? [String: Any])
     object.merge(changes) { $1 }
@@ -35,7 +37,7 @@ struct CheckpointRecordTests {
     { ["step": -1] }, { ["step": 1 << 31] }, { ["position": ["epoch": 0, "step": 0]] },
     { ["position": ["epoch": Int.max, "step": 0]] }, { ["position": ["epoch": 2, "step": -1]] },
     { ["position": ["epoch": 2, "step": 5]] }, { ["best": NSNull()] }, { ["metricsBytes": -1] },
-    { ["digestsBytes": -1] }, { ["seconds": -1] }, { ["seconds": "NaN"] }, { ["version": 2] },
+    { ["digestsBytes": -1] }, { ["seconds": -1] }, { ["seconds": "NaN"] }, { ["version": 2] }, { ["data": ["files": [Any]()]] },
   ]
 
   @Test(arguments: impossible.indices) func whatNoRunWritesIsRefused(_ i: Int) throws {
