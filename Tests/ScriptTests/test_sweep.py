@@ -107,6 +107,16 @@ class SweepTests(unittest.TestCase):
         self.assertIn("status 65", done.stderr)
         self.assertIn("1/2", done.stdout)
 
+    def test_control_c(self) -> None:
+        """The run ends in its own way, and no other is started."""
+        self.write("train", f"#!{sys.executable}\nimport os, signal, sys, time\nprint('called')\n"
+                   "os.kill(os.getppid(), signal.SIGINT)\ntime.sleep(0.5)\nsys.exit(130)\n")
+        done = self.sweep("--seeds", "1-2")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stdout.count("unfinished, status 130"), 4)
+        logs = [name for _, _, names in os.walk(self.path("out")) for name in names if name.endswith(".log")]
+        self.assertEqual(logs, ["seed-1.log"])
+
     def test_changed_options_are_refused(self) -> None:
         self.assertEqual(self.sweep("--seeds", "1").returncode, 0)
         done = self.sweep("--seeds", "1", "--", "--epochs", "3")
