@@ -34,7 +34,7 @@ def measurement(workers: int, batch: int, shards: int, ranks: int = 1, round: in
               "all-reduce": memory / 2, "update": memory / 2, "queue and prototypes": c.serial_seconds}
     own = workers // ranks
     phases["wait"] = (compute * (cost_model.imbalance(shards, workers) - 1)
-                      + 9 * c.barrier_seconds * math.log2(own) + c.jitter * compute * math.sqrt(2 * math.log(own)))
+                      + 9 * c.barrier_seconds * own * (own > 1) + c.jitter * compute * math.sqrt(2 * math.log(own)))
     sent = 14e6 * ranks if ranks > 1 else 0
     if ranks > 1:
         phases["gather parameters"] = sent / c.exchange_bandwidth / own
@@ -75,6 +75,12 @@ class ScalingTests(unittest.TestCase):
         x = cost_model.nonnegative([[1.0, 2, 3], [1.0, 1, 1]], [0.9, 2, 3.1])
         self.assertEqual(x[1], 0)
         self.assertAlmostEqual(x[0], 1, delta=0.05)
+
+    def test_what_can_not_be_told_apart_is_one_constant(self) -> None:
+        found = cost_model.fit([measurement(w, 64, 32) for w in (1, 2)])
+        self.assertEqual((found.shard_seconds, found.barrier_seconds), (0, 0))
+        self.assertGreater(found.shard_slowdown, KNOWN["shard_slowdown"])
+        self.assertGreater(found.jitter, KNOWN["jitter"])
 
     def test_fit_explains_what_it_was_fitted_to(self) -> None:
         found = cost_model.fit(self.measurements())

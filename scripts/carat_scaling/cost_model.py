@@ -10,6 +10,8 @@ import numpy as np
 SHARD_PHASES = ("forward", "contrastive gradient", "shuffled aggregation", "backward", "keys")
 MEMORY_PHASES = ("all-reduce", "update")
 SERIAL_PHASES = ("anchor factors", "queue and prototypes")
+LEAST_SINGULAR = 0.1          # of columns of length 1, two that differ by some 8 degrees
+LEAST_BARRIER = 1e-7          # an assumption: a cache line that a worker takes from another, in seconds
 PASSES_OF_UPDATE = 7          # Adam reads value, gradient, two moments and writes all but the gradient
 PASSES_OF_ACTIVATIONS = 3     # written once, read at least once, the gradient beside them
 
@@ -21,7 +23,7 @@ class Constants(NamedTuple):
     pair_slowdown: float      # the same as the first for the contrastive statistics
     core_bandwidth: float     # all-reduce and update, bytes a second
     serial_seconds: float     # what does not shrink with workers
-    barrier_seconds: float    # a barrier, for each doubling of the workers
+    barrier_seconds: float    # a barrier, for each worker: all count up one number in turn
     jitter: float             # waiting for the slowest, over compute time · √(2 ln W)
     exchange_bandwidth: float  # bytes a second that one rank sends, as measured; nan without ranks
     sgemm_rate: float         # FLOP/s of one core's sgemm
@@ -58,22 +60,26 @@ def load(measurement: Dict[str, Any]) -> Load:
 
 
 def nonnegative(columns: Sequence[Sequence[float]], target: Sequence[float]) -> np.ndarray:
-    """Least squares of relative errors with coefficients of at least 0: the best over all sets of columns, so for few."""
+    """Least squares of relative errors with coefficients of at least 0: the best over all sets of columns, so for few.
+
+    Columns that the data hardly tell apart are not used together; the first of such columns then stands for both."""
     y = np.asarray(target, float)
     a = np.asarray(columns, float).T / y[:, None]
+    scale = np.maximum(np.linalg.norm(a, axis=0), 1e-300)
+    a = a / scale
+    kept: List[int] = []
+    for column in range(a.shape[1]):
+        singular = np.linalg.svd(a[:, kept + [column]], compute_uv=False)
+        if len(singular) > len(kept) and singular[-1] >= LEAST_SINGULAR:
+            kept.append(column)
     best, least = np.zeros(a.shape[1]), float(len(y))
-    for size in range(1, a.shape[1] + 1):
-        for chosen in itertools.combinations(range(a.shape[1]), size):
-            scale = np.linalg.norm(a[:, chosen], axis=0)
-            if not (scale > 0).all():
-                continue
-            x, _, rank, _ = np.linalg.lstsq(a[:, chosen] / scale, np.ones(len(y)), rcond=1e-6)
-            if rank < size or (x < 0).any():
-                continue
-            error = float(np.sum((a[:, chosen] @ (x / scale) - 1) ** 2))
-            if error < least * (1 - 1e-9):
+    for size in range(1, len(kept) + 1):
+        for chosen in map(list, itertools.combinations(kept, size)):
+            x = np.linalg.lstsq(a[:, chosen], np.ones(len(y)), rcond=None)[0]
+            error = float(np.sum((a[:, chosen] @ x - 1) ** 2))
+            if (x >= 0).all() and error < least:
                 least, best = error, np.zeros(a.shape[1])
-                best[list(chosen)] = x / scale
+                best[chosen] = x / scale[chosen]
     return best
 
 
@@ -112,8 +118,8 @@ def fit(measurements: Sequence[Dict[str, Any]]) -> Constants:
     several = [(m, t) for m, t in alone if m["workers"] > 1]
     if several:
         waits = [max(total(m, ("wait",)) - t * (imbalance(m["shards"], m["workers"]) - 1), 1e-9) for m, t in several]
-        barrier, jitter = nonnegative([[m["barriers"] * math.log2(m["workers"]) for m, _ in several],
-                                       [t * math.sqrt(2 * math.log(m["workers"])) for m, t in several]], waits)
+        jitter, barrier = nonnegative([[t * math.sqrt(2 * math.log(m["workers"])) for m, t in several],
+                                       [m["barriers"] * m["workers"] for m, _ in several]], waits)
     sent = [m for m in measurements if m["ranks"] > 1 and m["sent_bytes"] > 0]
     bandwidth = float("nan")
     if sent:
@@ -140,13 +146,15 @@ def predict(c: Constants, step: Load, workers: int, ranks: int = 1, machine: Mac
     compute = one_shard * math.ceil(step.shards / workers)
     traffic = PASSES_OF_ACTIVATIONS * c.activation_bytes * step.batch / bandwidth
     tree = min(workers, step.shards)
+    team = workers / ranks
+    barrier = max(c.barrier_seconds, LEAST_BARRIER) * machine.barrier_growth * team
     result = {
         "compute": even, "shard imbalance": compute - even,
         "activations beyond bandwidth": max(traffic - compute, 0.0),
         "contrastive statistics": c.pair_slowdown * step.pair_operations / rate / workers,
         "all-reduce and update": reduction_bytes(tree, step.gradient_bytes) / min(workers * c.core_bandwidth, bandwidth),
-        "jitter": c.jitter * compute * math.sqrt(2 * math.log(max(workers / ranks, 1))),
-        "barriers": step.barriers * c.barrier_seconds * machine.barrier_growth * math.log2(max(workers / ranks, 1)),
+        "jitter": c.jitter * compute * math.sqrt(2 * math.log(max(team, 1))),
+        "barriers": step.barriers * barrier if team > 1 else 0.0,
         "serial": c.serial_seconds,
     }
     inside = nodes / ranks                                                        # NUMA nodes of one rank
@@ -233,7 +241,7 @@ def drawn(nodes: int, cores: int, machines: int, random: np.random.Generator) ->
 
 def scaled_load(measurements: Sequence[Dict[str, Any]], batch: int, shards: int) -> Load:
     """A step of another batch: the work of shards grows with the batch and, of the contrastive loss, with its square, as
-    the measured operations do; two batch sizes are needed for that."""
+    the measured operations do. Of fewer than three batch sizes the square is not known, and left out."""
     sizes = sorted({(m["batch_size"], m["operations"]["shards"], m["operations"]["pairs"]) for m in measurements})
     b = np.array([s[0] for s in sizes], float)
     degree = min(len(sizes), 3) - 1
