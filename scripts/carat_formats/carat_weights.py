@@ -14,7 +14,7 @@ from .torch_objects import TorchTensor
 FUSIONS = ("tv2a", "ta2v", "va2t")
 ALIGNMENTS = {"audio": "a2t_ctc", "visual": "v2t_ctc"}
 # What a checkpoint of this project's trainer, or a training script, has beside the model's weights.
-_TRAINING_STATE = re.compile(r"(first_moment|second_moment|key)\..+|step")
+_TRAINING_STATE = re.compile(r"(first_moment|second_moment|key|best)\..+|step|header_sha256")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _REMEDY = "check that these are the weights of a CARAT model"
 

@@ -37,7 +37,8 @@ struct CheckpointRecordTests {
     { ["step": -1] }, { ["step": 1 << 31] }, { ["position": ["epoch": 0, "step": 0]] },
     { ["position": ["epoch": Int.max, "step": 0]] }, { ["position": ["epoch": 2, "step": -1]] },
     { ["position": ["epoch": 2, "step": 5]] }, { ["best": NSNull()] }, { ["metricsBytes": -1] },
-    { ["digestsBytes": -1] }, { ["seconds": -1] }, { ["seconds": "NaN"] }, { ["version": 2] }, { ["data": ["files": [Any]()]] },
+    { ["digestsBytes": -1] }, { ["seconds": -1] }, { ["seconds": "NaN"] }, { ["version": 2] },
+    { ["data": ["files": [Any]()]] },
   ]
 
   @Test(arguments: impossible.indices) func whatNoRunWritesIsRefused(_ i: Int) throws {
