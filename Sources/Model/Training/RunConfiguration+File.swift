@@ -70,6 +70,11 @@ extension RunConfiguration {
     if path == ["data"] { return new }
     if let new = new as? [String: Any], var merged = old as? [String: Any] {
       for (key, value) in new {
+        // What may be absent is not in the old settings.
+        if key == "alignedSteps" && merged["maximumSteps"] != nil {
+          merged[key] = value
+          continue
+        }
         guard let before = merged[key] else { throw Unknown(path: path + [key]) }
         merged[key] = try merge(value, into: before, at: path + [key])
       }

@@ -19,6 +19,7 @@ struct RunConfigurationFileTests {
     settings.model.dropout = 0.3
     settings.model.weights[.betaMSE] = 0.7
     settings.model.modalities[2].layers = 9
+    settings.model.modalities[1].alignedSteps = 50
     settings.data = .generated(SyntheticDataset.Settings())
     #expect(try read(JSON.line(settings)) == settings)
     settings.data = .directory("/x y/ü")
