@@ -150,7 +150,7 @@ struct Run: ParsableCommand {
     let dataset: Dataset
     do {
       dataset = try inputs.dataset ?? generate(inputs.settings, directory, communicator)
-      let fingerprint = try DatasetFingerprint(of: dataset)
+      let fingerprint = try inputs.fingerprint ?? DatasetFingerprint(of: dataset)
       try communicator.requireAgreement(on: [("the data set", JSON.line(fingerprint))])
       team = try workers.makeTeam(communicator)
       trainer = try Trainer(

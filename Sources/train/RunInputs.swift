@@ -9,6 +9,8 @@ extension Run {
   struct Inputs {
     var settings: RunConfiguration
     var dataset: Dataset?
+    /// The data set's, where a checkpoint knows it.
+    var fingerprint: DatasetFingerprint?
   }
 
   /// Where to go on; nil for a new run.
@@ -115,8 +117,8 @@ extension Run {
           name: "modalities", before: own.joined(separator: ","), now: given.joined(separator: ",")))
     }
     differences += try SettingsDifference.all(before, settings)
-    differences += try checkpoint.record.data.differences(from: dataset, whole: false)
-      .map { SettingsDifference(name: "data", before: "the same", now: "other: \($0)") }
+    let otherData = try checkpoint.record.data.differences(from: dataset, whole: false)
+    differences += otherData.map { SettingsDifference(name: "data", before: "the same", now: "other: \($0)") }
     let refused = differences.filter { !allowed.contains($0.name) }
     if !refused.isEmpty {
       let names = Set(refused.map(\.name)).intersection(SettingsDifference.changeable).sorted()
@@ -131,12 +133,11 @@ extension Run {
         description: "\(checkpoint.path) belongs to a run of \(before.optimizer.totalSteps / before.epochs) steps an "
           + "epoch, not \(steps): data of another size need a new run")
     }
-    return Inputs(settings: settings, dataset: dataset)
+    return Inputs(
+      settings: settings, dataset: dataset, fingerprint: otherData.isEmpty ? checkpoint.record.data : nil)
   }
 
-  var allowed: Set<String> {
-    Set((allowChanged ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
-  }
+  var allowed: Set<String> { Set(names(allowChanged) ?? []) }
 
   /// Settings with what the command line gives.
   ///

@@ -5,6 +5,21 @@ import TestSupport
 @testable import Model
 @testable import Tensor
 
+/// Rows of the paper's widths.
+func wideConfiguration(textFeatures: Int) -> ModelConfiguration {
+  var c = ModelConfiguration(
+    modalities: [
+      .init(name: "text", features: textFeatures, maximumSteps: 20, layers: 1),
+      .init(name: "visual", features: 35, maximumSteps: 20, layers: 1),
+      .init(name: "audio", features: 74, maximumSteps: 20, layers: 0),
+    ], labels: 6)
+  c.hiddenSize = 64
+  c.feedForwardSize = 96
+  c.latentSize = 32
+  c.queueSize = 700
+  return c
+}
+
 /// A tiny model of odd sizes; modalities differ in features, steps and depth, one has no transformer layer.
 func tinyConfiguration(modalities: Int = 3, queue: Int = 40) -> ModelConfiguration {
   let all: [ModelConfiguration.Modality] = [

@@ -37,7 +37,7 @@ public final class ScalingFiles {
   public func finish(_ summaries: [ScalingSummary]) throws {
     for summary in summaries { try lines.append(Record(event: "summary", content: summary)) }
     try lines.sync()
-    try DurableFile.write(Data(Self.text(summaries).utf8), to: table)
+    try DurableFile.write(Array(Self.text(summaries).utf8), to: table)
   }
 
   /// Times are in seconds a step; a phase's column has the phase's name.

@@ -114,14 +114,19 @@ public struct Checkpoint: Sendable {
   public func digest() -> String {
     defer { withExtendedLifetime(file) {} }
     return TensorDigest.digest(
-      file.names.filter { !$0.hasPrefix(Self.bestPrefix) && $0 != Checksums.headerSum }.map {
+      stateNames.map {
         ($0, file.shape(of: $0) ?? [], file.bytes(of: $0) ?? UnsafeRawBufferPointer(start: nil, count: 0))
       })
   }
 
+  /// The tensors that are the training state: neither the best weights nor a checksum.
+  private var stateNames: [String] {
+    file.names.filter { !$0.hasPrefix(Self.bestPrefix) && $0 != Checksums.headerSum }
+  }
+
   /// Calls `body` with the name and bytes of each tensor of the training state.
   func forEachStateTensor(_ body: (String, UnsafeRawBufferPointer) -> Void) {
-    for name in file.names where !name.hasPrefix(Self.bestPrefix) && name != Checksums.headerSum {
+    for name in stateNames {
       if let bytes = file.bytes(of: name) { body(name, bytes) }
     }
   }

@@ -42,22 +42,16 @@ public struct CheckpointFolder: Sendable {
 
   /// Makes the folder.
   func create() throws(DataError) {
-    guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw failure("to make this directory") }
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
+      throw DataError(
+        .creation, file: path, expected: "to make this directory", found: MappedFile.systemError(),
+        remedy: "check the permissions of the --output directory")
+    }
     try DurableFile.syncDirectory(of: path)
   }
 
   /// Removes all but the newest.
   func prune(keeping count: Int) throws(DataError) {
-    for file in files().dropFirst(count) { try remove(file) }
-  }
-
-  private func remove(_ file: String) throws(DataError) {
-    guard unlink(file) == 0 || errno == ENOENT else { throw failure("to remove \(file)") }
-  }
-
-  private func failure(_ expected: String) -> DataError {
-    DataError(
-      .creation, file: path, expected: expected, found: MappedFile.systemError(),
-      remedy: "check the permissions of the --output directory")
+    for file in files().dropFirst(count) { try DurableFile.remove(file) }
   }
 }

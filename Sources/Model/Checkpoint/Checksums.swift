@@ -26,9 +26,6 @@ enum Checksums {
     try writer.write(to: path)
   }
 
-  /// Whether a file says that it has checksums. Damage may make it say no.
-  static func arePresent(in file: SafetensorsFile) -> Bool { file.metadata[key] != nil }
-
   /// Reads the whole file.
   ///
   /// - Throws: naming what differs from its sum, or that there are no sums.

@@ -92,11 +92,17 @@ public final class DatasetSplit: Sendable {
     return try TensorFile.open(path)
   }
 
+  /// Names in a file's metadata, separated by commas: the text and its parts; nil if there is none.
+  private static func list(_ key: String, _ file: TensorFile) -> (text: String, names: [String])? {
+    file.metadata[key].map { text in
+      let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+      return (text, parts.map { $0.trimmingCharacters(in: .whitespaces) })
+    }
+  }
+
   /// The modalities that a file's metadata lists; CARAT's three if it lists none.
   private static func listedModalities(_ file: TensorFile) throws(DataError) -> [String] {
-    guard let text = file.metadata["modalities"] else { return Dataset.modalityNames }
-    let names = text.split(separator: ",", omittingEmptySubsequences: false)
-      .map { $0.trimmingCharacters(in: .whitespaces) }
+    guard let (text, names) = list("modalities", file) else { return Dataset.modalityNames }
     guard !names.contains(""), Set(names).count == names.count else {
       throw DataError(
         file: file.path, expected: "names of different modalities, separated by commas, in modalities",
@@ -149,9 +155,7 @@ public final class DatasetSplit: Sendable {
   }
 
   private static func labelNames(_ file: TensorFile, count: Int) throws(DataError) -> [String] {
-    guard let text = file.metadata["label_names"] else { return (0..<count).map { "label\($0)" } }
-    let names = text.split(separator: ",", omittingEmptySubsequences: false)
-      .map { $0.trimmingCharacters(in: .whitespaces) }
+    guard let (text, names) = list("label_names", file) else { return (0..<count).map { "label\($0)" } }
     guard names.count == count, Set(names).count == count else {
       throw DataError(
         file: file.path, expected: "\(count) different label_names separated by commas", found: "'\(text)'",

@@ -43,15 +43,23 @@ enum DurableFile {
       throw DataError(
         .writing, file: path, expected: "a value that JSON can hold", found: "\(error)", remedy: "report this")
     }
-    try write(text, to: path)
+    try write(Array(text), to: path)
   }
 
-  /// Writes a text that is short enough to be held twice.
-  static func write(_ text: Data, to path: String) throws(DataError) {
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count, alignment: 8)
-    defer { bytes.deallocate() }
-    bytes.copyBytes(from: text)
-    try write([UnsafeRawBufferPointer(bytes)], to: path)
+  /// Writes bytes, and behind them other parts of a file.
+  static func write(_ bytes: [UInt8], _ rest: [UnsafeRawBufferPointer] = [], to path: String) throws(DataError) {
+    try bytes.withUnsafeBufferPointer { (start) throws(DataError) in
+      try write([UnsafeRawBufferPointer(start)] + rest, to: path)
+    }
+  }
+
+  /// Removes a file that an earlier run left, if it is there.
+  static func remove(_ path: String) throws(DataError) {
+    guard unlink(path) == 0 || errno == ENOENT else {
+      throw DataError(
+        .creation, file: path, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
+        remedy: "choose another --output")
+    }
   }
 
   /// Makes durable that a file of this path is there, or is there no longer.

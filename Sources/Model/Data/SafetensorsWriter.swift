@@ -50,11 +50,7 @@ public struct SafetensorsWriter {
 
   /// - Throws: if any of it fails; see `DurableFile.write`.
   public func write(to path: String) throws(DataError) {
-    let header = header()
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: header.count, alignment: 8)
-    defer { bytes.deallocate() }
-    bytes.copyBytes(from: header)
-    try DurableFile.write([UnsafeRawBufferPointer(bytes)] + tensors.map(\.bytes), to: path)
+    try DurableFile.write(header(), tensors.map(\.bytes), to: path)
   }
 
   /// The 8 bytes of length and the JSON, padded with spaces so that the data start at a cache line.

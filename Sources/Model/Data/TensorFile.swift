@@ -84,15 +84,14 @@ public class TensorFile: @unchecked Sendable {
   /// - Parameter shape: the dimensions it must have; nil ones may be anything, and so may all if nil is given.
   /// - Throws: if there is no such tensor, or it is of another type or shape.
   public func floats(_ name: String, shape: [Int?]? = nil) throws(DataError) -> UnsafeBufferPointer<Float> {
-    let entry = try entry(name, of: [.float32], shape: shape)
-    guard entry.count > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }
-    let source = UnsafeRawBufferPointer(rebasing: map.bytes[entry.bytes])
+    let source = try floatBytes(name, shape: shape)
+    guard !source.isEmpty else { return UnsafeBufferPointer(start: nil, count: 0) }
     guard let base = source.baseAddress, Int(bitPattern: base) % MemoryLayout<Float>.alignment != 0 else {
       return source.bindMemory(to: Float.self)
     }
     return lock.withLock {
       if let copy = alignedCopies[name] { return UnsafeBufferPointer(copy) }
-      let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: entry.count)
+      let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: source.count / MemoryLayout<Float>.stride)
       UnsafeMutableRawBufferPointer(copy).copyMemory(from: source)
       alignedCopies[name] = copy
       return UnsafeBufferPointer(copy)

@@ -81,11 +81,7 @@ public struct RunDirectory: Sendable {
   /// Removes the results of an earlier run and writes the settings of this one: the files of two runs are never side
   /// by side.
   func begin(_ configuration: RunConfiguration) throws(DataError) {
-    for file in [result] + checkpoints.files() + [best, metrics, digests] where unlink(file) != 0 && errno != ENOENT {
-      throw DataError(
-        .creation, file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
-        remedy: "choose another --output")
-    }
+    for file in [result] + checkpoints.files() + [best, metrics, digests] { try DurableFile.remove(file) }
     try checkpoints.create()
     try prepare(configuration)
   }
@@ -99,12 +95,7 @@ public struct RunDirectory: Sendable {
   private func removeTemporaries(in directory: String) throws(DataError) {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     for name in names where name.hasSuffix(DurableFile.temporarySuffix) {
-      let file = directory + "/" + name
-      guard unlink(file) == 0 || errno == ENOENT else {
-        throw DataError(
-          .creation, file: file, expected: "to remove what an earlier run left", found: MappedFile.systemError(),
-          remedy: "choose another --output")
-      }
+      try DurableFile.remove(directory + "/" + name)
     }
   }
 

@@ -110,18 +110,20 @@ public final class Trainer {
       return
     }
     let record = checkpoint.record
-    metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
-    digests =
-      isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
-    if isFirst { try directory.prepare(settings) }
     (position, best, seconds) = (record.position, record.best, record.seconds)
     if let bestWeights, best != nil {
       try checkpoint.loadBest(into: state)
       state.withWeights(bestWeights.take)
-      writeBest()
     }
     try checkpoint.load(into: state)
-    try checkpoint.check(stepsPerEpoch: stepsPerEpoch, state: state)
+    try checkpoint.check(
+      stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
+    // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
+    metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
+    digests =
+      isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
+    if isFirst { try directory.prepare(settings) }
+    if best != nil { writeBest() }
   }
 
   private var communicator: any Communicator { team.ranks.communicator }

@@ -107,24 +107,7 @@ public final class TrainingStep: @unchecked Sendable {
   @discardableResult
   public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
     prepare(batch, dropout)
-    team.run { [self] worker in
-      if model.configuration.queueKeys == .momentum { phase(worker, "keys") { forwardKeys(worker) } }
-      phase(worker, "forward") { forward(worker) }
-      exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
-      phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
-      exchange(worker, "gather statistics") { gatherStatistics() }
-      phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
-      phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
-      phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
-      exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
-      phase(worker, "backward") { backward(worker) }
-      exchange(worker, "exchange gradients") { exchangeGradients() }
-      phase(worker, "all-reduce") { reduce(worker) }
-      exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
-      phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
-      exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
-      phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
-    }
+    team.run { [self] worker in perform(worker) }
     guard var result else { preconditionFailure("a step without a result") }
     result.isFinite = isFinite
     if result.isFinite {
@@ -142,20 +125,30 @@ public final class TrainingStep: @unchecked Sendable {
     let probe = NonFiniteProbe(shards: plan.shards)
     self.probe = probe
     defer { self.probe = nil }
-    team.run { [self] worker in
-      phase(worker, "forward") { forward(worker) }
-      exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
-      phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
-      exchange(worker, "gather statistics") { gatherStatistics() }
-      phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
-      phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
-      phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
-      exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
-      phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } }
-      phase(worker, "backward") { backward(worker) }
-      exchange(worker, "exchange gradients") { exchangeGradients() }
-    }
+    team.run { [self] worker in perform(worker) }
     return probe.first(self)
+  }
+
+  /// A step's phases, on one worker; with a probe as far as the gradients.
+  private func perform(_ worker: Int) {
+    if model.configuration.queueKeys == .momentum && probe == nil { phase(worker, "keys") { forwardKeys(worker) } }
+    phase(worker, "forward") { forward(worker) }
+    exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
+    phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+    exchange(worker, "gather statistics") { gatherStatistics() }
+    phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
+    phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
+    phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+    exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
+    if let probe { phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } } }
+    phase(worker, "backward") { backward(worker) }
+    exchange(worker, "exchange gradients") { exchangeGradients() }
+    if probe != nil { return }
+    phase(worker, "all-reduce") { reduce(worker) }
+    exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
+    phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
+    exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
+    phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
   }
 
   private func prepare(_ batch: Batch, _ dropout: Bool) {

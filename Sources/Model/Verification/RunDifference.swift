@@ -30,8 +30,7 @@ public struct RunDifference: Sendable {
   }
 
   private static func leaves(_ run: RunDirectory) throws -> [String: String] {
-    guard let text = FileManager.default.contents(atPath: run.configuration), let leaves = try? JSON.leaves(of: text)
-    else {
+    guard let leaves = try? JSON.leaves(of: JSON.data(ofFile: run.configuration)) else {
       throw DataError(
         file: run.configuration, expected: "the settings of a run", found: "no JSON",
         remedy: "give the directories of two runs")

@@ -70,16 +70,7 @@ extension Teams {
 
     /// Rows of the paper's widths, where a product's kernel and its remainders matter more than in tiny ones.
     @Test func sameBitsAtLargerSizes() throws {
-      var c = ModelConfiguration(
-        modalities: [
-          .init(name: "text", features: 40, maximumSteps: 20, layers: 1),
-          .init(name: "visual", features: 35, maximumSteps: 20, layers: 1),
-          .init(name: "audio", features: 74, maximumSteps: 20, layers: 0),
-        ], labels: 6)
-      c.hiddenSize = 64
-      c.feedForwardSize = 96
-      c.latentSize = 32
-      c.queueSize = 700
+      let c = wideConfiguration(textFeatures: 40)
       let one = try run(c, batchSize: 10, shards: 5, workers: 1)
       for workers in [2, 3, 8] {
         #expect(try run(c, batchSize: 10, shards: 5, workers: workers).digest == one.digest, "\(workers) workers")

@@ -73,16 +73,7 @@ extension Teams {
 
     /// Rows of the paper's widths, tensors of several chunks.
     @Test func sameBitsAtLargerSizes() throws {
-      var c = ModelConfiguration(
-        modalities: [
-          .init(name: "text", features: 200, maximumSteps: 20, layers: 1),
-          .init(name: "visual", features: 35, maximumSteps: 20, layers: 1),
-          .init(name: "audio", features: 74, maximumSteps: 20, layers: 0),
-        ], labels: 6)
-      c.hiddenSize = 64
-      c.feedForwardSize = 96
-      c.latentSize = 32
-      c.queueSize = 700
+      let c = wideConfiguration(textFeatures: 200)
       let one = try run(c, batchSize: 10, shards: 5, workers: [1])
       for workers in [[1, 1], [1, 2], [1, 1, 1]] {
         #expect(try run(c, batchSize: 10, shards: 5, workers: workers) == one, "workers \(workers)")
