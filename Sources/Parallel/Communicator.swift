@@ -62,13 +62,24 @@ public struct Messages: @unchecked Sendable {
   public mutating func gather<T: BitwiseCopyable>(
     _ buffer: UnsafeMutablePointer<T>, parts: [Range<Int>], rank: Int
   ) {
-    func bytes(_ part: Range<Int>) -> UnsafeMutableRawBufferPointer {
-      UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: buffer + part.lowerBound, count: part.count))
-    }
     for peer in Self.peers(of: rank, among: parts.count) {
-      send(bytes(parts[rank]), to: peer)
-      receive(bytes(parts[peer]), from: peer)
+      send(Self.bytes(buffer, parts[rank]), to: peer)
+      receive(Self.bytes(buffer, parts[peer]), from: peer)
     }
+  }
+
+  /// Adds a gather of which rank 0 alone gets the parts of the others.
+  public mutating func gatherAtFirst<T: BitwiseCopyable>(
+    _ buffer: UnsafeMutablePointer<T>, parts: [Range<Int>], rank: Int
+  ) {
+    if rank > 0 { return send(Self.bytes(buffer, parts[rank]), to: 0) }
+    for peer in parts.indices.dropFirst() { receive(Self.bytes(buffer, parts[peer]), from: peer) }
+  }
+
+  private static func bytes<T: BitwiseCopyable>(_ buffer: UnsafeMutablePointer<T>, _ part: Range<Int>)
+    -> UnsafeMutableRawBufferPointer
+  {
+    UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: buffer + part.lowerBound, count: part.count))
   }
 
   /// All other ranks, beginning with the next: so that not all send to rank 0 first.

@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// Keeps a second run out of a directory. The kernel lets go of the lock when its holder ends, however it ends.
 public final class RunLock: Sendable {
@@ -19,7 +20,7 @@ public final class RunLock: Sendable {
       close(descriptor)
       throw RunLocked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
     }
-    let holder = "process \(getpid()) on \(ProcessInfo.processInfo.hostName)\n"
+    let holder = "process \(getpid()) on \(Host.name)\n"
     ftruncate(descriptor, 0)
     _ = holder.withCString { pwrite(descriptor, $0, strlen($0), 0) }
   }

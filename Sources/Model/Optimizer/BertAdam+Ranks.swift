@@ -26,12 +26,7 @@ extension BertAdam {
         let own = parts[rank]
         received += own.isEmpty ? [all] : [all.lowerBound..<own.lowerBound, own.upperBound..<all.upperBound]
         for moment in [state.firstMoment, state.secondMoment] {
-          func bytes(_ part: Range<Int>) -> UnsafeMutableRawBufferPointer {
-            UnsafeMutableRawBufferPointer(
-              UnsafeMutableBufferPointer(start: moment.origin + part.lowerBound, count: part.count))
-          }
-          if rank > 0 { moments.send(bytes(parts[rank]), to: 0) }
-          if rank == 0 { for peer in 1..<ranks.size { moments.receive(bytes(parts[peer]), from: peer) } }
+          moments.gatherAtFirst(moment.origin, parts: parts, rank: rank)
         }
       }
     }

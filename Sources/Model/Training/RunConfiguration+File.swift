@@ -14,14 +14,8 @@ extension RunConfiguration {
       let merged = try Self.merge(file, into: own, at: [])
       settings = try JSON.decoder().decode(RunConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
       if (file as? [String: Any])?["shards"] == nil { settings.shards = settings.defaultShards }
-    } catch let error as DataError {
-      throw error
-    } catch let error as Unknown {
-      throw Self.error(path, "settings that this program knows", error.description)
-    } catch let error as DecodingError {
-      throw Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
     } catch {
-      throw Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
+      throw Self.error(path, error)
     }
     for (own, other) in zip(model.modalities, settings.model.modalities)
     where (own.name, own.features, own.maximumSteps) != (other.name, other.features, other.maximumSteps) {
@@ -44,12 +38,8 @@ extension RunConfiguration {
       let source = try JSON.decoder().decode(Part.self, from: JSON.data(ofFile: path)).data
       if case .generated(let settings) = source { try SyntheticDataset.checkRanges(settings, directory: path) }
       return source
-    } catch let error as DataError {
-      throw error
-    } catch let error as DecodingError {
-      throw Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
     } catch {
-      throw Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
+      throw Self.error(path, error)
     }
   }
 
@@ -84,6 +74,16 @@ extension RunConfiguration {
       return try zip(new, old).enumerated().map { try merge($1.0, into: $1.1, at: path + ["\($0)"]) }
     }
     return new
+  }
+
+  /// What went wrong in reading, as an error of the file.
+  private static func error(_ path: String, _ error: any Error) -> DataError {
+    switch error {
+    case let error as DataError: error
+    case let error as Unknown: Self.error(path, "settings that this program knows", error.description)
+    case let error as DecodingError: Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
+    default: Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
+    }
   }
 
   private static func error(_ path: String, _ expected: String, _ found: String) -> DataError {
