@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Synchronization
 import Tensor
 
 /// Ends the program with one line and a status of its own where the processor or the kernel stops it: a broken
@@ -11,17 +12,23 @@ enum FatalSignals {
   /// `EX_DATAERR`
   static let wrongData: Int32 = 65
 
+  private static let hasBegun = Atomic<Bool>(false)
+
   static func install() {
+    // Made now, so that no handler has to.
+    hasBegun.store(false, ordering: .relaxed)
     for number in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT] {
       var action = sigaction()
       action.__sigaction_handler.sa_sigaction = { number, info, _ in FatalSignals.end(number, info) }
-      action.sa_flags = SA_SIGINFO | Int32(bitPattern: UInt32(SA_RESETHAND))
+      action.sa_flags = SA_SIGINFO
       sigaction(number, &action, nil)
     }
   }
 
   /// Only what may be done in a handler: writes text that is there, and ends.
   private static func end(_ number: Int32, _ info: UnsafeMutablePointer<siginfo_t>?) {
+    // Workers may fail together: the first one's line is the one, and its exit ends the others.
+    if hasBegun.exchange(true, ordering: .sequentiallyConsistent) { while true { pause() } }
     if StopMessage.isWritten.load(ordering: .sequentiallyConsistent) { _exit(internalError) }
     if number == SIGBUS, let address = info?.pointee._sifields._sigfault.si_addr,
       let path = MappedFiles.path(at: address)
