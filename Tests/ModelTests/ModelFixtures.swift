@@ -65,6 +65,9 @@ final class RandomSource: SampleSource, @unchecked Sendable {
     for i in 0..<count { for j in 0..<c.labels { labels[i, j] = labels[i, j] > 0.3 ? 1 : 0 } }
   }
 
+  /// Gives a sample a feature that is not finite.
+  func spoil(sample: Int, modality: Int) { features[modality][sample, 0] = .infinity }
+
   func steps(modality: Int) -> Int { longest[modality] }
   func length(sample: Int, modality: Int) -> Int { lengths[modality][sample] }
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {

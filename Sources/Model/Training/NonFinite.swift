@@ -64,7 +64,7 @@ final class NonFiniteProbe: Sendable {
       try? JSON.decoder().decode(Finding.self, from: Data(text.utf8))
     }
     guard let found = all.min(by: { $0.order < $1.order }) else {
-      return NonFinite(tensor: "the sum of gradients over all samples", samples: [], places: 0..<0)
+      return NonFinite(tensor: "the norm of all gradients", samples: [], places: 0..<0)
     }
     return NonFinite(
       tensor: found.tensor, samples: step.batch.numbers(found.places), places: found.places)

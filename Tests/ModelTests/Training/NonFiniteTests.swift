@@ -1,0 +1,79 @@
+import Parallel
+import TestSupport
+import Testing
+
+@testable import Model
+@testable import Tensor
+
+extension Teams {
+  /// A step that is not finite says the same of itself on any layout, and changes nothing.
+  struct NonFiniteTests {
+    static let layouts = [[1], [3], [1, 1], [2, 1, 2], [1, 1, 1, 1, 1, 1]]
+
+    /// What is found in a batch of 6 samples, numbered from 4, by each rank of each layout.
+    ///
+    /// - Parameter workers: of each rank.
+    func find(
+      _ c: ModelConfiguration = tinyConfiguration(), spoil: @escaping @Sendable (TrainingFixture) -> Void
+    ) throws -> NonFinite {
+      let found = try Self.layouts.flatMap { workers in
+        try ThreadRanks.run(workers.count) { communicator in
+          let f = try TrainingFixture(
+            c, batchSize: 6, shards: 6, workers: workers[communicator.rank], samples: 12, communicator: communicator)
+          spoil(f)
+          f.fill(from: 4)
+          f.state.step = 7
+          let weights = { f.state.withWeights { $0.map { Array($0.bytes) } } }
+          let (before, queue) = (weights(), f.state.queue.pointer)
+          let isFinite = f.training.train(on: f.batch).isFinite
+          #expect(!isFinite, "layout \(workers)")
+          let found = f.training.findNonFinite(in: f.batch)
+          let isUnchanged = weights() == before && f.state.queue.pointer == queue && f.state.step == 7
+          #expect(isUnchanged, "layout \(workers)")
+          return found
+        }
+      }
+      #expect(found.allSatisfy { $0 == found[0] }, "\(found.map(\.description))")
+      return found[0]
+    }
+
+    @Test func namesTheSampleAndWhatItMade() throws {
+      let found = try find { $0.source.spoil(sample: 8, modality: 1) }
+      #expect(found == NonFinite(tensor: "normalised features of visual", samples: [8], places: 4..<5))
+      #expect(found.description == "normalised features of visual, sample 8 (place 4 of the batch)")
+    }
+
+    @Test func namesWhatWasComputedFirst() throws {
+      // Of two samples the one whose earlier tensor is bad, of equal ones the first in the batch.
+      #expect(
+        try find {
+          $0.source.spoil(sample: 5, modality: 2)
+          $0.source.spoil(sample: 9, modality: 0)
+        } == NonFinite(tensor: "normalised features of text", samples: [9], places: 5..<6))
+      #expect(
+        try find {
+          $0.source.spoil(sample: 8, modality: 2)
+          $0.source.spoil(sample: 5, modality: 2)
+        } == NonFinite(tensor: "normalised features of audio", samples: [5], places: 1..<2))
+    }
+
+    @Test func namesAParameter() throws {
+      let found = try find { f in
+        f.state.parameters[f.state.model.layout.parameters[3]][0, 0] = .infinity
+        f.state.copyToReplicas()
+      }
+      let name = try CARAT(tinyConfiguration()).layout.parameters[3].name
+      #expect(found.description == name && found.samples == [])
+    }
+
+    @Test func namesGradients() throws {
+      var c = tinyConfiguration()
+      c.weights[.reconstructionMSE] = 3e38
+      let found = try find(c) { _ in }
+      #expect(found.tensor.hasPrefix("gradient of text.") && found.places.count == 1 && found.samples.count == 1)
+      // Finite gradients, whose squares are not.
+      c.weights[.reconstructionMSE] = 1e30
+      #expect(try find(c) { _ in }.description == "the norm of all gradients")
+    }
+  }
+}
