@@ -52,7 +52,7 @@ import Testing
     Case("--seed -1", 64, "--seed"),
     Case("--samples 0,1,1", 64, "--samples"),
     Case("--samples 99999999999,1,1", 64, "--samples"),
-    Case("--steps 0", 64, "--steps"),
+    Case("--steps 0", 64, "--steps"), Case("--steps 5,6", 64, "--steps"), Case("--steps 5,x,6,7", 64, "--steps"),
     Case("--features 2,4,3", 64, "--features"),
     Case("--labels 13", 64, "--labels"),
     Case("--no-such-option", 64, "--no-such-option"),

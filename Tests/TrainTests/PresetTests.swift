@@ -21,7 +21,7 @@ import Testing
   func eachPresetTrains(_ preset: String) throws {
     let directory = try TemporaryDirectory()
     let data = [
-      "--samples", "16,8,8", "--steps", preset == "unaligned" ? "60" : "4", "--features", "5,4,3", "--labels", "3",
+      "--samples", "16,8,8", "--steps", preset == "unaligned" ? "4,60,60" : "4", "--features", "5,4,3", "--labels", "3",
     ]
     let run = try Program.run(["run", "--output", "r", "--preset", preset] + Self.sizes + data, in: directory)
     #expect(run.status == 0, "\(run.error)")

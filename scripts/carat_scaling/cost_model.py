@@ -23,7 +23,7 @@ class Constants(NamedTuple):
     pair_slowdown: float      # the same as the first for the contrastive statistics
     core_bandwidth: float     # all-reduce and update, bytes a second
     serial_seconds: float     # what does not shrink with workers
-    barrier_seconds: float    # a barrier, for each worker: all count up one number in turn
+    barrier_seconds: float    # a barrier at which all arrive at once, for each worker: all count up one number in turn
     jitter: float             # waiting for the slowest, over compute time · √(2 ln W)
     exchange_bandwidth: float  # bytes a second that one rank sends, as measured; nan without ranks
     sgemm_rate: float         # FLOP/s of one core's sgemm
@@ -117,9 +117,10 @@ def fit(measurements: Sequence[Dict[str, Any]]) -> Constants:
     barrier, jitter = 0.0, 0.0
     several = [(m, t) for m, t in alone if m["workers"] > 1]
     if several:
-        waits = [max(total(m, ("wait",)) - t * (imbalance(m["shards"], m["workers"]) - 1), 1e-9) for m, t in several]
-        jitter, barrier = nonnegative([[t * math.sqrt(2 * math.log(m["workers"])) for m, t in several],
-                                       [m["barriers"] * m["workers"] for m, _ in several]], waits)
+        barrier = float(np.median([m["barrier_seconds"] / m["workers"] for m, _ in several]))
+        waits = [max(total(m, ("wait",)) - t * (imbalance(m["shards"], m["workers"]) - 1)
+                     - barrier * m["barriers"] * m["workers"], 1e-9) for m, t in several]
+        jitter = nonnegative([[t * math.sqrt(2 * math.log(m["workers"])) for m, t in several]], waits)[0]
     sent = [m for m in measurements if m["ranks"] > 1 and m["sent_bytes"] > 0]
     bandwidth = float("nan")
     if sent:

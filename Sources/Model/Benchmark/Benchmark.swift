@@ -94,4 +94,14 @@ public struct Benchmark: Codable, Sendable {
     let own = 2 * Double(rows * size * size * repeats * team.count) / multiply(repeats)
     return team.ranks.communicator.gather(own).reduce(0, +)
   }
+
+  /// Seconds of one barrier of this rank's workers who all arrive at once: the least of ten stretches.
+  static func barrierSeconds(_ team: WorkerTeam, repeats: Int = 100) -> Double {
+    let stretches = (0..<10).map { _ in
+      let start = ContinuousClock.now
+      team.run { _ in for _ in 0..<repeats { team.barrier() } }
+      return (ContinuousClock.now - start).seconds
+    }
+    return (stretches.min() ?? 0) / Double(repeats)
+  }
 }

@@ -24,6 +24,8 @@ public struct ScalingMeasurement: Codable, Sendable {
   public let phases: [String: Double]
   /// That a worker meets in a step.
   public let barriers: Int
+  /// Of one barrier at which all workers of rank 0 arrive at once.
+  public let barrierSeconds: Double
   /// Bytes of the gradients of all parameters.
   public let gradientBytes: Int
   /// Nodes of the reduction tree that rank 0's workers add gradients into: what the all-reduce reads.
@@ -36,6 +38,7 @@ public struct ScalingMeasurement: Codable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case mode, workers, ranks, round, shards, seconds, operations, phases, barriers, nodes
+    case barrierSeconds = "barrier_seconds"
     case batchSize = "batch_size"
     case secondsPerStep = "seconds_per_step"
     case samplesPerSecond = "samples_per_second"
@@ -55,6 +58,7 @@ public struct ScalingMeasurement: Codable, Sendable {
     let before = Benchmark.sgemmRate(team)
     seconds = prepared.time(steps: steps)
     let rate = (before + Benchmark.sgemmRate(team)) / 2
+    barrierSeconds = Benchmark.barrierSeconds(team)
     mode = configuration.mode
     workers = team.ranks.workerCount
     ranks = team.ranks.size

@@ -22,6 +22,20 @@ public struct NonFinite: Codable, Sendable, Equatable {
   }
 }
 
+/// A step whose loss or gradients are not finite numbers.
+public struct Diverged: Error, CustomStringConvertible, Sendable {
+  public let step: Int
+  public let found: NonFinite
+  /// The state before the step.
+  public let checkpoint: String
+
+  public var description: String {
+    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
+      + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
+      + "(--on-nonfinite skip)"
+  }
+}
+
 /// Collects what the workers find in a step that is repeated to find the first value that is not finite. Each shard is
 /// searched in the order in which it is computed, so the answer does not depend on the workers.
 final class NonFiniteProbe: Sendable {
@@ -56,7 +70,7 @@ final class NonFiniteProbe: Sendable {
 
   /// What was found first: of several shards, in the first. All ranks have to call it, and get the same.
   func first(_ step: TrainingStep) -> NonFinite {
-    for parameter in step.model.layout.parameters where !isFinite(step.state.parameters[parameter]) {
+    for parameter in step.model.layout.parameters where !step.state.parameters[parameter].isFinite {
       return NonFinite(tensor: parameter.name, samples: [], places: 0..<0)
     }
     let own = findings.withLock { $0.compactMap { $0 }.min { $0.order < $1.order } }
@@ -71,9 +85,11 @@ final class NonFiniteProbe: Sendable {
   }
 }
 
-/// Whether all of a matrix's elements are.
-func isFinite(_ x: Matrix) -> Bool {
-  (0..<x.rows).allSatisfy { i in UnsafeBufferPointer(start: x.row(i), count: x.columns).allSatisfy(\.isFinite) }
+extension Matrix {
+  /// Whether all elements are.
+  var isFinite: Bool {
+    (0..<rows).allSatisfy { i in UnsafeBufferPointer(start: row(i), count: columns).allSatisfy(\.isFinite) }
+  }
 }
 
 extension TrainingStep {
@@ -84,7 +100,7 @@ extension TrainingStep {
     /// Finds the first bad row of a tensor; `sample` says whose a row is.
     func look(_ tensor: String, _ x: Matrix, sample: (Int) -> Int) {
       order += 1
-      guard let row = (0..<x.rows).first(where: { !isFinite(x.rows($0..<$0 + 1)) }) else { return }
+      guard let row = (0..<x.rows).first(where: { !x.rows($0..<$0 + 1).isFinite }) else { return }
       let place = shard.first + sample(row)
       probe.note(shard: shard.index, order: order, tensor, places: place..<place + 1)
     }
@@ -121,7 +137,7 @@ extension TrainingStep {
     tree.inspect = { [self] shard, group, leaf in
       let order = probe.nextLeaf(ofShard: shard)
       let values = Parameters(UnsafeMutablePointer(mutating: leaf), from: group.lowerBound)
-      for parameter in model.trained where group.contains(parameter.offset) && !isFinite(values[parameter]) {
+      for parameter in model.trained where group.contains(parameter.offset) && !values[parameter].isFinite {
         probe.note(
           shard: shard, order: order, "gradient of \(parameter.name)", places: plan.samples(ofShard: shard))
         break

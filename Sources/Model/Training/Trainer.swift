@@ -298,17 +298,3 @@ public final class Trainer {
     return order.map(Int.init)
   }
 }
-
-/// A step whose loss or gradients are not finite numbers.
-public struct Diverged: Error, CustomStringConvertible, Sendable {
-  public let step: Int
-  public let found: NonFinite
-  /// The state before the step.
-  public let checkpoint: String
-
-  public var description: String {
-    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
-      + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
-      + "(--on-nonfinite skip)"
-  }
-}

@@ -122,7 +122,7 @@ extension Teams {
       #expect(checkpoint.path == diverged.checkpoint && checkpoint.record.step == diverged.step - 1)
       let state = try TrainingState(CARAT(c.model), placement: Placement(.current(), workers: 1))
       try checkpoint.load(into: state)
-      #expect(state.model.layout.parameters.allSatisfy { isFinite(state.parameters[$0]) })
+      #expect(state.model.layout.parameters.allSatisfy { state.parameters[$0].isFinite })
       // The same on other workers, in the same place.
       let again = #expect(throws: Diverged.self) {
         _ = try run(c, dataset, RunDirectory(files.file("again")), workers: 3)

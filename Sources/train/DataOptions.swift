@@ -1,0 +1,78 @@
+import ArgumentParser
+import Model
+
+/// Sizes of a generated data set. What is not given stays as it is.
+struct GenerationOptions: ParsableArguments {
+  @Option("Generated samples for training, validation and test.", value: "n,n,n", base: "1024,256,512")
+  var samples: String?
+
+  @Option(
+    "Time steps of the generated sequences, at most, of all or of text, visual and audio; lengths vary.",
+    value: "n|n,n,n", base: 60)
+  var steps: String?
+
+  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n", base: "300,35,74")
+  var features: String?
+
+  @Option("Labels of the generated samples, 1 to 12.", value: "n", base: 6)
+  var labels: Int?
+
+  func validate() throws { _ = try settings() }
+
+  /// Whether any of them was given.
+  var areGiven: Bool { samples != nil || steps != nil || features != nil || labels != nil }
+
+  func settings(_ base: SyntheticDataset.Settings? = nil) throws -> SyntheticDataset.Settings {
+    var settings = base ?? Self.defaults
+    if let samples {
+      let counts = try wholeNumbers(samples, option: "--samples", atLeast: 1)
+      guard counts.allSatisfy({ $0 <= 10_000_000 }) else {
+        throw ValidationError("--samples must be at most 10000000 each, not \(samples).")
+      }
+      (settings.train, settings.valid, settings.test) = (counts[0], counts[1], counts[2])
+    }
+    if let features { settings.features = try wholeNumbers(features, option: "--features", atLeast: 1) }
+    set(&settings.labels, labels)
+    guard (1...12).contains(settings.labels) else {
+      throw ValidationError("--labels must be between 1 and 12, not \(settings.labels).")
+    }
+    guard settings.features.allSatisfy({ (settings.labels...100_000).contains($0) }) else {
+      throw ValidationError(
+        "--features must each be at least the number of labels, \(settings.labels), and at most 100000, not "
+          + settings.features.map(String.init).joined(separator: ",") + ".")
+    }
+    if let steps { settings.steps = try timeSteps(steps, option: "--steps", atMost: 100_000) }
+    return settings
+  }
+
+  private static var defaults: SyntheticDataset.Settings {
+    var settings = SyntheticDataset.Settings()
+    (settings.train, settings.valid, settings.test) = (1024, 256, 512)
+    return settings
+  }
+}
+
+/// Which samples of a data set to score.
+struct ScoredDataOptions: ParsableArguments {
+  enum Split: String, ExpressibleByArgument, CaseIterable {
+    case train, valid, test
+  }
+
+  @Option("Data set directory, or one .safetensors or .npz file.", value: "path")
+  var data: String
+
+  @Option("Which split, where --data is a directory.", value: "split")
+  var split = Split.test
+
+  @Option("A label is predicted where its score is above this; by default what the run was given.", value: "score")
+  var threshold: Float?
+
+  @Option("Weights instead of the run's best ones, such as scripts/weights makes of a PyTorch file.", value: "file")
+  var weights: String?
+
+  func validate() throws {
+    if let threshold, !(threshold >= 0 && threshold <= 1) {
+      throw ValidationError("--threshold must be between 0 and 1, not \(threshold).")
+    }
+  }
+}
