@@ -30,7 +30,8 @@ import Testing
     let measured = records[1...12]
     #expect(
       measured.first?.keys.sorted() == [
-        "barrier_seconds", "barriers", "batch_size", "event", "gradient_bytes", "mode", "nodes", "operations", "phases", "ranks", "round",
+        "barrier_seconds", "barriers", "batch_size", "event", "gradient_bytes", "mode", "nodes", "operations", "phases",
+        "ranks", "round",
         "samples_per_second", "seconds", "seconds_per_step", "sent_bytes", "sent_messages", "sgemm_gflops",
         "sgemm_share", "shards", "workers", "workspace_bytes",
       ])
