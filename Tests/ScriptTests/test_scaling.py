@@ -80,6 +80,9 @@ class ScalingTests(unittest.TestCase):
     def test_what_can_not_be_told_apart_is_one_constant(self) -> None:
         found = cost_model.fit([measurement(w, 64, 32) for w in (1, 2)])
         self.assertEqual(found.shard_seconds, 0)
+        # Two workers tell these apart, for barriers are measured alone.
+        self.assertAlmostEqual(found.barrier_seconds, KNOWN["barrier_seconds"])
+        self.assertGreater(found.jitter, 0)
         self.assertGreater(found.shard_slowdown, KNOWN["shard_slowdown"])
 
     def test_fit_explains_what_it_was_fitted_to(self) -> None:
