@@ -6,11 +6,16 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Time training steps at the paper's size, beside this machine's own matrix products.",
     discussion: """
-      Random inputs of full length and a full queue. The share of sgemm is the step's matrix operations over its time, \
+      Random inputs and a full queue. The share of sgemm is the step's matrix operations over its time, \
       relative to what oneDNN's sgemm does on as many workers, measured in the same run.
       """)
 
   @OptionGroup var sizes: BatchOptions
+
+  @Option(
+    "Mean length of the sequences, of the full length; a sample's is drawn evenly from the widest range around it.",
+    value: "share")
+  var meanLength = 1.0
 
   @Option("Timed steps, after two that are not.", value: "n")
   var timedSteps = 10
@@ -43,6 +48,9 @@ struct Bench: ParsableCommand {
     guard (1...1_000_000).contains(timedSteps) else {
       throw ValidationError("--timed-steps must be between 1 and 1000000, not \(timedSteps).")
     }
+    guard meanLength > 0, meanLength <= 1 else {
+      throw ValidationError("--mean-length must be above 0 and at most 1, not \(meanLength).")
+    }
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
     if dryRun {
@@ -55,8 +63,8 @@ struct Bench: ParsableCommand {
     let communicator = try ranks.join()
     if collectives { return try timeCollectives(settings, communicator) }
     let result = try Benchmark(
-      settings, steps: timedSteps, team: try workers.makeTeam(communicator), overlapsExchange: !noOverlap,
-      trace: trace)
+      settings, steps: timedSteps, team: try workers.makeTeam(communicator), meanLength: meanLength,
+      overlapsExchange: !noOverlap, trace: trace)
     if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
     print(

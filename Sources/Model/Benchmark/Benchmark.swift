@@ -37,13 +37,15 @@ public struct Benchmark: Codable, Sendable {
 
   /// - Parameters:
   ///   - steps: timed steps, after two that are not.
+  ///   - meanLength: of the sequences, as a share of the full length.
   ///   - overlapsExchange: as of `TrainingStep`.
   ///   - trace: where to write a timeline of the timed steps, if anywhere.
   public init(
-    _ settings: RunConfiguration, steps: Int, team: WorkerTeam, overlapsExchange: Bool = true, trace: String? = nil
+    _ settings: RunConfiguration, steps: Int, team: WorkerTeam, meanLength: Double = 1, overlapsExchange: Bool = true,
+    trace: String? = nil
   ) throws {
     precondition(steps > 0, "\(steps) timed steps")
-    let prepared = try PreparedBenchmark(settings, team: team, capacity: steps)
+    let prepared = try PreparedBenchmark(settings, team: team, capacity: steps, meanLength: meanLength)
     prepared.training.overlapsExchange = overlapsExchange
     prepared.warmUp(steps: 2)
     var rates = [Self.sgemmRate(team)]

@@ -8,22 +8,30 @@ public struct MatrixOperations: Codable, Sendable, Equatable {
 }
 
 extension ModelConfiguration {
-  /// Floating-point operations in the matrix products that one training step needs, full-length sequences and a full
-  /// queue assumed: what `train bench` divides by the time.
+  /// Floating-point operations in the matrix products that one training step needs, a full queue assumed: what
+  /// `train bench` divides by the time.
   ///
   /// A product and its two gradients are three products. Attention's second computation of its scores is not counted,
   /// nor is any elementwise work; of the contrastive loss's similarities each pair of rows counts once for the
   /// statistics and each (live row, row) once more for the gradient, with the product that uses it.
-  public func matrixOperationsPerStep(batchSize B: Int) -> MatrixOperations {
+  ///
+  /// - Parameter encodedSteps: time steps that a modality's encoder has rows for, of a sample of the batch; nil for
+  ///   sequences of full length.
+  public func matrixOperationsPerStep(
+    batchSize B: Int, encodedSteps: ((_ sample: Int, _ modality: Int) -> Int)? = nil
+  ) -> MatrixOperations {
     let (D, F, P, C, M) = (
       Double(hiddenSize), Double(feedForwardSize), Double(latentSize), Double(labels), Double(modalities.count)
     )
     let batch = Double(B)
     var encoders = 0.0
-    for m in modalities {
-      let (steps, depth) = (Double(m.encodedSteps), Double(m.layers))
-      let layer = 2 * (4 * D * D + 2 * D * F) + 4 * steps * D
-      encoders += 3 * batch * steps * (depth * layer + 2 * Double(m.features) * D + 4 * C * D)
+    for (number, m) in modalities.enumerated() {
+      let depth = Double(m.layers)
+      for sample in 0..<B {
+        let steps = Double(encodedSteps?(sample, number) ?? m.encodedSteps)
+        let layer = 2 * (4 * D * D + 2 * D * F) + 4 * steps * D
+        encoders += 3 * steps * (depth * layer + 2 * Double(m.features) * D + 4 * C * D)
+      }
       if let aligned = m.alignedSteps {
         // Two LSTM layers' inputs and recurrences, and the weighted sum.
         let (H, features) = (Double(aligned + 1), Double(m.features))

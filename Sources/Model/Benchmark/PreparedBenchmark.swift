@@ -15,8 +15,10 @@ final class PreparedBenchmark {
   private let batch: Batch
   private let seed: UInt64
 
-  /// - Parameter capacity: steps between two warm-ups whose spans the timeline has room for.
-  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int) throws {
+  /// - Parameters:
+  ///   - capacity: steps between two warm-ups whose spans the timeline has room for.
+  ///   - meanLength: as of `RandomSource`.
+  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1) throws {
     let (c, batchSize) = (settings.model, settings.batchSize)
     seed = settings.seed
     let plan = try ShardPlan(batchSize: batchSize, shards: settings.shards, workers: team.ranks.workerCount)
@@ -25,9 +27,13 @@ final class PreparedBenchmark {
     state.fillQueue(seed: seed)
     training = try TrainingStep(
       state, optimizer: OptimizerConfiguration(totalSteps: 5100), plan: plan, team: team, seed: seed)
-    operations = c.matrixOperationsPerStep(batchSize: batchSize)
-    source = RandomSource(c, count: batchSize, seed: seed)
-    batch = Batch(c, capacity: batchSize)
+    source = RandomSource(c, count: batchSize, seed: seed, meanLength: meanLength)
+    let batch = Batch(c, capacity: batchSize)
+    batch.fill(0..<batchSize, of: source)
+    self.batch = batch
+    operations = c.matrixOperationsPerStep(batchSize: batchSize) {
+      batch.encodedSteps(sample: $0, modality: $1).rows
+    }
     timeline = Timeline(workers: team.count, capacity: capacity * 64)
     training.timeline = timeline
   }

@@ -7,15 +7,19 @@ final class OwnedBuffer: Sendable {
   init(_ buffer: consuming Buffer) { self.buffer = buffer }
 }
 
-/// Samples of standard normal features, full length; each label with probability 1/4.
+/// Samples of standard normal features; each label with probability 1/4.
 final class RandomSource: SampleSource {
   let count: Int
   private let modalities: [ModelConfiguration.Modality]
   private let labelCount: Int
   private let features: [OwnedBuffer]
   private let labels: OwnedBuffer
+  /// Of the full length, a sample's in all modalities.
+  private let lengths: [Double]
 
-  init(_ c: ModelConfiguration, count: Int, seed: UInt64) {
+  /// - Parameter meanLength: of all samples, as a share of the full length; each sample's is drawn evenly from the
+  ///   widest range around it.
+  init(_ c: ModelConfiguration, count: Int, seed: UInt64, meanLength: Double = 1) {
     self.count = count
     modalities = c.modalities
     labelCount = c.labels
@@ -28,10 +32,19 @@ final class RandomSource: SampleSource {
     let labels = Buffer(count: count * c.labels)
     for i in 0..<labels.count { labels.base[i] = key.words(UInt32.max, UInt32(i)).0 < 1 << 30 ? 1 : 0 }
     self.labels = OwnedBuffer(labels)
+    let spread = min(meanLength, 1 - meanLength)
+    lengths = (0..<count).map { i in
+      let draw = Double(key.words(UInt32.max - 1, UInt32(i)).0) / 0x1p32
+      return meanLength + (2 * draw - 1) * spread
+    }
   }
 
   func steps(modality: Int) -> Int { modalities[modality].maximumSteps }
-  func length(sample: Int, modality: Int) -> Int { modalities[modality].maximumSteps }
+
+  func length(sample: Int, modality: Int) -> Int {
+    let all = modalities[modality].maximumSteps
+    return max(1, min(all, Int((lengths[sample] * Double(all)).rounded())))
+  }
 
   func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: labels.buffer.base + sample * labelCount, count: labelCount)
