@@ -25,23 +25,20 @@ struct GenerationOptions: ParsableArguments {
   func settings(_ base: SyntheticDataset.Settings? = nil) throws -> SyntheticDataset.Settings {
     var settings = base ?? Self.defaults
     if let samples {
-      let counts = try wholeNumbers(samples, option: "--samples", atLeast: 1)
-      guard counts.allSatisfy({ $0 <= 10_000_000 }) else {
-        throw ValidationError("--samples must be at most 10000000 each, not \(samples).")
-      }
+      let counts = try wholeNumbers(samples, option: "--samples", in: 1...10_000_000)
       (settings.train, settings.valid, settings.test) = (counts[0], counts[1], counts[2])
     }
-    if let features { settings.features = try wholeNumbers(features, option: "--features", atLeast: 1) }
+    if let features { settings.features = try wholeNumbers(features, option: "--features", in: 1...100_000) }
     set(&settings.labels, labels)
     guard (1...12).contains(settings.labels) else {
       throw ValidationError("--labels must be between 1 and 12, not \(settings.labels).")
     }
-    guard settings.features.allSatisfy({ (settings.labels...100_000).contains($0) }) else {
+    guard settings.features.allSatisfy({ $0 >= settings.labels }) else {
       throw ValidationError(
-        "--features must each be at least the number of labels, \(settings.labels), and at most 100000, not "
+        "--features must each be at least the number of labels, \(settings.labels), not "
           + settings.features.map(String.init).joined(separator: ",") + ".")
     }
-    if let steps { settings.steps = try timeSteps(steps, option: "--steps", atMost: 100_000) }
+    if let steps { settings.steps = try wholeNumbers(steps, oneForAll: true, option: "--steps", in: 1...100_000) }
     return settings
   }
 

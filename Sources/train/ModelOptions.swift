@@ -93,7 +93,7 @@ struct ModelOptions: ParsableArguments {
 
   /// Transformer layers of each modality's encoder, of so many; nil if not given.
   private func depths(_ count: Int?) throws -> [Int]? {
-    try layers.map { try wholeNumbers($0, count: count, option: "--layers", atLeast: 0) }
+    try layers.map { try wholeNumbers($0, count: count, option: "--layers", in: 0...1_000_000) }
   }
 
   func validate() throws { _ = try depths(nil) }
@@ -141,8 +141,8 @@ struct BatchOptions: ParsableArguments {
   /// - Throws: for settings that contradict one another.
   func settings(_ model: ModelOptions, _ shards: ShardOptions) throws -> RunConfiguration {
     var shape = SyntheticDataset.Settings()
-    shape.features = try wholeNumbers(features, option: "--features", atLeast: 1)
-    shape.steps = try timeSteps(length, option: "--length", atMost: 1 << 20)
+    shape.features = try wholeNumbers(features, option: "--features", in: 1...1 << 20)
+    shape.steps = try wholeNumbers(length, oneForAll: true, option: "--length", in: 1...1 << 20)
     shape.labels = max(labels, 1)
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings.model)

@@ -91,25 +91,21 @@ struct ShardOptions: ParsableArguments {
   }
 }
 
-/// Whole numbers, so many if a count is given: one for each modality or split.
-func wholeNumbers(_ text: String, count: Int? = 3, option: String, atLeast minimum: Int) throws -> [Int] {
-  let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-  guard count.map({ $0 == values.count }) ?? true, values.allSatisfy({ $0 ?? .min >= minimum }) else {
-    let number = count.map { "\($0) " } ?? ""
+/// Whole numbers separated by commas: one for each modality or split, or any number of them if `count` is nil.
+///
+/// - Parameter oneForAll: whether a single number may stand for all.
+func wholeNumbers(
+  _ text: String, count: Int? = 3, oneForAll: Bool = false, option: String, in range: ClosedRange<Int>
+) throws -> [Int] {
+  let values = text.split(separator: ",", omittingEmptySubsequences: false).compactMap { Int($0) }.filter(range.contains)
+  let given = text.count { $0 == "," } + 1
+  guard values.count == given, given == count ?? given || oneForAll && given == 1 else {
+    let number = count.map { "\(oneForAll ? "1 or " : "")\($0) " } ?? ""
     throw ValidationError(
-      "\(option) takes \(number)whole numbers of at least \(minimum) separated by commas, not '\(text)'.")
+      "\(option) takes \(number)whole numbers of \(range.lowerBound) to \(range.upperBound) separated by commas, "
+        + "not '\(text)'.")
   }
-  return values.compactMap { $0 }
-}
-
-/// Time steps of text, visual and audio: one number for all of them, or three.
-func timeSteps(_ text: String, option: String, atMost maximum: Int) throws -> [Int] {
-  let steps = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-  guard [1, 3].contains(steps.count), steps.allSatisfy({ (1...maximum).contains($0) }) else {
-    throw ValidationError(
-      "\(option) takes one or three whole numbers of 1 to \(maximum) separated by commas, not '\(text)'.")
-  }
-  return steps.count == 1 ? Array(repeating: steps[0], count: 3) : steps
+  return oneForAll && given == 1 ? Array(repeating: values[0], count: count ?? 1) : values
 }
 
 /// Changes a setting if an option was given.

@@ -53,12 +53,7 @@ struct Scale: ParsableCommand {
       let cpus = min(Topology.current().cpus.count, WorkerTeam.maxCount)
       return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < cpus } + [cpus]).sorted()
     }
-    let counts = workers.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
-    guard counts.allSatisfy({ (1...WorkerTeam.maxCount).contains($0) }) else {
-      throw ValidationError(
-        "--workers takes whole numbers from 1 to \(WorkerTeam.maxCount) separated by commas, not '\(workers)'.")
-    }
-    return Set(counts).sorted()
+    return Set(try wholeNumbers(workers, count: nil, option: "--workers", in: 1...WorkerTeam.maxCount)).sorted()
   }
 
   private func modes() throws -> [ScalingExperiment.Mode] {
