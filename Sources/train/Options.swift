@@ -97,8 +97,9 @@ struct ShardOptions: ParsableArguments {
 func wholeNumbers(
   _ text: String, count: Int? = 3, oneForAll: Bool = false, option: String, in range: ClosedRange<Int>
 ) throws -> [Int] {
-  let values = text.split(separator: ",", omittingEmptySubsequences: false).compactMap { Int($0) }.filter(range.contains)
-  let given = text.count { $0 == "," } + 1
+  let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+  let values = parts.compactMap { Int($0) }.filter(range.contains)
+  let given = parts.count
   guard values.count == given, given == count ?? given || oneForAll && given == 1 else {
     let number = count.map { "\(oneForAll ? "1 or " : "")\($0) " } ?? ""
     throw ValidationError(

@@ -1,49 +1,8 @@
 import Parallel
 import Tensor
 
-/// What the phases of a step do.
+// What the phases of a step do.
 extension TrainingStep {
-  /// A step's phases, on one worker; with a probe as far as the gradients.
-  func perform(_ worker: Int) {
-    if model.configuration.queueKeys == .momentum && probe == nil { phase(worker, "keys") { forwardKeys(worker) } }
-    phase(worker, "forward") { forward(worker) }
-    exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
-    phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
-    exchange(worker, "gather statistics") { gatherStatistics() }
-    phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
-    phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
-    phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
-    exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
-    if let probe { phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } } }
-    phase(worker, "backward") { backward(worker) }
-    exchange(worker, "exchange gradients") { exchangeGradients() }
-    if probe != nil { return }
-    phase(worker, "all-reduce") { reduce(worker) }
-    exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
-    phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
-    exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
-    phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
-  }
-
-  /// What one phase does on this worker, then the barrier that ends it.
-  private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
-    span(worker, name, body)
-    span(worker, "wait", team.barrier)
-  }
-
-  /// What worker 0 does with the other ranks, if there are any, while the others wait.
-  private func exchange(_ worker: Int, _ name: String, _ body: () -> Void) {
-    if ranks.size > 1 { phase(worker, name) { if worker == 0 { body() } } }
-  }
-
-  /// Records a stretch of a worker's time if someone wants to see it.
-  func span(_ worker: Int, _ name: String, _ body: () -> Void) {
-    guard let timeline else { return body() }
-    let start = Timeline.now()
-    body()
-    timeline.record(worker, name, from: start, to: Timeline.now())
-  }
-
   /// Encoder, reconstruction and fusion of the worker's shards; live rows and betas go to the exchange buffers.
   func forward(_ worker: Int) {
     let w = workspaces[worker]
@@ -55,7 +14,7 @@ extension TrainingStep {
   }
 
   /// What the momentum copy makes of the worker's shards: the rows that will enter the queue.
-  private func forwardKeys(_ worker: Int) {
+  func forwardKeys(_ worker: Int) {
     let w = workspaces[worker]
     makeLatents(worker, state.keyParameters(onNode: w.node), .none)
     for shard in w.shards { exchange.keys.rows(shard.liveRows).copy(from: exchange.live.rows(shard.liveRows)) }
@@ -79,20 +38,20 @@ extension TrainingStep {
 
   /// The worker's share of the exponentials' sums over all pairs of rows, and of the class sums, which are not worth
   /// sending.
-  private func contrastiveStatistics(_ worker: Int) {
+  func contrastiveStatistics(_ worker: Int) {
     contrastive.addStatistics(
       worker: ranks.number(ofWorker: worker), workers: ranks.workerCount, scratch: workspaces[worker].tile)
     contrastive.sumClasses(worker: worker, workers: team.count)
   }
 
-  private func gatherStatistics() {
+  func gatherStatistics() {
     statistics.pack()
     communicator.exchange(statistics.messages)
     statistics.unpack()
   }
 
   /// Gradient of the contrastive loss for the live rows of the worker's shards.
-  private func contrastiveGradient(_ worker: Int) {
+  func contrastiveGradient(_ worker: Int) {
     for shard in workspaces[worker].shards {
       contrastive.backward(
         shard.liveRows, weight: model.configuration.weights[.contrastive], worker: worker,
@@ -101,7 +60,7 @@ extension TrainingStep {
   }
 
   /// Backward of the worker's shards; weight gradients go into the reduction tree.
-  private func backward(_ worker: Int) {
+  func backward(_ worker: Int) {
     let w = workspaces[worker]
     let θ = state.parameters(onNode: w.node)
     var tree = tree(ofWorker: worker, probe)
@@ -133,7 +92,7 @@ extension TrainingStep {
   }
 
   /// Waits for the segments that are still on their way.
-  private func exchangeGradients() {
+  func exchangeGradients() {
     if !overlapsExchange {
       for segment in optimizer.slices.segments.indices { optimizer.reduction.start(segment: segment) }
     }
@@ -141,7 +100,7 @@ extension TrainingStep {
   }
 
   /// The worker's slice of the summed gradients; one worker also sums the loss.
-  private func reduce(_ worker: Int) {
+  func reduce(_ worker: Int) {
     precondition(!FaultInjection.isDue(.bug), "a bug that was asked for, on worker \(worker)")
     optimizer.reduce(worker: worker)
     if worker == 0 {
@@ -154,7 +113,7 @@ extension TrainingStep {
 
   /// What other ranks updated reaches all replicas. Live rows, or the momentum copy's, enter the queue in batch order;
   /// prototypes move sample by sample in batch order.
-  private func remember(_ worker: Int) {
+  func remember(_ worker: Int) {
     optimizer.spreadReceived(worker: worker)
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)

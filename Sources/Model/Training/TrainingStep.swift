@@ -129,6 +129,47 @@ public final class TrainingStep: @unchecked Sendable {
     return probe.first(self)
   }
 
+  /// A step's phases, on one worker; with a probe as far as the gradients.
+  private func perform(_ worker: Int) {
+    if model.configuration.queueKeys == .momentum && probe == nil { phase(worker, "keys") { forwardKeys(worker) } }
+    phase(worker, "forward") { forward(worker) }
+    exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
+    phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
+    exchange(worker, "gather statistics") { gatherStatistics() }
+    phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
+    phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
+    phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
+    exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
+    if let probe { phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } } }
+    phase(worker, "backward") { backward(worker) }
+    exchange(worker, "exchange gradients") { exchangeGradients() }
+    if probe != nil { return }
+    phase(worker, "all-reduce") { reduce(worker) }
+    exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
+    phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
+    exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
+    phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
+  }
+
+  /// What one phase does on this worker, then the barrier that ends it.
+  private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
+    span(worker, name, body)
+    span(worker, "wait", team.barrier)
+  }
+
+  /// What worker 0 does with the other ranks, if there are any, while the others wait.
+  private func exchange(_ worker: Int, _ name: String, _ body: () -> Void) {
+    if ranks.size > 1 { phase(worker, name) { if worker == 0 { body() } } }
+  }
+
+  /// Records a stretch of a worker's time if someone wants to see it.
+  func span(_ worker: Int, _ name: String, _ body: () -> Void) {
+    guard let timeline else { return body() }
+    let start = Timeline.now()
+    body()
+    timeline.record(worker, name, from: start, to: Timeline.now())
+  }
+
   private func prepare(_ batch: Batch, _ dropout: Bool) {
     // A shuffle draws from the batch's capacity.
     precondition(
