@@ -61,6 +61,12 @@ struct Bench: ParsableCommand {
     }
     try settings.requireMemory()
     let communicator = try ranks.join()
+    try communicator.requireAgreement(
+      on: settings,
+      and: [
+        ("--timed-steps", "\(timedSteps)"), ("--mean-length", "\(meanLength)"), ("--collectives", "\(collectives)"),
+        ("--no-overlap", "\(noOverlap)"),
+      ])
     if collectives { return try timeCollectives(settings, communicator) }
     let result = try Benchmark(
       settings, steps: timedSteps, team: try workers.makeTeam(communicator), meanLength: meanLength,

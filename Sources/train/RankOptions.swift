@@ -20,6 +20,18 @@ struct RankOptions: ParsableArguments {
   func join() throws -> any Communicator { try Launcher.join(timeout: .seconds(rankTimeout)) }
 }
 
+extension Communicator {
+  /// Compares what the ranks of a command were started with; all ranks have to call it.
+  ///
+  /// - Throws: `RanksDiffer` unless it is the same.
+  func requireAgreement(on settings: RunConfiguration, and options: [(name: String, value: String)]) throws {
+    let leaves = try JSON.leaves(of: settings).sorted { $0.key < $1.key }
+    try requireAgreement(
+      on: [("the program's version", Train.configuration.version)]
+        + leaves.map { ("the setting \($0.key)", $0.value) } + options)
+  }
+}
+
 extension WorkerOptions {
   /// This rank's team, on its share of the CPUs of its machine.
   ///

@@ -16,7 +16,7 @@ struct Scale: ParsableCommand {
   var output: String
 
   @Option(
-    "Numbers of threads, of each rank; by default powers of 2 up to the cores that this process may use, and these.",
+    "Numbers of threads, of each rank; by default powers of 2 up to the cores that every rank has, and these.",
     value: "n,…")
   var workers: String?
 
@@ -44,13 +44,13 @@ struct Scale: ParsableCommand {
         throw ValidationError("\(option) must be between 1 and 1000000, not \(value).")
       }
     }
-    _ = try (counts(), modes())
+    _ = try (counts(cpus: 1), modes())
   }
 
-  /// Without repeats, in rising order.
-  private func counts() throws -> [Int] {
+  /// Without repeats, in rising order; by default up to so many CPUs.
+  private func counts(cpus: Int) throws -> [Int] {
     guard let workers else {
-      let cpus = min(Topology.current().cpus.count, WorkerTeam.maxCount)
+      let cpus = min(cpus, WorkerTeam.maxCount)
       return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < cpus } + [cpus]).sorted()
     }
     return Set(try wholeNumbers(workers, count: nil, option: "--workers", in: 1...WorkerTeam.maxCount)).sorted()
@@ -69,8 +69,13 @@ struct Scale: ParsableCommand {
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
     let communicator = try ranks.join()
-    // A rank may see fewer cores than rank 0.
-    let counts = try counts()
+    let counts = try counts(cpus: leastCPUs(communicator))
+    try communicator.requireAgreement(
+      on: settings,
+      and: [
+        ("--shards", shards.shards.map(String.init) ?? "the default"), ("--workers", "\(counts)"), ("--mode", mode),
+        ("--repeats", "\(repeats)"), ("--timed-steps", "\(timedSteps)"),
+      ])
     let experiment = try ScalingExperiment(
       settings, shards: shards.shards, workers: counts, modes: try modes(), ranks: communicator.size)
     let machine = MachineDescription(program: Train.configuration.version, communicator: communicator)
@@ -87,6 +92,12 @@ struct Scale: ParsableCommand {
     try files.finish(summaries)
     for line in table(summaries) { try say(line) }
     try say("written: \(files.records), \(files.table)")
+  }
+
+  /// CPUs of the rank that has the fewest for itself: all ranks have to measure the same configurations.
+  private func leastCPUs(_ communicator: any Communicator) -> Int {
+    let places = RankPlaces(communicator, .current())
+    return (0..<communicator.size).map { places.cpus(ofRank: $0).count }.min() ?? 1
   }
 
   private func line(_ m: ScalingMeasurement) -> String {
