@@ -7,7 +7,7 @@ struct Verify: ParsableCommand {
     abstract: "Compare a run's files, and its data set, with their checksums.",
     discussion: """
       Reads every byte of the run's checkpoints and best weights, and of the data set that it was trained on. Prints one \
-      line a file; exits with 1 if any is damaged or changed.
+      line a file; exits with 1 if any is damaged, changed or missing.
       """)
 
   @Argument(help: ArgumentHelp("The --output directory of a run, or one .safetensors file.", valueName: "path"))
@@ -27,11 +27,17 @@ struct Verify: ParsableCommand {
     let checkpoints = directory.checkpoints.files()
     var findings = checkpoints.map { Finding(file: $0) }
     if FileManager.default.fileExists(atPath: directory.best) { findings.append(Finding(file: directory.best)) }
+    guard !findings.isEmpty else {
+      throw DataError(
+        file: directory.path, expected: "checkpoints or best weights to verify", found: "none",
+        remedy: "give the --output directory of a run that has written some")
+    }
     guard let newest = try? directory.openCheckpoint() else { return findings }
-    let source =
-      if case .directory(let recorded) = configuration.data { recorded } else { directory.generatedData }
-    let files = try newest.record.data.differences(from: Dataset(directory: data ?? source), whole: true)
-    findings.append(Finding(file: data ?? source, problem: files.isEmpty ? nil : files.joined(separator: "; ")))
+    let recorded =
+      if case .directory(let path) = configuration.data { path } else { directory.generatedData }
+    for (split, file) in zip(Dataset.splitNames, newest.record.data.files) {
+      findings.append(Finding(data: Dataset.path(of: split, in: data ?? recorded), file))
+    }
     return findings
   }
 
@@ -39,7 +45,16 @@ struct Verify: ParsableCommand {
     let file: String
     let problem: String?
 
-    init(file: String, problem: String?) { (self.file, self.problem) = (file, problem) }
+    /// Of a file of the data set, whatever of it the run uses.
+    init(data path: String, _ fingerprint: DatasetFingerprint.File) {
+      file = path
+      do throws(DataError) {
+        let differences = try fingerprint.differences(from: path, whole: true)
+        problem = differences.isEmpty ? nil : differences.joined(separator: "; ")
+      } catch {
+        problem = "expected \(error.expected), found \(error.found)"
+      }
+    }
 
     init(file: String) {
       self.file = file

@@ -10,6 +10,9 @@ public struct Dataset: Sendable {
   /// The modalities of CARAT, in its order.
   public static let modalityNames = ["text", "visual", "audio"]
 
+  /// The splits, in the order of their files in a fingerprint.
+  public static let splitNames = ["train", "valid", "test"]
+
   public let train: DatasetSplit
   public let valid: DatasetSplit
   public let test: DatasetSplit

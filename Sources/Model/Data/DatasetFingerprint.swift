@@ -30,28 +30,17 @@ public struct DatasetFingerprint: Codable, Sendable, Equatable {
   /// Of a data set's three files.
   public init(of dataset: Dataset) throws(DataError) { try self.init(files: dataset.paths) }
 
-  /// How a data set differs, one phrase a file; empty if it does not.
+  /// How a data set differs, one phrase a difference; empty if it does not.
   ///
   /// - Parameter whole: whether to read all bytes, or a sample of them.
   public func differences(from dataset: Dataset, whole: Bool) throws(DataError) -> [String] {
     var differences: [String] = []
-    let paths = dataset.paths
-    for (path, file) in zip(paths, files) {
-      let source = try Source(path)
-      if source.name != file.name { differences.append("\(source.name) in the place of \(file.name)") }
-      if source.count != file.bytes {
-        differences.append("\(file.name) has \(source.count) bytes, had \(file.bytes)")
-      } else if try source.sample() != file.sample {
-        differences.append("\(file.name) has other bytes")
-      } else if whole, try source.whole() != file.whole {
-        differences.append("\(file.name) has other bytes")
-      }
-    }
+    for (path, file) in zip(dataset.paths, files) { differences += try file.differences(from: path, whole: whole) }
     return differences
   }
 
   /// A file that is read without being mapped: what is cut short meanwhile is an error and no signal.
-  private final class Source: Sendable {
+  fileprivate final class Source: Sendable {
     let path: String
     let count: Int
     private let descriptor: Int32
@@ -136,6 +125,26 @@ public struct DatasetFingerprint: Codable, Sendable, Equatable {
         file: path, expected: "a file that can be read to its end", found: MappedFile.systemError(),
         remedy: "check the path and its permissions, and that nothing changes the file")
     }
+  }
+}
+
+extension DatasetFingerprint.File {
+  /// How the file at a path differs, one phrase a difference; empty if it does not.
+  ///
+  /// - Parameter whole: whether to read all bytes, or a sample of them.
+  /// - Throws: if it can't be read.
+  public func differences(from path: String, whole: Bool) throws(DataError) -> [String] {
+    let source = try DatasetFingerprint.Source(path)
+    var differences: [String] = []
+    if source.name != name { differences.append("\(source.name) in the place of \(name)") }
+    if source.count != bytes {
+      differences.append("\(name) has \(source.count) bytes, had \(bytes)")
+    } else if try source.sample() != sample {
+      differences.append("\(name) has other bytes")
+    } else if whole, try source.whole() != self.whole {
+      differences.append("\(name) has other bytes")
+    }
+    return differences
   }
 }
 

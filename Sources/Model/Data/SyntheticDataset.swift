@@ -124,7 +124,7 @@ public enum SyntheticDataset {
 
   /// Somebody's own data stay, even if a directory for generated ones is named where they are.
   private static func requireReplaceable(_ directory: String) throws(DataError) {
-    for split in ["train", "valid", "test"] {
+    for split in Dataset.splitNames {
       let path = Dataset.path(of: split, in: directory)
       guard FileManager.default.fileExists(atPath: path) else { continue }
       let metadata = (try? SafetensorsFile(path: path))?.metadata
