@@ -44,13 +44,28 @@ struct Bench: ParsableCommand {
   @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
-  func run() throws {
+  func validate() throws {
     guard (1...1_000_000).contains(timedSteps) else {
       throw ValidationError("--timed-steps must be between 1 and 1000000, not \(timedSteps).")
     }
     guard meanLength > 0, meanLength <= 1 else {
       throw ValidationError("--mean-length must be above 0 and at most 1, not \(meanLength).")
     }
+    let ofSteps = [("--trace", trace != nil), ("--mean-length", meanLength != 1), ("--no-overlap", noOverlap)]
+    func refuse(_ others: [(name: String, isGiven: Bool)], with option: String) throws {
+      guard let other = others.first(where: \.isGiven) else { return }
+      throw ValidationError("\(option) times no steps, and does not go with \(other.name).")
+    }
+    if dryRun { try refuse(ofSteps + [("--collectives", collectives)], with: "--dry-run") }
+    if collectives {
+      try refuse(ofSteps, with: "--collectives")
+      if Launcher.announced.size == 1 {
+        throw ValidationError("--collectives needs several ranks, not one: start them with mpirun or srun.")
+      }
+    }
+  }
+
+  func run() throws {
     var settings = try sizes.settings(model, shards)
     settings.seed = seed
     if dryRun {

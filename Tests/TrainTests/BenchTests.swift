@@ -43,4 +43,17 @@ import Testing
     }
     #expect(spans.allSatisfy { ($0["ts"] as? Double ?? -1) >= 0 && ($0["dur"] as? Double ?? -1) >= 0 })
   }
+
+  @Test(arguments: [
+    (["--dry-run", "--trace", "t"], "--trace"), (["--dry-run", "--collectives"], "--collectives"),
+    (["--dry-run", "--no-overlap"], "--no-overlap"), (["--collectives", "--trace", "t"], "--trace"),
+    (["--collectives", "--mean-length", "0.5"], "--mean-length"), (["--collectives", "--no-overlap"], "--no-overlap"),
+    (["--collectives"], "several ranks"), (["--mean-length", "0"], "--mean-length"), (["--timed-steps", "0"], "0"),
+  ])
+  func whatIsWithoutEffectIsRefused(options: [String], words: String) throws {
+    let directory = try TemporaryDirectory()
+    let outcome = try Program.run(["bench"] + Self.sizes + options, in: directory)
+    #expect(outcome.status == 64 && outcome.error.contains(words) && outcome.output.isEmpty, "\(outcome)")
+    #expect(try directory.names() == [])
+  }
 }
