@@ -88,15 +88,15 @@ struct Bench: ParsableCommand {
       overlapsExchange: !noOverlap, trace: trace)
     if communicator.rank > 0 { return }
     if json { return try printJSON(result) }
-    print(
+    try say(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
         + "\(fixed(result.slowest, 4))), \(fixed(result.samplesPerSecond, 1)) samples/s")
-    print(
+    try say(
       "\(fixed(result.sgemmShare * 100, 1)) % of sgemm's \(fixed(result.sgemmGFLOPS, 0)) GFLOP/s on \(result.workers) "
         + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB"
     )
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {
-      print("  \(fixed(seconds * 1000, 2)) ms  \(name)")
+      try say("  \(fixed(seconds * 1000, 2)) ms  \(name)")
     }
   }
 
@@ -107,7 +107,7 @@ struct Bench: ParsableCommand {
     func milliseconds(_ seconds: [Double]) -> String {
       "\(fixed(seconds[0] * 1000, 2)) ms (median \(fixed(seconds[1] * 1000, 2)))"
     }
-    print(
+    try say(
       "all-reduce of \(fixed(Double(result.bytes) * 1e-6, 1)) MB on \(result.ranks) ranks: "
         + "\(milliseconds(result.seconds)); the library's own sum \(milliseconds(result.librarySeconds)); "
         + "ratio \(fixed(result.ratio, 2))")

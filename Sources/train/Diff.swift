@@ -17,7 +17,7 @@ struct Diff: ParsableCommand {
 
   func run() throws {
     let difference = try RunDifference(RunDirectory(first), RunDirectory(second))
-    for line in difference.lines { print(line) }
+    for line in difference.lines { try say(line) }
     if !difference.lines.isEmpty { throw ExitCode(1) }
   }
 }

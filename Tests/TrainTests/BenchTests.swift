@@ -56,4 +56,9 @@ import Testing
     #expect(outcome.status == 64 && outcome.error.contains(words) && outcome.output.isEmpty, "\(outcome)")
     #expect(try directory.names() == [])
   }
+
+  @Test func aFullOutputIsAnError() throws {
+    let outcome = try Program.run(["bench"] + Self.sizes, in: try TemporaryDirectory(), shell: "exec >/dev/full")
+    #expect(outcome.status == 74 && outcome.error.contains("standard output"), "\(outcome)")
+  }
 }

@@ -29,6 +29,8 @@ import Testing
     try train("b", ["--log-digests", "--weight-decay", "0.5"], in: directory)
     let outcome = try Program.run(["diff", "a", "b"], in: directory)
     #expect(outcome.status == 1)
+    let full = try Program.run(["diff", "a", "b"], in: directory, shell: "exec >/dev/full")
+    #expect(full.status == 74 && full.error.contains("standard output"), "\(full)")
     #expect(outcome.lines.contains { $0.hasPrefix("Setting optimizer.weightDecay is 0.01") }, "\(outcome.output)")
     // The first step's rate is 0, so weight decay first shows in the second step's parameters.
     #expect(
