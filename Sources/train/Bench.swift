@@ -83,10 +83,18 @@ struct Bench: ParsableCommand {
         ("--no-overlap", "\(noOverlap)"),
       ])
     if collectives { return try timeCollectives(settings, communicator) }
+    // Whether there is a place for it is known before anything is timed; what was timed is told before it is written.
+    let file = communicator.rank == 0 ? try trace.map { path throws(DataError) in try TextOutput(path: path) } : nil
     let result = try Benchmark(
       settings, steps: timedSteps, team: try workers.makeTeam(communicator), meanLength: meanLength,
-      overlapsExchange: !noOverlap, trace: trace)
+      overlapsExchange: !noOverlap, traces: file != nil)
     if communicator.rank > 0 { return }
+    try tell(result)
+    try file?.write(result.trace ?? "")
+    try file?.finish()
+  }
+
+  private func tell(_ result: Benchmark) throws {
     if json { return try printJSON(result) }
     try say(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "

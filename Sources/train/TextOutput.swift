@@ -68,7 +68,7 @@ final class TextOutput {
   private static func failure(_ kind: DataError.Kind, _ path: String) -> DataError {
     DataError(
       kind, file: path, expected: "a place that can be written", found: String(cString: strerror(errno)),
-      remedy: "choose another --output, or free space")
+      remedy: "choose another place, or free space")
   }
 }
 

@@ -61,4 +61,17 @@ import Testing
     let outcome = try Program.run(["bench"] + Self.sizes, in: try TemporaryDirectory(), shell: "exec >/dev/full")
     #expect(outcome.status == 74 && outcome.error.contains("standard output"), "\(outcome)")
   }
+
+  @Test func aTraceWithoutAPlaceIsFoundBeforeTiming() throws {
+    let directory = try TemporaryDirectory()
+    let outcome = try Program.run(["bench", "--trace", "nowhere/t.json"] + Self.sizes, in: directory)
+    #expect(outcome.status == 73 && outcome.error.contains("nowhere/t.json") && outcome.output.isEmpty, "\(outcome)")
+    #expect(try directory.names() == [])
+  }
+
+  @Test func aTraceThatCannotBeWrittenLosesNoResult() throws {
+    let outcome = try Program.run(["bench", "--trace", "/dev/full"] + Self.sizes, in: try TemporaryDirectory())
+    #expect(outcome.status == 74 && outcome.error.contains("/dev/full"), "\(outcome)")
+    #expect(outcome.output.contains("s a step"), "\(outcome.output)")
+  }
 }

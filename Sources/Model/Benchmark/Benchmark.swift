@@ -4,7 +4,7 @@ import Tensor
 
 /// Times training steps on random inputs with a full queue, and the machine's own matrix products beside them. Of several
 /// ranks, all have to do it; times, phases and the trace are those of rank 0.
-public struct Benchmark: Codable, Sendable {
+public struct Benchmark: Encodable, Sendable {
   /// Median over the timed steps.
   public let secondsPerStep: Double
   public let fastest: Double
@@ -24,6 +24,8 @@ public struct Benchmark: Codable, Sendable {
   public let anchors: ModelConfiguration.Anchors
   /// Seconds a step by phase, mean over workers and steps.
   public let phases: [String: Double]
+  /// The timed steps of this rank's workers in Chrome's trace format, as `Timeline.trace` gives it; nil unless asked for.
+  public let trace: String?
 
   private enum CodingKeys: String, CodingKey {
     case fastest, slowest, workers, ranks, shards, steps, anchors, phases
@@ -39,10 +41,10 @@ public struct Benchmark: Codable, Sendable {
   ///   - steps: timed steps, after two that are not.
   ///   - meanLength: of the sequences, as a share of the full length.
   ///   - overlapsExchange: as of `TrainingStep`.
-  ///   - trace: where to write a timeline of the timed steps, if anywhere.
+  ///   - traces: whether to keep a timeline of the timed steps.
   public init(
     _ settings: RunConfiguration, steps: Int, team: WorkerTeam, meanLength: Double = 1, overlapsExchange: Bool = true,
-    trace: String? = nil
+    traces: Bool = false
   ) throws {
     precondition(steps > 0, "\(steps) timed steps")
     let prepared = try PreparedBenchmark(settings, team: team, capacity: steps, meanLength: meanLength)
@@ -54,7 +56,7 @@ public struct Benchmark: Codable, Sendable {
     seconds += prepared.time(steps: steps - steps / 2)
     rates.append(Self.sgemmRate(team))
     let timeline = prepared.timeline
-    if let trace, team.ranks.rank == 0 { try timeline.writeTrace(to: trace, placement: team.placement) }
+    trace = traces ? timeline.trace(team.placement) : nil
     seconds.sort()
     let median = seconds[seconds.count / 2]
     secondsPerStep = median

@@ -68,8 +68,8 @@ public final class Timeline: @unchecked Sendable {
     return sums.mapValues { $0 / Double(spans.count) }
   }
 
-  /// Writes all spans in Chrome's trace format, which Perfetto opens: a row a worker, named by node and core.
-  public func writeTrace(to path: String, placement: Placement) throws(DataError) {
+  /// All spans in Chrome's trace format, which Perfetto opens: a row a worker, named by node and core.
+  public func trace(_ placement: Placement) -> String {
     let first = spans.indices.compactMap { spans(ofWorker: $0).first?.start }.min() ?? 0
     var text = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"
     for (worker, place) in placement.workers.enumerated() {
@@ -86,13 +86,6 @@ public final class Timeline: @unchecked Sendable {
           + "\"dur\":\(Double(span.end - span.start) / 1000)}"
       }
     }
-    text += "\n]}\n"
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw DataError(
-        file: path, expected: "a file that can be written", found: error.localizedDescription,
-        remedy: "choose another path for the trace")
-    }
+    return text + "\n]}\n"
   }
 }
