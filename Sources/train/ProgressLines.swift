@@ -9,9 +9,9 @@ struct ProgressLines {
   private let stepsPerEpoch: Int
   private let isTerminal: Bool
   private var lastShown = ContinuousClock.now
-  private var lossSum = 0.0
-  private var secondsSum = 0.0
-  private var count = 0
+  // Of the epoch's steps since the run was started or resumed; a step that was left out has no loss.
+  private var losses = (sum: 0.0, count: 0)
+  private var steps = (secondsPerSample: 0.0, count: 0)
 
   init(_ settings: RunConfiguration, trainingSamples: Int) {
     self.settings = settings
@@ -47,9 +47,8 @@ struct ProgressLines {
   mutating func report(_ progress: Trainer.Progress) {
     switch progress {
     case .step(let record):
-      if record.loss.isFinite { lossSum += record.loss }
-      secondsSum += 1 / record.samplesPerSecond
-      count += 1
+      if record.loss.isFinite { losses = (losses.sum + record.loss, losses.count + 1) }
+      steps = (steps.secondsPerSample + 1 / record.samplesPerSecond, steps.count + 1)
       let now = ContinuousClock.now
       guard isTerminal, now - lastShown > .milliseconds(100) else { return }
       lastShown = now
@@ -64,12 +63,17 @@ struct ProgressLines {
       let m = record.metrics
       if record.split == "valid" {
         line(
-          "epoch \(record.epoch)/\(epochs)  loss \(fixed(lossSum / Double(max(count, 1)), 4))  "
-            + "\(fixed(Double(count) / secondsSum, 1)) samples/s  valid micro-F1 \(fixed(m.microF1, 4))  "
+          "epoch \(record.epoch)/\(epochs)  \(means)valid micro-F1 \(fixed(m.microF1, 4))  "
             + "mAP \(fixed(m.meanAveragePrecision, 4))\(record.best ? "  best" : "")")
       }
-      (lossSum, secondsSum, count) = (0, 0, 0)
+      (losses, steps) = ((0, 0), (0, 0))
     }
+  }
+
+  /// The epoch's mean loss and speed. A run that was resumed at an epoch's end has done nothing of it.
+  private var means: String {
+    (losses.count > 0 ? "loss \(fixed(losses.sum / Double(losses.count), 4))  " : "")
+      + (steps.count > 0 ? "\(fixed(Double(steps.count) / steps.secondsPerSample, 1)) samples/s  " : "")
   }
 
   func end(_ result: Trainer.Result, directory: RunDirectory, reachable: SyntheticDataset.Reachable?) {
