@@ -14,7 +14,7 @@ struct GenerationOptions: ParsableArguments {
   @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n", base: "300,35,74")
   var features: String?
 
-  @Option("Labels of the generated samples, 1 to 12.", value: "n", base: 6)
+  @Option("Labels of the generated samples, 1 to \(SyntheticDataset.maximumLabels).", value: "n", base: 6)
   var labels: Int?
 
   func validate() throws { _ = try settings() }
@@ -30,10 +30,16 @@ struct GenerationOptions: ParsableArguments {
     }
     if let features { settings.features = try wholeNumbers(features, option: "--features", in: 1...100_000) }
     set(&settings.labels, labels)
-    guard (1...12).contains(settings.labels) else {
-      throw ValidationError("--labels must be between 1 and 12, not \(settings.labels).")
+    let most = SyntheticDataset.maximumLabels
+    guard (1...most).contains(settings.labels) else {
+      throw ValidationError("--labels must be between 1 and \(most), not \(settings.labels).")
     }
     guard settings.features.allSatisfy({ $0 >= settings.labels }) else {
+      if features == nil {
+        throw ValidationError(
+          "--labels must be at most the features of every modality, \(settings.features.min() ?? 0), not "
+            + "\(settings.labels).")
+      }
       throw ValidationError(
         "--features must each be at least the number of labels, \(settings.labels), not "
           + settings.features.map(String.init).joined(separator: ",") + ".")

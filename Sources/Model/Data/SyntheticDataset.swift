@@ -5,6 +5,9 @@ import Foundation
 /// `SyntheticProcess` says how samples come about and why their labels' exact posterior is known. The best micro-F1
 /// of a split is that of this posterior with the threshold that serves the split's own labels best.
 public enum SyntheticDataset {
+  /// The most labels that a sample may have.
+  public static let maximumLabels = 16
+
   /// What is generated. The same settings give the same bytes.
   public struct Settings: Codable, Sendable, Equatable {
     /// Samples of each split.
@@ -15,7 +18,7 @@ public enum SyntheticDataset {
     public var modalities = Dataset.modalityNames
     public var steps = [60, 60, 60]
     public var features = [300, 35, 74]
-    /// C, 1 to 16.
+    /// C, 1 to `maximumLabels`.
     public var labels = 6
     public var seed: UInt64 = 1
     /// Standard deviations between the evidence of a present and of an absent label, in the modality where the label
@@ -145,7 +148,8 @@ public enum SyntheticDataset {
     let sizes = [settings.train, settings.valid, settings.test]
     let counts = [settings.modalities.count, settings.steps.count, settings.features.count]
     try require(sizes.allSatisfy { (1...10_000_000).contains($0) }, "1 to 10,000,000 samples a split", "\(sizes)")
-    try require((1...16).contains(settings.labels), "1 to 16 labels", "\(settings.labels)")
+    try require(
+      (1...maximumLabels).contains(settings.labels), "1 to \(maximumLabels) labels", "\(settings.labels)")
     try require(
       counts[0] > 0 && counts.allSatisfy { $0 == counts[0] }, "as many names as steps and features of modalities",
       "\(counts)")
