@@ -1,6 +1,6 @@
 /// In what two runs' settings differ, in the words of the command line.
 public struct SettingsDifference: Sendable, Equatable {
-  /// The option's name without its dashes, such as `learning-rate`.
+  /// The option's name without its dashes, such as `learning-rate`; of a setting that has none, its own.
   public let name: String
   public let before: String
   public let now: String
@@ -14,23 +14,35 @@ public struct SettingsDifference: Sendable, Equatable {
     "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data",
   ]).union(LossTerm.allCases.map { name(ofWeight: $0.rawValue) })
 
-  /// All differences, by name.
+  /// Options that are not named as their settings are.
+  private static let options = ["alignedSteps": "aligned-length"]
+  /// Settings that only a settings file changes, and no option.
+  private static let withoutOption = Set(["maximum-norm"])
+
+  /// All differences, by the paths of the settings; what an option sets for several modalities alike is one.
   public static func all(_ before: RunConfiguration, _ now: RunConfiguration) throws -> [SettingsDifference] {
     let (old, new) = (try JSON.leaves(of: before), try JSON.leaves(of: now))
-    return Set(old.keys).union(new.keys).sorted().compactMap { key in
+    var differences: [SettingsDifference] = []
+    for key in Set(old.keys).union(new.keys).sorted() {
       // Where the data lie does not matter, and the number of steps follows from the epochs.
-      if old[key] == new[key] || key == "optimizer.totalSteps" || key.hasPrefix("data.") { return nil }
-      return SettingsDifference(name: name(of: key), before: old[key] ?? "absent", now: new[key] ?? "absent")
+      if old[key] == new[key] || key == "optimizer.totalSteps" || key.hasPrefix("data.") { continue }
+      let difference = SettingsDifference(
+        name: name(of: key), before: old[key] ?? "absent", now: new[key] ?? "absent")
+      if !differences.contains(difference) { differences.append(difference) }
     }
+    return differences
   }
 
-  public var description: String { "--\(name) was \(before), is \(now)" }
+  public var description: String {
+    "\(Self.withoutOption.contains(name) ? "" : "--")\(name) was \(before), is \(now)"
+  }
 
   /// An option for a path in the settings: `optimizer.learningRate` is `learning-rate`.
   static func name(of path: String) -> String {
     let parts = path.split(separator: ".")
     guard let last = parts.last else { return path }
     if parts.dropLast().last == "weights" { return name(ofWeight: String(last)) }
+    if let option = options[String(last)] { return option }
     var name = ""
     for letter in last {
       if letter.isUppercase { name += "-" }

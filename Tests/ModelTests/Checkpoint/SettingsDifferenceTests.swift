@@ -18,4 +18,15 @@ struct SettingsDifferenceTests {
     #expect(SettingsDifference.changeable.isSuperset(of: ["learning-rate", "shuffled-bce-weight"]))
     #expect(!SettingsDifference.changeable.contains("hidden-size"))
   }
+
+  @Test func anOptionForSeveralModalitiesIsNamedOnce() throws {
+    let before = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings()))
+    var now = before
+    for m in 1...2 { now.model.modalities[m].alignedSteps = 20 }
+    now.optimizer.maximumNorm = 2
+    #expect(
+      try SettingsDifference.all(before, now).map(\.description) == [
+        "--aligned-length was absent, is 20", "maximum-norm was 1, is 2",
+      ])
+  }
 }
