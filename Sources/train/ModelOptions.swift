@@ -27,7 +27,7 @@ struct ModelOptions: ParsableArguments {
   var queueSize: Int?
 
   @Option(
-    "Share of activations that training drops, from 0 to below 1.", value: "share", base: released.model.dropout)
+    "Share of activations that training drops, 0 to 0.99.", value: "share", base: released.model.dropout)
   var dropout: Float?
 
   @Option("Temperature of the contrastive loss.", value: "number", base: released.model.temperature)

@@ -83,7 +83,8 @@ struct PlacementOptions: ParsableArguments {
 struct ShardOptions: ParsableArguments {
   @Option(
     "Equal parts that a batch is cut into for the workers; must divide the batch size, by default up to 32 of at "
-      + "least 120 time steps. Sums follow it: another number gives other rounding.", value: "n")
+      + "least 120 time steps, or 4 where that would be fewer. Sums follow it: another number gives other rounding.",
+    value: "n")
   var shards: Int?
 
   func validate() throws {

@@ -10,7 +10,7 @@ public struct Benchmark: Encodable, Sendable {
   public let fastest: Double
   public let slowest: Double
   public let samplesPerSecond: Double
-  /// oneDNN's sgemm on all workers at once, measured between the steps' halves.
+  /// oneDNN's sgemm on all workers at once: the median of its rates before, between the halves of, and after the steps.
   public let sgemmGFLOPS: Double
   /// Matrix operations of a step over the time it takes, relative to sgemm's rate.
   public let sgemmShare: Double
