@@ -20,8 +20,7 @@ public enum CheckpointInterval: Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .steps(let steps): "\(steps)"
-    case .seconds(let seconds):
-      seconds.truncatingRemainder(dividingBy: 60) == 0 ? "\(Int(seconds) / 60)m" : "\(seconds)s"
+    case .seconds(let seconds): Int(exactly: seconds / 60).map { "\($0)m" } ?? "\(seconds)s"
     }
   }
 }

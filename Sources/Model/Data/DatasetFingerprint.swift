@@ -74,7 +74,7 @@ public struct DatasetFingerprint: Codable, Sendable, Equatable {
       let ends = [0, max(0, count - Self.endSize)].map { ($0, min(Self.endSize, count)) }
       let blocks = (1...64).map { (max(0, count - Self.blockSize) / 65 * $0, min(Self.blockSize, count)) }
       for (offset, size) in ends + blocks {
-        guard read(offset, size, buffer) else { throw Self.unreadable(path) }
+        try read(offset, size, buffer)
         hash.update(UnsafeRawBufferPointer(rebasing: buffer.prefix(size)))
       }
       return SHA256.hexadecimal(hash.finalize())
@@ -82,47 +82,45 @@ public struct DatasetFingerprint: Codable, Sendable, Equatable {
 
     func whole() throws(DataError) -> String {
       let pieces = max(1, (count + Self.pieceSize - 1) / Self.pieceSize)
-      let sums = Mutex([[UInt8]?](repeating: nil, count: pieces))
+      let sums = Mutex([Result<[UInt8], DataError>](repeating: .success([]), count: pieces))
       DispatchQueue.concurrentPerform(iterations: pieces) { piece in
-        let sum = sumOfPiece(piece)
+        let sum = Result { () throws(DataError) in try sumOfPiece(piece) }
         sums.withLock { $0[piece] = sum }
       }
       var hash = SHA256()
-      for sum in sums.withLock({ $0 }) {
-        guard let sum else { throw Self.unreadable(path) }
-        sum.withUnsafeBytes { hash.update($0) }
-      }
+      for sum in sums.withLock({ $0 }) { try sum.get().withUnsafeBytes { hash.update($0) } }
       return SHA256.hexadecimal(hash.finalize())
     }
 
-    /// Nil if it could not be read.
-    private func sumOfPiece(_ piece: Int) -> [UInt8]? {
+    private func sumOfPiece(_ piece: Int) throws(DataError) -> [UInt8] {
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.readSize, alignment: 64)
       defer { buffer.deallocate() }
       var hash = SHA256()
       let end = min(count, (piece + 1) * Self.pieceSize)
       for offset in stride(from: piece * Self.pieceSize, to: end, by: Self.readSize) {
         let size = min(Self.readSize, end - offset)
-        guard read(offset, size, buffer) else { return nil }
+        try read(offset, size, buffer)
         hash.update(UnsafeRawBufferPointer(rebasing: buffer.prefix(size)))
       }
       return hash.finalize()
     }
 
-    private func read(_ offset: Int, _ size: Int, _ buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    private func read(_ offset: Int, _ size: Int, _ buffer: UnsafeMutableRawBufferPointer) throws(DataError) {
       var done = 0
       while done < size {
         let count = pread(descriptor, buffer.baseAddress?.advanced(by: done), size - done, off_t(offset + done))
         if count < 0 && errno == EINTR { continue }
-        guard count > 0 else { return false }
+        if count < 0 { throw Self.unreadable(path) }
+        guard count > 0 else {
+          throw Self.unreadable(path, found: "its end after \(offset + done) of \(self.count) bytes")
+        }
         done += count
       }
-      return true
     }
 
-    private static func unreadable(_ path: String) -> DataError {
+    private static func unreadable(_ path: String, found: String = MappedFile.systemError()) -> DataError {
       DataError(
-        file: path, expected: "a file that can be read to its end", found: MappedFile.systemError(),
+        file: path, expected: "a file that can be read to its end", found: found,
         remedy: "check the path and its permissions, and that nothing changes the file")
     }
   }

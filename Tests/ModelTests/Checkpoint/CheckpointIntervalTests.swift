@@ -12,5 +12,6 @@ struct CheckpointIntervalTests {
       #expect(CheckpointInterval(text) == nil, "\(text)")
     }
     #expect("\(CheckpointInterval.seconds(600)) \(CheckpointInterval.steps(7))" == "10m 7")
+    #expect("\(CheckpointInterval.seconds(90)) \(CheckpointInterval.seconds(1e300))" == "90.0s 1e+300s")
   }
 }

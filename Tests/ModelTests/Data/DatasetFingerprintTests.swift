@@ -43,4 +43,14 @@ struct DatasetFingerprintTests {
     let error = #expect(throws: DataError.self) { _ = try DatasetFingerprint(files: ["/nowhere/x"]) }
     #expect(error?.description.contains("/nowhere/x") == true)
   }
+
+  /// Files of sysfs are shorter than the page that they claim to be.
+  @Test(.enabled(if: (try? FileManager.default.attributesOfItem(atPath: shorter)[.size] as? Int) == 4096))
+  func aFileThatEndsEarlySaysSo() throws {
+    errno = EISDIR
+    let error = #expect(throws: DataError.self) { _ = try DatasetFingerprint(files: [Self.shorter]) }
+    #expect(error?.found.hasPrefix("its end after ") == true && error?.found.hasSuffix(" of 4096 bytes") == true)
+  }
+
+  static let shorter = "/sys/devices/system/cpu/online"
 }
