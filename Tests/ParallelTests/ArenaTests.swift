@@ -60,7 +60,7 @@ import Testing
     try arena.allocate(4)[3] = 1
   }
 
-  @Test(.enabled(if: NUMA.isAvailable)) func pagesLieOnTheirNode() throws {
+  @Test(.enabled(if: NUMATests.tellsPages)) func pagesLieOnTheirNode() throws {
     let allowed = NUMA.allowedMemoryNodes()
     for node in NUMA.nodes().filter({ allowed.contains($0.id) && $0.freeBytes > 64 << 20 }).map(\.id) {
       let arena = Arena(placement: .node(node))
@@ -72,12 +72,11 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: NUMA.isAvailable)) func interleavedPagesUseEveryNode() throws {
+  @Test(.enabled(if: NUMATests.tellsPages)) func interleavedPagesUseEveryNode() throws {
     let arena = Arena(placement: .interleaved)
     let count = 16 << 20
     try arena.allocate(count).update(repeating: 1, count: count)
     let pages = arena.pages()
-    if pages.keys.contains(where: { if case .unknown = $0 { true } else { false } }) { return }
     for node in NUMA.allowedMemoryNodes() { #expect(pages[.node(node), default: 0] > 0) }
   }
 }

@@ -20,7 +20,7 @@ import Testing
     #expect(elsewhere([0: 1000], .interleaved, allowed: [0]) == 0)
   }
 
-  @Test func touchedMemoryIsWhereItWasPlanned() throws {
+  @Test(.enabled(if: NUMATests.tellsPages)) func touchedMemoryIsWhereItWasPlanned() throws {
     let placement = Placement(.current(), workers: 1)
     let (own, shared) = (Arena(placement: placement.memory(ofWorker: 0)), Arena(placement: placement.sharedMemory))
     // Long enough to be sampled.
@@ -31,7 +31,7 @@ import Testing
     #expect(check.policy == placement.effectivePolicy)
     #expect(check.regions.map(\.name) == ["worker 0", "shared"])
     #expect(check.regions.map(\.sampledEvery) == [7, 1])
-    if check.refusal != nil { return }
+    #expect(check.refusal == nil)
     #expect(check.regions[0].pages > (40 << 20) / 1024 / 7 - 2)
     #expect(check.elsewhere == 0 && check.pages == check.regions[0].pages + check.regions[1].pages)
     #expect("\(check)".contains("all \(check.pages) pages"))

@@ -33,9 +33,4 @@ import Testing
       #expect(SHA256.hexadecimal(hash.finalize()) == expected)
     }
   }
-
-  @Test func anUnfinishedDigestIsFreed() {
-    var hash = SHA256()
-    hash.update(utf8: "dropped")
-  }
 }
