@@ -76,7 +76,8 @@ public struct Messages: @unchecked Sendable {
     for peer in parts.indices.dropFirst() { receive(Self.bytes(buffer, parts[peer]), from: peer) }
   }
 
-  private static func bytes<T: BitwiseCopyable>(_ buffer: UnsafeMutablePointer<T>, _ part: Range<Int>)
+  /// The bytes of a part of a buffer.
+  static func bytes<T: BitwiseCopyable>(_ buffer: UnsafeMutablePointer<T>, _ part: Range<Int>)
     -> UnsafeMutableRawBufferPointer
   {
     UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: buffer + part.lowerBound, count: part.count))

@@ -72,11 +72,11 @@ public final class ReduceScatter: @unchecked Sendable {
     for parts in parts {
       let part = parts[rank]
       var exchange = Messages()
-      for peer in peers { for node in own { exchange.send(Self.bytes(node.base, parts[peer]), to: peer) } }
+      for peer in peers { for node in own { exchange.send(Messages.bytes(node.base, parts[peer]), to: peer) } }
       // The place in the received buffer as if it were a flat one: additions count elements from there.
       let foreign = received.map { TreeNode(shards: $0.shards, base: $0.base + start - part.lowerBound) }
       for (node, source) in zip(foreign, received) {
-        exchange.receive(Self.bytes(node.base, part), from: source.rank)
+        exchange.receive(Messages.bytes(node.base, part), from: source.rank)
       }
       messages.append(exchange)
       var each: [AllReduce] = []
@@ -86,10 +86,6 @@ public final class ReduceScatter: @unchecked Sendable {
     }
     self.messages = messages
     self.reductions = reductions
-  }
-
-  private static func bytes(_ base: UnsafeMutablePointer<Float>, _ part: Range<Int>) -> UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: base + part.lowerBound, count: part.count))
   }
 
   /// Bytes that this rank sends for all segments.

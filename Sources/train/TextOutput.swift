@@ -39,15 +39,9 @@ final class TextOutput {
   }
 
   func flush() throws(DataError) {
-    var start = 0
-    while start < pending.count && !isClosed {
-      let written = pending.withUnsafeBytes {
-        Foundation.write(descriptor, $0.baseAddress?.advanced(by: start), $0.count - start)
-      }
-      if written < 0 && errno == EINTR { continue }
-      if written < 0 && errno == EPIPE { isClosed = true }
-      guard written > 0 || isClosed else { throw Self.failure(.writing, path ?? "standard output") }
-      start += max(written, 0)
+    if !isClosed, !pending.withUnsafeBytes({ writeAll($0, to: descriptor) }) {
+      guard errno == EPIPE else { throw Self.failure(.writing, path ?? "standard output") }
+      isClosed = true
     }
     pending.removeAll(keepingCapacity: true)
   }

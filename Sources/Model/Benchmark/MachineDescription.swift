@@ -39,7 +39,7 @@ public struct MachineDescription: Codable, Sendable {
       processors.split(separator: "\n").first { $0.hasPrefix("model name") }?
       .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
     topology = .current()
-    machines = Set(communicator.gather(Host.name)).count
+    machines = RankPlaces(communicator, topology).machineCount
     ranks = communicator.size
   }
 

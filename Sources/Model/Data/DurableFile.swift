@@ -74,14 +74,8 @@ enum DurableFile {
   }
 
   private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(DataError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
-      let written = Foundation.write(descriptor, part.baseAddress, part.count)
-      if written < 0, errno == EINTR { continue }
-      guard written > 0 else { throw failure(.writing, path, "to write \(bytes.count) bytes") }
-      FaultInjection.reach(.write, count: written)
-      rest = rest.dropFirst(written)
+    guard writeAll(bytes, to: descriptor, report: { FaultInjection.reach(.write, count: $0) }) else {
+      throw failure(.writing, path, "to write \(bytes.count) bytes")
     }
   }
 

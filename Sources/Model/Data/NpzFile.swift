@@ -50,7 +50,7 @@ public final class NpzFile: TensorFile, @unchecked Sendable {
         )
         continue
       }
-      guard Self.size(header.shape, element) == data.count else {
+      guard element.bytes(ofShape: header.shape) == data.count else {
         throw DataError(
           file: path, expected: "the bytes of array '\(name)' of \(header.type) \(header.shape)",
           found: "\(data.count)",
@@ -59,17 +59,6 @@ public final class NpzFile: TensorFile, @unchecked Sendable {
       entries.append(TensorEntry(name: name, element: element, shape: header.shape, bytes: data))
     }
     super.init(path: path, map: map, entries: entries, metadata: metadata, refused: refused)
-  }
-
-  /// Bytes of an array; nil where no machine could hold it.
-  private static func size(_ shape: [Int], _ element: SafetensorsElement) -> Int? {
-    var size = element.size
-    for dimension in shape {
-      let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
-      if overflow { return nil }
-      size = product
-    }
-    return size
   }
 
   /// Names in an array of text (`<U…`, 4 bytes a character), separated by commas.

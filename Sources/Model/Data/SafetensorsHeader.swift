@@ -27,6 +27,17 @@ public enum SafetensorsElement: String, Sendable, CaseIterable {
     case .float8e4m3, .float8e5m2, .int8, .uint8, .bool: 1
     }
   }
+
+  /// Bytes of a tensor; nil where a dimension is negative or no machine could hold it.
+  func bytes(ofShape shape: [Int]) -> Int? {
+    var bytes = size
+    for dimension in shape {
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: dimension)
+      if dimension < 0 || overflow { return nil }
+      bytes = product
+    }
+    return bytes
+  }
 }
 
 /// The parsed and checked header of a safetensors file: 8 bytes of little-endian length, then JSON of that length.
@@ -116,13 +127,8 @@ struct SafetensorsHeader {
         file: file, expected: "tensor '\(name)' of a known dtype (\(known))", found: "'\(raw.dtype)'",
         remedy: "write it in another dtype")
     }
-    var size = element.size
-    for dimension in raw.shape {
-      let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
-      guard dimension >= 0, !overflow else {
-        throw damaged(file, expected: "tensor '\(name)' of a possible shape", found: "\(raw.shape.prefix(16))")
-      }
-      size = product
+    guard let size = element.bytes(ofShape: raw.shape) else {
+      throw damaged(file, expected: "tensor '\(name)' of a possible shape", found: "\(raw.shape.prefix(16))")
     }
     let offsets = raw.data_offsets
     guard offsets.count == 2, 0 <= offsets[0], offsets[0] <= offsets[1], offsets[1] <= data.count else {

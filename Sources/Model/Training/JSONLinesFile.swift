@@ -38,16 +38,8 @@ final class JSONLinesFile {
   }
 
   private func write(_ line: Data) throws(DataError) {
-    var written = 0
-    while written < line.count {
-      let count = line.withUnsafeBytes {
-        Foundation.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
-      }
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else { throw failure(.writing, "to write a record") }
-      written += count
-    }
-    length += written
+    guard line.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw failure(.writing, "to write a record") }
+    length += line.count
   }
 
   private func failure(_ kind: DataError.Kind, _ expected: String) -> DataError {
