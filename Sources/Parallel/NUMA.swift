@@ -76,7 +76,7 @@ public enum NUMA {
   public static func processCPUs() -> [Int] { affinity(of: getpid()) }
 
   /// The CPUs the calling thread may run on, in rising order.
-  public static func threadCPUs() -> [Int] { affinity(of: 0) }
+  static func threadCPUs() -> [Int] { affinity(of: 0) }
 
   private static func affinity(of thread: pid_t) -> [Int] {
     let mask = numa_allocate_cpumask()

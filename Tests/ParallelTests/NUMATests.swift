@@ -1,6 +1,7 @@
 import Foundation
-import Parallel
 import Testing
+
+@testable import Parallel
 
 @Suite struct NUMATests {
   @Test func processHasCPUs() {

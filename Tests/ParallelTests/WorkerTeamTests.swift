@@ -1,7 +1,8 @@
 import Dispatch
-import Parallel
 import Synchronization
 import Testing
+
+@testable import Parallel
 
 /// Serialised: a team's workers all have to run at once, and the tests check the affinity of pool threads.
 @Suite(.serialized) struct WorkerTeamTests {

@@ -15,15 +15,6 @@ public struct Modality: Sendable {
 
   let rows: FloatRows
 
-  /// A sample's features as they are in the file: [T, F] row-major, a copy.
-  public func features(ofSample sample: Int) -> [Float] {
-    let row = rows[sample]
-    return [Float](unsafeUninitializedCapacity: steps * features) { target, count in
-      count = steps * features
-      UnsafeMutableRawBufferPointer(target).copyMemory(from: row)
-    }
-  }
-
   func advise(_ advice: MappedFile.Advice, sample: Int) { rows.advise(advice, sample..<sample + 1) }
 }
 

@@ -143,10 +143,3 @@ extension TrainingState {
     withTensors { tensors in TensorDigest.digest(tensors.map { ($0.name, $0.shape, $0.bytes) }) }
   }
 }
-
-extension TrainingState {
-  /// Writes the tensors of a PyTorch state dict with their checksums, whole or not at all.
-  public func writeWeights(to path: String) throws {
-    try withWeights { try Checksums.write($0, metadata: ["format": "pt"], to: path) }
-  }
-}

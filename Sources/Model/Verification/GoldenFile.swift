@@ -86,7 +86,7 @@ public struct GoldenFile: Sendable {
   }
 
   /// The same steps, to be computed with another kind of padding.
-  public func with(_ padding: ModelConfiguration.Padding) -> GoldenFile {
+  func with(_ padding: ModelConfiguration.Padding) -> GoldenFile {
     var other = self
     other.configuration.padding = padding
     return other

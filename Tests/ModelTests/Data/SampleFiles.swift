@@ -1,5 +1,6 @@
 import Foundation
-import Model
+
+@testable import Model
 
 /// The tensors of a small dataset file: 4 samples, 3 steps; 2 features of text, 35 of visual, 1 of audio; 2 labels.
 /// Tests spoil one value and see what is said.
@@ -29,5 +30,16 @@ struct SampleFile {
     labels.withUnsafeBytes { keep("labels", .float32, [labels.count / 2, 2], $0) }
     for (name, values) in lengths { values.withUnsafeBytes { keep(name, .int32, [values.count], $0) } }
     try SafetensorsWriter(tensors: tensors, metadata: metadata).write(to: path)
+  }
+}
+
+extension Modality {
+  /// A sample's features as they are in the file: [T, F] row-major, a copy.
+  func features(ofSample sample: Int) -> [Float] {
+    let row = rows[sample]
+    return [Float](unsafeUninitializedCapacity: steps * features) { target, count in
+      count = steps * features
+      UnsafeMutableRawBufferPointer(target).copyMemory(from: row)
+    }
   }
 }

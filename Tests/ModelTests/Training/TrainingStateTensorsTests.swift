@@ -151,3 +151,10 @@ extension Teams {
     }
   }
 }
+
+extension TrainingState {
+  /// Writes the tensors of a PyTorch state dict with their checksums.
+  fileprivate func writeWeights(to path: String) throws {
+    try withWeights { try Checksums.write($0, metadata: ["format": "pt"], to: path) }
+  }
+}
