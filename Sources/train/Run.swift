@@ -8,7 +8,7 @@ struct Run: ParsableCommand {
     abstract: "Train a model, evaluate it after each epoch, test the best epoch at the end.",
     discussion: """
       With --data it trains on your data set, without on a generated one. The defaults are the configuration of CARAT's \
-      released code.
+      released code, with the paper's layers and with padding left out; --preset released has all of the code's own.
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
       evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch with the \
@@ -31,12 +31,13 @@ struct Run: ParsableCommand {
   @Option(
     defaultAsFlag: Resume.required,
     help: ArgumentHelp(
-      "Go on from the newest whole checkpoint in --output, with the settings of the run unless others are given. "
+      "Go on from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
+        + "refused, unless --allow-changed names them. "
         + "`--resume auto` starts anew where there is none.", valueName: "auto"))
   var resume: Resume?
 
   @Option(
-    "With --resume: settings that may differ from those of the run, by the names of their options, or data.",
+    "With --resume: settings that may differ from those of the run, by the names of their options; data; maximum-norm (of a --config).",
     value: "name,…")
   var allowChanged: String?
 
@@ -90,9 +91,9 @@ struct Run: ParsableCommand {
   var keep: Int?
 
   @Option(
-    "What to do about a step whose loss or gradients are not finite: stop with the state from before it, or skip it.",
-    value: "action")
-  var onNonfinite = Trainer.NonFinitePolicy.stop
+    "What to do about a step whose loss or gradients are not finite: stop with the state from before it, or skip it, at "
+      + "most 100 in a row.", value: "stop|skip", base: released.onNonFinite.rawValue)
+  var onNonfinite: RunConfiguration.NonFinitePolicy?
 
   @Option(
     "Exit status after SIGTERM, SIGUSR1 or SIGHUP, once a checkpoint is written: what tells a batch script to requeue.",
@@ -123,6 +124,12 @@ struct Run: ParsableCommand {
     }
     if `init` != nil && resume == .required {
       throw ValidationError("--init goes with a new run, not with --resume.")
+    }
+    if overwrite && resume != nil {
+      throw ValidationError("--overwrite replaces a run, --resume goes on with it: give one of them.")
+    }
+    if data != nil && generation.areGiven {
+      throw ValidationError("--samples, --steps, --features and --labels are of generated data, not of those of --data.")
     }
     if allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
     let unknown = allowed.subtracting(SettingsDifference.changeable)
@@ -189,15 +196,12 @@ struct Run: ParsableCommand {
   private func requireAgreement(
     _ communicator: any Communicator, _ settings: RunConfiguration, _ checkpoint: Checkpoint?
   ) throws {
-    var facts = [("the program's version", Train.configuration.version)]
-    facts += try JSON.leaves(of: settings).sorted { $0.key < $1.key }.map { ("the setting \($0.key)", $0.value) }
-    facts += [
-      ("the newest checkpoint", checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--on-nonfinite", onNonfinite.rawValue), ("--log-digests", "\(logDigests)"),
-      ("--output", absolutePath(output)),
+    var options = [
+      (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
+      ("--log-digests", "\(logDigests)"), ("--output", absolutePath(output)),
     ]
-    if let path = `init` { facts.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
-    try communicator.requireAgreement(on: facts)
+    if let path = `init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
+    try communicator.requireAgreement(on: settings, and: options)
   }
 
   private var options: Trainer.Options {
@@ -205,7 +209,6 @@ struct Run: ParsableCommand {
     set(&options.interval, checkpointEvery)
     set(&options.keep, keep)
     options.logsDigests = logDigests
-    options.onNonFinite = onNonfinite
     return options
   }
 
@@ -236,5 +239,5 @@ extension CheckpointInterval: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
 }
 
-extension Trainer.NonFinitePolicy: ExpressibleByArgument {}
+extension RunConfiguration.NonFinitePolicy: ExpressibleByArgument {}
 extension Preset: ExpressibleByArgument {}

@@ -94,23 +94,35 @@ extension Run {
   /// A checkpoint's settings and data, with what is changed and may be.
   func resumedInputs(_ checkpoint: Checkpoint, _ directory: RunDirectory) throws -> Inputs {
     let before = checkpoint.record.configuration
-    var settings = before
+    var settings = try base(before)
+    settings.data = before.data
+    // A settings file's data set is as one of --data; a run's config.json names its own.
+    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
+    let filedPath: String? = if case .directory(let path) = filed { path } else { nil }
+    let moved = data ?? filedPath
     let own = before.model.modalities.map(\.name)
     let dataset: Dataset
     var differences: [SettingsDifference] = []
     switch before.data {
-    case .generated(let generated) where data == nil:
-      if try generation.settings(generated) != generated {
+    case .generated(let generated) where moved == nil:
+      if try generation.settings(generated) != generated || filed ?? before.data != before.data {
         differences.append(
           SettingsDifference(name: "samples, --steps, --features or --labels", before: "something else", now: "given"))
       }
       dataset = try Dataset(directory: directory.generatedData, modalities: own)
     default:
       let recorded = if case .directory(let path) = before.data { path } else { directory.generatedData }
-      dataset = try Dataset(directory: data ?? recorded, modalities: own)
-      settings.data = .directory(absolutePath(data ?? recorded))
+      dataset = try Dataset(directory: moved ?? recorded, modalities: own)
+      settings.data = .directory(absolutePath(moved ?? recorded))
+      if case .generated = filed {
+        differences.append(SettingsDifference(name: "data", before: recorded, now: "to be generated"))
+      }
+      if generation.areGiven {
+        differences.append(
+          SettingsDifference(name: "samples, --steps, --features or --labels", before: "absent", now: "given"))
+      }
     }
-    settings = try changed(settings, trainingSamples: dataset.train.count, isResumed: true)
+    settings = try changed(settings, trainingSamples: dataset.train.count, before: before.shards)
     if let given = names(modalities), given != own {
       differences.append(
         SettingsDifference(
@@ -141,8 +153,9 @@ extension Run {
 
   /// Settings with what the command line gives.
   ///
+  /// - Parameter ownShards: those of the run that goes on.
   /// - Throws: for settings that contradict one another or the data.
-  private func changed(_ base: RunConfiguration, trainingSamples: Int, isResumed: Bool = false) throws
+  private func changed(_ base: RunConfiguration, trainingSamples: Int, before ownShards: Int? = nil) throws
     -> RunConfiguration
   {
     var settings = base
@@ -154,8 +167,9 @@ extension Run {
     set(&settings.epochs, epochs)
     set(&settings.seed, seed)
     set(&settings.threshold, threshold)
-    settings.shards =
-      shards.shards ?? (isResumed || config != nil && batchSize == nil ? base.shards : settings.defaultShards)
+    set(&settings.onNonFinite, onNonfinite)
+    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.shards(inFile: path) }
+    settings.shards = shards.shards ?? filed ?? ownShards ?? settings.defaultShards
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -32,6 +32,8 @@ public struct Checkpoint: Sendable {
     public let best: Best?
     public let configuration: RunConfiguration
     public let data: DatasetFingerprint
+    /// Steps in a row, up to the last one, that were left out as not finite.
+    public let skips: Int
     /// Bytes of `metrics.jsonl` and, if there is one, `digests.jsonl`, which are on disk before the checkpoint is.
     public let metricsBytes: Int
     public let digestsBytes: Int?
@@ -49,6 +51,7 @@ public struct Checkpoint: Sendable {
       if let best, !(1...position.epoch).contains(best.epoch) {
         return "a best epoch \(best.epoch) in epoch \(position.epoch)"
       }
+      if !(0...step).contains(skips) { return "\(skips) steps left out of \(step)" }
       if metricsBytes < 0 || digestsBytes ?? 0 < 0 { return "files of \(metricsBytes), \(digestsBytes ?? 0) bytes" }
       if data.files.count != 3 { return "a data set of \(data.files.count) files" }
       if !(seconds >= 0 && seconds.isFinite) { return "\(seconds) seconds" }

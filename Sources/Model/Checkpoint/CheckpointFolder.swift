@@ -8,6 +8,7 @@ public struct CheckpointFolder: Sendable {
 
   private static let prefix = "step-"
   private static let suffix = ".safetensors"
+  private static let asideSuffix = ".damaged"
 
   /// The file for a number of steps.
   func file(_ step: Int) -> String { "\(path)/\(Self.prefix)\(String(format: "%09d", step))\(Self.suffix)" }
@@ -48,6 +49,25 @@ public struct CheckpointFolder: Sendable {
         remedy: "check the permissions of the --output directory")
     }
     try DurableFile.syncDirectory(of: path)
+  }
+
+  /// Renames checkpoints of later steps, which a run that goes on has passed over: it will write others of these steps,
+  /// and they are not to count among the newest.
+  func setAside(after step: Int) throws(DataError) {
+    for file in files() where file > self.file(step) {
+      guard rename(file, file + Self.asideSuffix) == 0 else {
+        throw DataError(
+          .creation, file: file, expected: "to rename a damaged checkpoint", found: MappedFile.systemError(),
+          remedy: "check the permissions of the --output directory")
+      }
+    }
+  }
+
+  /// Removes all, those set aside too.
+  func removeAll() throws(DataError) {
+    for file in files() { try DurableFile.remove(file) }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    for name in names where name.hasSuffix(Self.suffix + Self.asideSuffix) { try DurableFile.remove(path + "/" + name) }
   }
 
   /// Removes all but the newest.

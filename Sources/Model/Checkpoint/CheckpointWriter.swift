@@ -11,13 +11,15 @@ final class CheckpointWriter: Sendable {
   /// Whether a file is still being written.
   var isBusy: Bool { waiting.load(ordering: .acquiring) > 0 }
 
-  /// Starts to write a file with checksums. The tensors must stay as they are until `wait` returns or `isBusy` is false.
+  /// Starts to write a file with checksums of some of the snapshots' tensors, under their names or others. The snapshots
+  /// must not be taken anew until `wait` returns or `isBusy` is false.
   ///
   /// - Parameters:
   ///   - before: logs whose records have to be on disk before the file is.
   ///   - after: is called once the file is in place and on disk.
   func write(
-    _ tensors: [TensorSource], metadata: [String: String], to path: String, before: [JSONLinesFile] = [],
+    _ tensors: [TensorSource], of snapshots: [TensorSnapshot], metadata: [String: String], to path: String,
+    before: [JSONLinesFile] = [],
     after: @escaping @Sendable () throws(DataError) -> Void = {}
   ) {
     waiting.add(1, ordering: .relaxed)
@@ -30,6 +32,8 @@ final class CheckpointWriter: Sendable {
       } catch {
         failure.withLock { $0 = $0 ?? error }
       }
+      // A run that ends by an error does not wait.
+      withExtendedLifetime(snapshots) {}
       waiting.subtract(1, ordering: .releasing)
     }
   }

@@ -11,11 +11,11 @@ public struct SettingsDifference: Sendable, Equatable {
   /// an epoch.
   public static let changeable = Set([
     "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "threshold", "dropout", "temperature",
-    "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data",
+    "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data", "on-nonfinite",
   ]).union(LossTerm.allCases.map { name(ofWeight: $0.rawValue) })
 
   /// Options that are not named as their settings are.
-  private static let options = ["alignedSteps": "aligned-length"]
+  private static let options = ["alignedSteps": "aligned-length", "onNonFinite": "on-nonfinite"]
   /// Settings that only a settings file changes, and no option.
   private static let withoutOption = Set(["maximum-norm"])
 

@@ -33,11 +33,23 @@ extension RunConfiguration {
 
   /// Where a settings file says that the data are; nil if it does not.
   public static func dataSource(inFile path: String) throws(DataError) -> DataSource? {
-    struct Part: Decodable { var data: DataSource? }
+    let source = try part(ofFile: path).data
+    if case .generated(let settings) = source { try SyntheticDataset.checkRanges(settings, directory: path) }
+    return source
+  }
+
+  /// The shards that a settings file asks for; nil if it does not.
+  public static func shards(inFile path: String) throws(DataError) -> Int? { try part(ofFile: path).shards }
+
+  /// What is asked for by itself.
+  private struct Part: Decodable {
+    var data: DataSource?
+    var shards: Int?
+  }
+
+  private static func part(ofFile path: String) throws(DataError) -> Part {
     do {
-      let source = try JSON.decoder().decode(Part.self, from: JSON.data(ofFile: path)).data
-      if case .generated(let settings) = source { try SyntheticDataset.checkRanges(settings, directory: path) }
-      return source
+      return try JSON.decoder().decode(Part.self, from: JSON.data(ofFile: path))
     } catch {
       throw Self.error(path, error)
     }

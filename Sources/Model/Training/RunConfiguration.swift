@@ -15,8 +15,20 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var threshold: Float = 0.25
   /// S, the parts of a batch; divides B.
   public var shards: Int
+  /// What to do about a step whose loss or gradients are not finite.
+  public var onNonFinite = NonFinitePolicy.stop
   /// Where the samples are or how they are made.
   public var data: DataSource?
+
+  public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
+    /// End the run with the state from before the step.
+    case stop
+    /// Leave the step out and go on, unless more than `maximumSkips` in a row are so.
+    case skip
+  }
+
+  /// Steps in a row that may be left out.
+  static let maximumSkips = 100
 
   /// Samples that lie somewhere, or are generated.
   public enum DataSource: Codable, Sendable, Equatable {

@@ -81,13 +81,25 @@ public struct RunDirectory: Sendable {
   /// Removes the results of an earlier run and writes the settings of this one: the files of two runs are never side
   /// by side.
   func begin(_ configuration: RunConfiguration) throws(DataError) {
-    for file in [result] + checkpoints.files() + [best, metrics, digests] { try DurableFile.remove(file) }
+    try DurableFile.remove(result)
+    try checkpoints.removeAll()
+    for file in [best, metrics, digests] { try DurableFile.remove(file) }
     try checkpoints.create()
     try prepare(configuration)
   }
 
+  /// Writes the settings of a run that goes on from a checkpoint. If it has steps to do, it is unfinished again.
+  func goOn(_ configuration: RunConfiguration, from checkpoint: Checkpoint.Record) throws(DataError) {
+    if checkpoint.position.epoch <= configuration.epochs {
+      try DurableFile.remove(result)
+      try DurableFile.syncDirectory(of: result)
+    }
+    try checkpoints.setAside(after: checkpoint.step)
+    try prepare(configuration)
+  }
+
   /// Removes what unfinished writing left, and writes the settings.
-  func prepare(_ configuration: RunConfiguration) throws(DataError) {
+  private func prepare(_ configuration: RunConfiguration) throws(DataError) {
     for directory in [path, checkpoints.path, generatedData] { try removeTemporaries(in: directory) }
     try DurableFile.write(json: configuration, to: self.configuration)
   }

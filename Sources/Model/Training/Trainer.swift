@@ -15,21 +15,9 @@ public final class Trainer {
     public var keep = 2
     /// Whether to write the digests of each step, for `RunDifference`.
     public var logsDigests = false
-    /// What to do about a step whose loss or gradients are not finite.
-    public var onNonFinite = NonFinitePolicy.stop
 
     public init() {}
   }
-
-  public enum NonFinitePolicy: String, Sendable, CaseIterable {
-    /// End the run with the state from before the step.
-    case stop
-    /// Leave the step out and go on, unless many in a row are so.
-    case skip
-  }
-
-  /// Steps in a row that may be left out.
-  static let maximumSkips = 100
 
   public let configuration: RunConfiguration
   private let options: Options
@@ -59,6 +47,7 @@ public final class Trainer {
   private var lastSave = ContinuousClock.now
   /// Whether a checkpoint is due that had to wait for the one before.
   private var isSaveDue = false
+  /// Steps in a row, up to the last one, that were left out.
   private var skips = 0
   private var placement: PlacementCheck?
   private var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
@@ -110,7 +99,7 @@ public final class Trainer {
       return
     }
     let record = checkpoint.record
-    (position, best, seconds) = (record.position, record.best, record.seconds)
+    (position, best, seconds, skips) = (record.position, record.best, record.seconds, record.skips)
     if let bestWeights, best != nil {
       try checkpoint.loadBest(into: state)
       state.withWeights(bestWeights.take)
@@ -122,7 +111,7 @@ public final class Trainer {
     metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
     digests =
       isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
-    if isFirst { try directory.prepare(settings) }
+    if isFirst { try directory.goOn(settings, from: record) }
     if best != nil { writeBest() }
   }
 
@@ -168,6 +157,7 @@ public final class Trainer {
       step.own(order[next..<min(next + c.batchSize, order.count)]),
       done: step.own(order[max(0, first - c.batchSize)..<first]))
     let result = step.train(on: batch)
+    let digest = try takeDigests(result)
     if result.isFinite { skips = 0 } else { try meetNonFinite(report) }
     position.step += 1
     let elapsed = (ContinuousClock.now - start).seconds
@@ -177,8 +167,7 @@ public final class Trainer {
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
       learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
     try metrics?.append(record)
-    if logsDigests { step.gatherGradients() }
-    try digests?.append(StepDigests(result, step))
+    if let digest { try digests?.append(digest) }
     report(.step(record))
     if placement == nil {
       // Now all memory has been touched.
@@ -188,11 +177,18 @@ public final class Trainer {
     }
   }
 
+  /// The digests of the step that was just taken, on rank 0, if they are logged; before its buffers are used again.
+  private func takeDigests(_ result: StepResult) throws -> StepDigests? {
+    guard logsDigests else { return nil }
+    step.gatherGradients()
+    return isFirst ? StepDigests(result, step) : nil
+  }
+
   /// The step that was just taken changed nothing: its loss or gradients are not finite.
   private func meetNonFinite(_ report: (Progress) -> Void) throws {
     let found = step.findNonFinite(in: batch)
     skips += 1
-    let skipped = options.onNonFinite == .skip && skips <= Self.maximumSkips
+    let skipped = configuration.onNonFinite == .skip && skips <= RunConfiguration.maximumSkips
     let record = NonFiniteRecord(
       event: "nonfinite", step: state.step + 1, epoch: position.epoch, found: found, skipped: skipped)
     try metrics?.append(record)
@@ -265,18 +261,19 @@ public final class Trainer {
     state.withTensors(snapshot.take)
     let record = Checkpoint.Record(
       step: state.step, position: position, best: best, configuration: configuration, data: data,
-      metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
+      skips: skips, metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
     let (checkpoints, keep) = (directory.checkpoints, options.keep)
     writer.write(
       snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
-      metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)], to: checkpoints.file(state.step),
+      of: [snapshot, bestWeights], metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)],
+      to: checkpoints.file(state.step),
       before: [metrics] + [digests].compactMap(\.self),
       after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
   private func writeBest() {
     guard let bestWeights else { return }
-    writer.write(bestWeights.tensors, metadata: ["format": "pt"], to: directory.best)
+    writer.write(bestWeights.tensors, of: [bestWeights], metadata: ["format": "pt"], to: directory.best)
   }
 
   /// Ends with a checkpoint of the present state.

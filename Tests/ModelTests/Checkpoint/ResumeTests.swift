@@ -129,10 +129,9 @@ extension Teams {
       }
       #expect(again?.found == diverged.found && again?.step == diverged.step)
       // Left out, such steps do not end a run at once, and are recorded.
-      var options = Trainer.Options()
-      options.onNonFinite = .skip
+      c.onNonFinite = .skip
       let skipping = RunDirectory(files.file("skipping"))
-      _ = try? run(c, dataset, skipping, workers: 2, options: options)
+      _ = try? run(c, dataset, skipping, workers: 2)
       #expect(try records(skipping).contains { $0.contains("nonfinite") && $0.contains("\"skipped\":true") })
     }
   }
