@@ -1,10 +1,20 @@
 // swift-tools-version: 6.1
+import Foundation
 import PackageDescription
 
 // The kernels are written for the vector unit of the machine that builds them. A binary for other
 // machines names its instruction set: CARAT_MARCH=x86-64-v3 swift build -c release
 let instructionSet = Context.environment["CARAT_MARCH"] ?? "native"
-var vectorised: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(instructionSet)"])]
+var vectorised: [SwiftSetting] = []
+// A package that is depended on by version may not set such flags; who depends on it gives them to all of a build:
+// swift build -c release -Xswiftc -Xcc -Xswiftc -march=x86-64-v3. Without them results are the same, and slow.
+if !Context.packageDirectory.contains("/checkouts/") {
+  vectorised.append(.unsafeFlags(["-Xcc", "-march=\(instructionSet)"]))
+}
+// Products keep a tile of the result in registers: AVX-512 has room for a larger one. CARAT_TILE=12x32 takes that
+// elsewhere, where it is slower and has to give the same bits.
+let isAVX512 = hasAVX512(instructionSet)
+if isAVX512 || Context.environment["CARAT_TILE"] == "12x32" { vectorised.append(.define("TILE_12X32")) }
 
 // For scripts/fuzz, whose value is the directory of the sanitizers' libraries: every module counts its branches for
 // libFuzzer, and the readers' internals are visible.
@@ -24,6 +34,7 @@ let package = Package(
   name: "carat",
   products: [
     .executable(name: "train", targets: ["train"]),
+    .executable(name: "launch", targets: ["launch"]),
     .library(name: "CARAT", targets: ["Model"]),
   ],
   traits: [.trait(name: "MPI", description: "Ranks: a run spread over processes, on one machine or many.")],
@@ -35,9 +46,8 @@ let package = Package(
     .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
     .systemLibrary(
       name: "CMPI", pkgConfig: messagePassing, providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
-    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-    .target(name: "Tensor", dependencies: ["COneDNN"], swiftSettings: vectorised),
+    .target(name: "Tensor", swiftSettings: vectorised),
     .target(
       name: "Parallel",
       dependencies: [
@@ -49,10 +59,14 @@ let package = Package(
       name: "Model",
       dependencies: ["Parallel", "COpenSSL", .product(name: "Logging", package: "swift-log")],
       swiftSettings: vectorised),
+    // Says in a line that the processor is not the one that the program was built for.
+    .target(name: "CProcessor", cSettings: [.define("CARAT_AVX512", to: isAVX512 ? "1" : "0")]),
+    // Starts the program that was built for the processor, of those that lie beside it.
+    .executableTarget(name: "launch"),
     .executableTarget(
       name: "train",
       dependencies: [
-        "Model",
+        "Model", "CProcessor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -61,11 +75,15 @@ let package = Package(
       name: "TestSupport", dependencies: ["Tensor", "Parallel", "Model"], path: "Tests/TestSupport",
       swiftSettings: vectorised),
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: vectorised),
-    .testTarget(name: "ParallelTests", dependencies: ["Parallel", "TestSupport"], swiftSettings: vectorised),
+    .target(name: "CFlushToZero", path: "Tests/CFlushToZero"),
+    .testTarget(
+      name: "ParallelTests", dependencies: ["Parallel", "TestSupport", "CFlushToZero"], swiftSettings: vectorised),
     .testTarget(
       name: "ModelTests", dependencies: ["Model", "TestSupport"], resources: [.copy("Golden")],
       swiftSettings: vectorised),
-    .testTarget(name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], swiftSettings: vectorised),
+    .testTarget(
+      name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], resources: [.copy("reference-run.json")],
+      swiftSettings: vectorised),
   ],
   swiftLanguageModes: [.v6]
 )
@@ -80,4 +98,14 @@ if let sanitizers {
         .unsafeFlags(["-sanitize=address", sanitizers + "/libclang_rt.fuzzer_no_main-\(architecture).a"]),
         .linkedLibrary("stdc++"),
       ]))
+}
+
+/// Whether an instruction set, as -march names it, has AVX-512.
+func hasAVX512(_ name: String) -> Bool {
+  if name == "native" {
+    let processors = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    return processors.split(separator: "\n").first { $0.hasPrefix("flags") }?.contains(" avx512f ") ?? false
+  }
+  let names = ["x86-64-v4", "skylake-avx512", "cascadelake", "icelake-server", "sapphirerapids", "znver4", "znver5"]
+  return names.contains(name)
 }

@@ -23,7 +23,9 @@ public struct CARAT: Sendable {
     aggregation = Aggregation(c, in: &layout)
     trainedCount = layout.count
     for m in c.modalities {
-      _ = Linear(m.name + ".pooler.dense", inputs: c.hiddenSize, outputs: c.hiddenSize, in: &layout)
+      let name = m.name + ".pooler.dense"
+      _ = layout.add(name + ".weight", c.hiddenSize, c.hiddenSize, initial: .bert)
+      _ = layout.add(name + ".bias", c.hiddenSize, initial: .zeros)
     }
     self.layout = layout
     configuration = c
@@ -35,6 +37,20 @@ public struct CARAT: Sendable {
   /// Ranges of the trained parameters whose gradients are reduced together; each fits a worker's cache.
   var groups: [Range<Int>] {
     encoders.flatMap(\.groups) + reconstruction.modalities.map(\.group) + [scores.group, aggregation.group]
+  }
+
+  /// Floats of scratch of a worker whose shards have so many samples.
+  static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
+    let (D, P, C, M) = (c.hiddenSize, c.latentSize, c.labels, c.modalities.count)
+    func gradient(_ rows: Int, _ inputs: Int, _ outputs: Int) -> Int {
+      Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: outputs, columns: inputs))
+    }
+    let (rows, aggregated) = (samples * C, 2 * samples * M)
+    return [
+      Encoder.scratchSize(c, samples: samples), gradient(3 * rows, D, D / 2), gradient(3 * rows, D / 2, P),
+      gradient(2 * rows, P, D / 2), gradient(2 * rows, D / 2, D), gradient(2 * rows, M * D, D),
+      gradient(aggregated, C * D, D), gradient(aggregated, D, C),
+    ].max() ?? 0
   }
 
   var largestGroup: Int { groups.map(\.count).max() ?? 0 }

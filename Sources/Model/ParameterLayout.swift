@@ -1,3 +1,4 @@
+import Parallel
 import Tensor
 
 /// One tensor's place in a flat buffer of parameters, under its name in PyTorch checkpoints.
@@ -19,6 +20,18 @@ public struct Parameter: Sendable, Equatable {
     self.initial = initial
     rows = shape.dropLast().reduce(1, *)
     columns = shape.last ?? 1
+  }
+
+  /// Several adjoining tensors of equal width as one.
+  init(joining parts: [Parameter], name: String) {
+    precondition(
+      zip(parts, parts.dropFirst()).allSatisfy { $0.range.upperBound == $1.offset && $0.columns == $1.columns },
+      "\(name) of tensors that do not adjoin")
+    let shape = [parts.reduce(0) { $0 + $1.rows }, parts[0].columns]
+    // A bias's matrix is one row.
+    self.init(
+      name: name, shape: parts[0].shape.count == 1 ? [shape[0] * shape[1]] : shape, offset: parts[0].offset,
+      initial: .zeros)
   }
 
   public var count: Int { rows * columns }
@@ -64,7 +77,25 @@ public struct ParameterLayout: Sendable {
   /// Floats in a flat buffer, gaps included.
   public private(set) var count = 0
 
+  /// Weights that products read packed, see `PackedWeight`.
+  private(set) var packed: [PackedWeight] = []
+  /// Floats of all of them, in both orders.
+  private(set) var packedCount = 0
+
   static let alignment = 16
+
+  /// Has a weight packed for products.
+  mutating func pack(_ weight: Parameter) -> PackedWeight {
+    func place(inner: Int, columns: Int) -> Int {
+      defer { packedCount += roundedUp(PackedMatrix.capacity(inner: inner, columns: columns), to: Self.alignment) }
+      return packedCount
+    }
+    packed.append(
+      PackedWeight(
+        weight: weight, forward: place(inner: weight.columns, columns: weight.rows),
+        backward: place(inner: weight.rows, columns: weight.columns)))
+    return packed[packed.count - 1]
+  }
 
   /// Adds a tensor at the end; `adjoining` puts it right behind the last one.
   mutating func add(
@@ -88,6 +119,14 @@ public struct ParameterLayout: Sendable {
   }
 }
 
+/// A weight W [outputs, inputs] as products read it: packed for x Wᵀ and for dy W, at places in a buffer beside the flat
+/// one.
+struct PackedWeight {
+  let weight: Parameter
+  fileprivate let forward: Int
+  fileprivate let backward: Int
+}
+
 /// A view of a flat buffer with a layout: parameters, a copy of them, or gradients. Subscripting by a
 /// `Parameter` gives its matrix [rows, columns].
 ///
@@ -95,20 +134,48 @@ public struct ParameterLayout: Sendable {
 public struct Parameters: @unchecked Sendable {
   /// Where element 0 of the layout is, or would be if the view holds only a part of it.
   let origin: UnsafeMutablePointer<Float>
+  /// Where the packed weights are, of a copy that products read.
+  private let packed: UnsafeMutablePointer<Float>?
 
-  init(_ base: UnsafeMutablePointer<Float>, from first: Int = 0) { origin = base - first }
+  init(_ base: UnsafeMutablePointer<Float>, from first: Int = 0, packed: UnsafeMutablePointer<Float>? = nil) {
+    origin = base - first
+    self.packed = packed
+  }
+
+  /// Wᵀ [inputs, outputs], as `pack` left it.
+  func forward(_ weight: PackedWeight) -> PackedMatrix {
+    PackedMatrix(packedBase + weight.forward, inner: weight.weight.columns, columns: weight.weight.rows)
+  }
+
+  /// W [outputs, inputs], as `pack` left it.
+  func backward(_ weight: PackedWeight) -> PackedMatrix {
+    PackedMatrix(packedBase + weight.backward, inner: weight.weight.rows, columns: weight.weight.columns)
+  }
+
+  private var packedBase: UnsafeMutablePointer<Float> {
+    guard let packed else { preconditionFailure("a product by parameters that are not packed") }
+    return packed
+  }
+
+  /// Packs one part of several equal ones of all weights that products read.
+  ///
+  /// - Parameter backward: whether also for products in backward.
+  func pack(_ layout: ParameterLayout, part: Int = 0, parts: Int = 1, backward: Bool = true) {
+    for weight in layout.packed {
+      let (source, forward) = (self[weight.weight], forward(weight))
+      forward.fill(
+        fromTransposed: source, panels: slice(of: forward.panelCount, part: part, parts: parts, alignment: 1))
+      if !backward { continue }
+      let other = self.backward(weight)
+      other.fill(from: source, panels: slice(of: other.panelCount, part: part, parts: parts, alignment: 1))
+    }
+  }
 
   public subscript(parameter: Parameter) -> Matrix {
     Matrix(origin + parameter.offset, rows: parameter.rows, columns: parameter.columns)
   }
 
   func pointer(_ parameter: Parameter) -> UnsafeMutablePointer<Float> { origin + parameter.offset }
-
-  /// Several adjoining matrices of equal width as one.
-  func joined(_ first: Parameter, through last: Parameter) -> Matrix {
-    Matrix(
-      origin + first.offset, rows: (last.offset + last.count - first.offset) / first.columns, columns: first.columns)
-  }
 
   func zero(_ parameter: Parameter) { (origin + parameter.offset).update(repeating: 0, count: parameter.count) }
 

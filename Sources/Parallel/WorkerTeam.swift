@@ -110,7 +110,8 @@ private final class Shared: Sendable {
   func serve(_ worker: Int) {
     let isHeld = hold(worker)
     defer { if isHeld { release(worker) } }
-    MatrixProduct.useOneThread()
+    let environment = FloatingPointEnvironment.useDefault()
+    defer { environment.restore() }
     var generation = 0
     while true {
       started.wait(past: generation, spins: spins)

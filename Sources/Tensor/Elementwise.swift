@@ -1,15 +1,5 @@
 // Passes over rows that are too small to have a file of their own. Shapes: x, y, d [rows, columns].
 
-/// x ← x + bias, bias [columns].
-public func addBias(_ x: Matrix, _ bias: UnsafePointer<Float>) {
-  for r in 0..<x.rows {
-    let row = x.row(r)
-    forEachVector(x.columns) { i, lanes in
-      store(load(row + i, lanes: lanes) + load(bias + i, lanes: lanes), row + i, lanes: lanes)
-    }
-  }
-}
-
 /// sums ← sums + Σ over rows of d: a bias's gradient [columns].
 public func addColumnSums(of d: Matrix, to sums: UnsafeMutablePointer<Float>) {
   for r in 0..<d.rows {
@@ -36,6 +26,14 @@ public func add(_ x: Matrix, scale: Float = 1, to y: Matrix) {
 public func add(_ x: UnsafePointer<Float>, scale: Float = 1, to y: UnsafeMutablePointer<Float>, count: Int) {
   forEachVector(count) { i, lanes in
     store(load(y + i, lanes: lanes).addingProduct(load(x + i, lanes: lanes), Floats(scale)), y + i, lanes: lanes)
+  }
+}
+
+/// x ← scale · x.
+public func scale(_ x: Matrix, by scale: Float) {
+  for r in 0..<x.rows {
+    let row = x.row(r)
+    forEachVector(x.columns) { i, lanes in store(load(row + i, lanes: lanes) * Floats(scale), row + i, lanes: lanes) }
   }
 }
 
@@ -69,12 +67,12 @@ public func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>
 
 /// The rectifier: max(x, 0).
 public enum ReLU {
-  /// x ← max(x + bias, 0), bias [columns].
-  public static func forward(_ x: Matrix, bias: UnsafePointer<Float>) {
+  /// x ← max(x, 0).
+  public static func forward(_ x: Matrix) {
     for r in 0..<x.rows {
       let row = x.row(r)
       forEachVector(x.columns) { i, lanes in
-        let v = load(row + i, lanes: lanes) + load(bias + i, lanes: lanes)
+        let v = load(row + i, lanes: lanes)
         store(v.replacing(with: 0, where: v .< Floats.zero), row + i, lanes: lanes)
       }
     }

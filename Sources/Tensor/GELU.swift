@@ -1,12 +1,11 @@
 /// The exact Gaussian error linear unit: gelu(u) = u Φ(u), Φ(u) = (1 + erf(u/√2)) / 2; gelu'(u) = Φ(u) + u φ(u).
 public enum GELU {
-  /// u ← u + bias (kept for backward), g ← gelu(u); both [rows, columns], bias [columns].
-  public static func forward(_ u: Matrix, bias: UnsafePointer<Float>, into g: Matrix) {
+  /// g ← gelu(u); both [rows, columns].
+  public static func forward(_ u: Matrix, into g: Matrix) {
     for r in 0..<u.rows {
       let (source, target) = (u.row(r), g.row(r))
       @inline(__always) func activate(_ i: Int, _ lanes: Int) {
-        let v = load(source + i, lanes: lanes) + load(bias + i, lanes: lanes)
-        store(v, source + i, lanes: lanes)
+        let v = load(source + i, lanes: lanes)
         store(v * cumulative(v), target + i, lanes: lanes)
       }
       forEachVector(u.columns, activate)

@@ -29,18 +29,16 @@ public enum LayerNorm {
     }
   }
 
-  /// Normalises residual + dropout(x), for consecutive rows of one sample; the dense layer's `bias` [D] is
-  /// added to x first.
+  /// Normalises residual + dropout(x), for consecutive rows of one sample.
   public static func forward(
-    dense x: Matrix, bias denseBias: UnsafePointer<Float>, dropout: Dropout, sample: Int, residual: Matrix,
-    _ affine: Affine, normalized: Matrix, inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
+    dense x: Matrix, dropout: Dropout, sample: Int, residual: Matrix, _ affine: Affine, normalized: Matrix,
+    inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
   ) {
     let columns = x.columns
     dropout.forEachRow(x.rows, columns: columns, sample: sample) { r, factors in
       let (source, skip, n) = (x.row(r), residual.row(r), normalized.row(r))
       @inline(__always) func dropAndAdd(_ i: Int, _ lanes: Int) -> Floats {
-        let v = load(source + i, lanes: lanes) + load(denseBias + i, lanes: lanes)
-        let z = load(skip + i, lanes: lanes).addingProduct(v, load(factors + i))
+        let z = load(skip + i, lanes: lanes).addingProduct(load(source + i, lanes: lanes), load(factors + i))
         store(z, n + i, lanes: lanes)
         return z
       }

@@ -1,49 +1,161 @@
-import COneDNN
+/// The right operand of products, b [inner, columns], in the order in which they read it.
+///
+/// A view like `Matrix`: valid as long as the memory's owner lives.
+public struct PackedMatrix: @unchecked Sendable {
+  let base: UnsafeMutablePointer<Float>
+  public let inner: Int
+  public let columns: Int
 
-/// Matrix products by oneDNN's sgemm: float32, row-major, one thread.
+  /// - Parameter base: `capacity` floats.
+  public init(_ base: UnsafeMutablePointer<Float>, inner: Int, columns: Int) {
+    (self.base, self.inner, self.columns) = (base, inner, columns)
+  }
+
+  /// Floats that a packed [inner, columns] takes: whole panels.
+  public static func capacity(inner: Int, columns: Int) -> Int { inner * MatrixKernel.roundedToTile(columns) }
+
+  /// Panels, which may be filled independently of one another.
+  public var panelCount: Int { (columns + MatrixKernel.tileColumns - 1) / MatrixKernel.tileColumns }
+
+  private func panels(_ range: Range<Int>) -> (columns: Range<Int>, base: UnsafeMutablePointer<Float>) {
+    let width = MatrixKernel.tileColumns
+    return (range.lowerBound * width..<min(range.upperBound * width, columns), base + range.lowerBound * width * inner)
+  }
+
+  /// Fills some panels from b [inner, columns].
+  public func fill(from b: Matrix, panels range: Range<Int>? = nil) {
+    precondition(b.rows == inner && b.columns == columns, "[\(b.rows), \(b.columns)] for [\(inner), \(columns)]")
+    let (part, base) = panels(range ?? 0..<panelCount)
+    if !part.isEmpty { MatrixKernel.packRows(b.columns(part), into: base) }
+  }
+
+  /// Fills some panels from the transpose of b [columns, inner].
+  public func fill(fromTransposed b: Matrix, panels range: Range<Int>? = nil) {
+    precondition(b.rows == columns && b.columns == inner, "[\(b.columns), \(b.rows)] for [\(inner), \(columns)]")
+    let (part, base) = panels(range ?? 0..<panelCount)
+    if !part.isEmpty { MatrixKernel.packTransposed(b.rows(part), into: base) }
+  }
+}
+
+/// Where the chains of a product begin, and what becomes of their ends.
+public enum Accumulation {
+  /// c ← a b.
+  case replace
+  /// c ← a b, chains begin at a row [columns].
+  case onto(UnsafePointer<Float>)
+  /// Chains begin at c.
+  case extend
+  /// c ← c + (a b), chains begin at 0.
+  case add
+}
+
+/// Matrix products, float32, on the calling thread. An element of c is one chain of fused multiply-adds over the inner
+/// index in increasing order, so its bits depend on its row of a, its column of b and its beginning alone: not on the other
+/// rows and columns, nor on the instruction set.
 public enum MatrixProduct {
-  /// Keeps oneDNN's OpenMP to the calling thread; every thread that multiplies calls it once.
-  public static func useOneThread() { omp_set_num_threads(1) }
-
-  /// The library's version, such as "oneDNN 3.1.1".
-  public static var library: String {
-    guard let version = dnnl_version()?.pointee else { return "oneDNN" }
-    return "oneDNN \(version.major).\(version.minor).\(version.patch)"
-  }
-
-  /// c ← scale · op(a) b + keep · c, where op transposes if asked: [rows, inner] × [inner, columns] → [rows, columns].
+  /// c [rows, columns] ← a [rows, inner] b.
   public static func multiply(
-    _ a: Matrix, transposed: Bool = false, by b: Matrix, into c: Matrix, scale: Float = 1, keep: Float = 0
+    _ a: Matrix, by b: PackedMatrix, into c: Matrix, _ accumulation: Accumulation = .replace
   ) {
-    multiply(a, transposed, b, false, into: c, scale: scale, keep: keep)
+    requireShapes(a.rows, a.columns, b.inner, b.columns, c)
+    let inner = b.inner
+    let target = target(c, accumulation)
+    let block = MatrixKernel.rowBlock(inner)
+    for i in stride(from: 0, to: a.rows, by: block) {
+      MatrixKernel.multiply(
+        rows: min(block, a.rows - i), inner: inner, columns: b.columns, a.base + i * a.stride, row: a.stride, step: 1,
+        tile: MatrixKernel.tileRows * a.stride, packed: b.base, into: target.rows(from: i))
+    }
   }
 
-  /// c ← scale · op(a) bᵀ + keep · c, with b [columns, inner].
+  /// c ← a b for b [inner, columns]. Scratch: `PackedMatrix.capacity`.
   public static func multiply(
-    _ a: Matrix, transposed: Bool = false, byTransposed b: Matrix, into c: Matrix, scale: Float = 1, keep: Float = 0
+    _ a: Matrix, by b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
-    multiply(a, transposed, b, true, into: c, scale: scale, keep: keep)
+    var scratch = scratch
+    let packed = PackedMatrix(
+      scratch.floats(PackedMatrix.capacity(inner: b.rows, columns: b.columns)), inner: b.rows, columns: b.columns)
+    packed.fill(from: b)
+    multiply(a, by: packed, into: c, accumulation)
   }
 
-  private static func multiply(
-    _ a: Matrix, _ aTransposed: Bool, _ b: Matrix, _ bTransposed: Bool, into c: Matrix, scale: Float, keep: Float
+  /// c ← a bᵀ for b [columns, inner]. Scratch: `PackedMatrix.capacity`.
+  public static func multiply(
+    _ a: Matrix, byTransposed b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
-    let (rows, inner) = aTransposed ? (a.columns, a.rows) : (a.rows, a.columns)
-    let (bInner, columns) = bTransposed ? (b.columns, b.rows) : (b.rows, b.columns)
+    var scratch = scratch
+    let packed = PackedMatrix(
+      scratch.floats(PackedMatrix.capacity(inner: b.columns, columns: b.rows)), inner: b.columns, columns: b.rows)
+    packed.fill(fromTransposed: b)
+    multiply(a, by: packed, into: c, accumulation)
+  }
+
+  /// Floats of scratch of the product of a transposed matrix.
+  public static func transposedScratch(inner: Int, rows: Int, columns: Int) -> Int {
+    let k = min(inner, MatrixKernel.innerBlock)
+    let m = min(rows, MatrixKernel.rowBlock(k))
+    let panels = (m + MatrixKernel.tileRows - 1) / MatrixKernel.tileRows
+    return Scratch.size(PackedMatrix.capacity(inner: k, columns: columns))
+      // A vector of eight is written at the end of a panel's last row.
+      + Scratch.size(panels * MatrixKernel.panelSize(k) + 16)
+  }
+
+  /// Of as many columns as this or fewer, too few tiles would repay the packing of a.
+  private static let narrow = 64
+
+  /// c [rows, columns] ← aᵀ b for a [inner, rows] and b [inner, columns]. Scratch: `transposedScratch`.
+  public static func multiply(
+    transposed a: Matrix, by b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
+  ) {
+    let inner = a.rows
+    requireShapes(a.columns, inner, b.rows, b.columns, c)
+    if case .add = accumulation {
+      precondition(inner <= MatrixKernel.innerBlock, "a sum of \(inner) terms can't be added at its end")
+    }
+    let (rows, columns) = (c.rows, c.columns)
+    let blocks = max((inner + MatrixKernel.innerBlock - 1) / MatrixKernel.innerBlock, 1)
+    for block in 0..<blocks {
+      let k = inner * block / blocks..<inner * (block + 1) / blocks
+      var scratch = scratch
+      let packed = PackedMatrix(
+        scratch.floats(PackedMatrix.capacity(inner: k.count, columns: columns)), inner: k.count, columns: columns)
+      packed.fill(from: b.rows(k))
+      let target = target(c, block == 0 ? accumulation : .extend)
+      let height = MatrixKernel.rowBlock(k.count)
+      let part = a.base + k.lowerBound * a.stride
+      if columns <= narrow {
+        MatrixKernel.multiply(
+          rows: rows, inner: k.count, columns: columns, part, row: 1, step: a.stride, tile: MatrixKernel.tileRows,
+          packed: packed.base, into: target)
+        continue
+      }
+      let panelSize = MatrixKernel.panelSize(k.count)
+      let tileRows = MatrixKernel.tileRows
+      let panels = scratch.floats((min(height, rows) + tileRows - 1) / tileRows * panelSize + 16)
+      for i in stride(from: 0, to: rows, by: height) {
+        let count = min(height, rows - i)
+        MatrixKernel.packColumns(part + i, a.stride, k.count, count, readable: rows - i, into: panels)
+        MatrixKernel.multiply(
+          rows: count, inner: k.count, columns: columns, panels, row: 1, step: tileRows, tile: panelSize,
+          packed: packed.base, into: target.rows(from: i))
+      }
+    }
+  }
+
+  private static func requireShapes(_ rows: Int, _ inner: Int, _ bInner: Int, _ columns: Int, _ c: Matrix) {
     precondition(
       inner == bInner && c.rows == rows && c.columns == columns,
       "[\(rows), \(inner)] × [\(bInner), \(columns)] into [\(c.rows), \(c.columns)]")
-    if rows == 0 || columns == 0 { return }
-    if inner == 0 {  // oneDNN leaves c as it is
-      for i in 0..<rows { for j in 0..<columns { c[i, j] *= keep } }
-      return
-    }
-    let status = dnnl_sgemm(
-      aTransposed ? CChar(UInt8(ascii: "T")) : CChar(UInt8(ascii: "N")),
-      bTransposed ? CChar(UInt8(ascii: "T")) : CChar(UInt8(ascii: "N")),
-      dnnl_dim_t(rows), dnnl_dim_t(columns), dnnl_dim_t(inner), scale, a.base, dnnl_dim_t(max(a.stride, 1)), b.base,
-      dnnl_dim_t(max(b.stride, 1)), keep, c.base, dnnl_dim_t(max(c.stride, 1)))
-    precondition(
-      status == dnnl_success, "sgemm of \(rows) × \(inner) × \(columns) failed with status \(status.rawValue)")
+  }
+
+  private static func target(_ c: Matrix, _ accumulation: Accumulation) -> MatrixKernel.Target {
+    let (start, stride, adds): (UnsafePointer<Float>?, Int, Bool) =
+      switch accumulation {
+      case .replace: (nil, 0, false)
+      case .onto(let row): (row, 0, false)
+      case .extend: (UnsafePointer(c.base), c.stride, false)
+      case .add: (nil, 0, true)
+      }
+    return MatrixKernel.Target(c: c.base, stride: c.stride, start: start, startStride: stride, adds: adds)
   }
 }

@@ -4,7 +4,7 @@ public enum Softmax {
   public static func forward(_ x: Matrix) {
     for r in 0..<x.rows {
       let row = x.row(r)
-      let inverse = Floats(exponentiate(row, x.columns, width: x.columns, factors: nil, dropped: row))
+      let inverse = Floats(exponentiate(row, x.columns, width: x.columns, scale: 1, factors: nil, dropped: row))
       @inline(__always) func scale(_ i: Int, _ lanes: Int) {
         store(load(row + i, lanes: lanes) * inverse, row + i, lanes: lanes)
       }
@@ -31,22 +31,28 @@ public enum Softmax {
   /// The stride of rows that `exponentials` and `backward(exponentials:…)` take: columns, rounded up to whole vectors.
   public static func paddedStride(_ columns: Int) -> Int { (columns + laneCount - 1) / laneCount * laneCount }
 
-  /// x ← e = e^(x − max x), dropped ← e · f, inverseSums ← 1 / Σ e, for rows of one sample. `dropped` may be x itself.
+  /// x ← e = e^(scale · (x − max x)), dropped ← e · f, inverseSums ← 1 / Σ e, for rows of one sample. `dropped` may be x
+  /// itself.
   ///
   /// - Parameter firstRow: the first row's number within the sample at this dropout site.
   public static func exponentials(
-    _ x: Matrix, dropped: Matrix, inverseSums: UnsafeMutablePointer<Float>, dropout: Dropout, sample: Int, firstRow: Int
+    _ x: Matrix, scale: Float, dropped: Matrix, inverseSums: UnsafeMutablePointer<Float>, dropout: Dropout, sample: Int,
+    firstRow: Int
   ) {
     let width = paddedStride(x.columns)
     precondition(x.stride >= width && dropped.stride >= width, "rows of \(x.columns) columns are not padded")
     dropout.forEachRow(x.rows, columns: x.columns, sample: sample, firstRow: firstRow) { r, factors in
       inverseSums[r] = exponentiate(
-        x.row(r), x.columns, width: width, factors: dropout.isActive ? factors : nil, dropped: dropped.row(r))
+        x.row(r), x.columns, width: width, scale: scale, factors: dropout.isActive ? factors : nil,
+        dropped: dropped.row(r))
     }
   }
 
-  /// ds over dd: with p = e / Σ and dd = d(p f) / Σ, ds = e f dd − e · shares, where a row's share is Σ_j p f d(p f) / Σ.
-  public static func backward(exponentials e: Matrix, dropped: Matrix, shares: UnsafePointer<Float>, _ dd: Matrix) {
+  /// ds over dd: with p = e / Σ and dd = d(p f) / Σ, ds = scale · (e f dd − e · shares), where a row's share is
+  /// Σ_j p f d(p f) / Σ.
+  public static func backward(
+    exponentials e: Matrix, dropped: Matrix, shares: UnsafePointer<Float>, scale: Float, _ dd: Matrix
+  ) {
     let width = paddedStride(e.columns)
     precondition(
       e.stride >= width && dropped.stride >= width && dd.stride >= width, "rows of \(e.columns) columns are not padded")
@@ -55,16 +61,16 @@ public enum Softmax {
       let share = Floats(-shares[r])
       forEachVector(width) { i, _ in
         let product = load(kept + i) * load(slope + i)
-        store(product.addingProduct(load(exponential + i), share), slope + i)
+        store(product.addingProduct(load(exponential + i), share) * Floats(scale), slope + i)
       }
     }
   }
 
-  /// row ← e^(row − max row), dropped ← that times the factors; returns 1 / Σ. Of `width` columns, those past `columns`
+  /// row ← e^(scale · (row − max row)), dropped ← that times the factors; returns 1 / Σ. Of `width` columns, those past `columns`
   /// are padding and become 0.
   @inline(__always)
   private static func exponentiate(
-    _ row: UnsafeMutablePointer<Float>, _ columns: Int, width: Int, factors: UnsafePointer<Float>?,
+    _ row: UnsafeMutablePointer<Float>, _ columns: Int, width: Int, scale: Float, factors: UnsafePointer<Float>?,
     dropped: UnsafeMutablePointer<Float>
   ) -> Float {
     var top = Floats(-Float.infinity)
@@ -75,7 +81,7 @@ public enum Softmax {
     }
     let maximum = Floats(top.greatest)
     @inline(__always) func exponentiate(_ i: Int, _ lanes: Int) -> Floats {
-      var e = exponential(load(row + i, lanes: lanes) - maximum)
+      var e = exponential((load(row + i, lanes: lanes) - maximum) * Floats(scale))
       if i &+ 16 > columns { e = masked(e, lanes: columns &- i) }
       store(e, row + i, lanes: lanes)
       if let factors {

@@ -30,10 +30,10 @@ public struct RandomKey: Sendable, Equatable {
   public func fillNormal(_ p: UnsafeMutablePointer<Float>, count: Int, stream: UInt32, deviation: Float) {
     for i in stride(from: 0, to: count, by: 2) {
       let (a, b) = words(stream, UInt32(truncatingIfNeeded: i / 2))
-      let radius = deviation * (-2 * _log((Float(a >> 8) + 0.5) * 0x1p-24)).squareRoot()
-      let angle = 2 * Float.pi * Float(b >> 8) * 0x1p-24
-      p[i] = radius * _cos(angle)
-      if i + 1 < count { p[i + 1] = radius * _sin(angle) }
+      let radius = deviation * (-2 * logarithm((Float(a >> 8) + 0.5) * 0x1p-24)).squareRoot()
+      let (sine, cosine) = sineAndCosine(turns: Double(b >> 8) * 0x1p-24)
+      p[i] = radius * Float(cosine)
+      if i + 1 < count { p[i + 1] = radius * Float(sine) }
     }
   }
 

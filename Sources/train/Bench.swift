@@ -4,10 +4,12 @@ import Parallel
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Time training steps at the paper's size, beside this machine's own matrix products.",
+    abstract: "Time training steps at the paper's size, beside what this machine's cores can do.",
     discussion: """
-      Random inputs and a full queue. The share of sgemm is the step's matrix operations over its time, \
-      relative to what oneDNN's sgemm does on as many workers, measured in the same run.
+      Random inputs and a full queue. Measured in the same run: the peak, which is a loop of multiply-adds that do not \
+      depend on one another, on as many workers; and each kind of the step's matrix products by itself. The share of the \
+      peak is the step's matrix operations over its time; the rest of a step is what is left when its products take the \
+      time that they take by themselves.
       """)
 
   @OptionGroup var sizes: BatchOptions
@@ -100,9 +102,15 @@ struct Bench: ParsableCommand {
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
         + "\(fixed(result.slowest, 4))), \(fixed(result.samplesPerSecond, 1)) samples/s")
     try say(
-      "\(fixed(result.sgemmShare * 100, 1)) % of sgemm's \(fixed(result.sgemmGFLOPS, 0)) GFLOP/s on \(result.workers) "
+      "\(fixed(result.fmaShare * 100, 1)) % of the multiply-adds' peak of \(fixed(result.fmaGFLOPS, 0)) GFLOP/s, "
+        + "\(fixed(result.sgemmShare * 100, 1)) % of products' \(fixed(result.sgemmGFLOPS, 0)), on \(result.workers) "
         + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB"
     )
+    for kind in ProductKind.allCases {
+      guard let rate = result.products[kind.rawValue] else { continue }
+      try say("  \(fixed(rate, 0)) GFLOP/s (\(fixed(100 * rate / result.fmaGFLOPS, 0)) % of the peak)  \(kind.rawValue)")
+    }
+    try say("  \(fixed(result.restShare * 100, 1)) % of the step is not products")
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {
       try say("  \(fixed(seconds * 1000, 2)) ms  \(name)")
     }

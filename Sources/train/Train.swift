@@ -37,6 +37,7 @@ struct Train: ParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     // A file-size limit is an error of the write, not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
+    _ = FloatingPointEnvironment.useDefault()
     FatalSignals.install()
     LoggingSystem.bootstrap { _ in LogLines() }
     do {

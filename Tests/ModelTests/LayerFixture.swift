@@ -9,9 +9,14 @@ import Testing
 let testArena = Arena(placement: .anywhere)
 
 /// A zeroed matrix.
-func zeros(_ rows: Int, _ columns: Int) throws -> Matrix {
-  MatrixProduct.useOneThread()
-  return try testArena.matrix(rows: rows, columns: columns)
+func zeros(_ rows: Int, _ columns: Int) throws -> Matrix { try testArena.matrix(rows: rows, columns: columns) }
+
+/// Scratch of just so many floats.
+func scratch(_ count: Int) throws -> Scratch { Scratch(try zeros(1, count)) }
+
+/// Parameters with room for packed weights, which `pack` fills.
+func packable(_ layout: ParameterLayout, _ values: Matrix) throws -> Parameters {
+  Parameters(values.base, packed: try testArena.allocate(layout.packedCount))
 }
 
 /// A matrix of normal values that depend on the seed alone.
@@ -42,12 +47,12 @@ struct LayerFixture<Layer> {
   let gradient: Parameters
 
   init(seed: UInt64 = 11, deviation: Float = 0.5, _ make: (inout ParameterLayout) -> Layer) throws {
-    MatrixProduct.useOneThread()
     var layout = ParameterLayout()
     layer = make(&layout)
     self.layout = layout
     let memory = try random(1, layout.count, seed: seed, deviation: deviation)
-    θ = Parameters(memory.base)
+    θ = try packable(layout, memory)
+    θ.pack(layout)
     let stale = try zeros(1, layout.count)
     stale.fill(.nan)
     gradient = Parameters(stale.base)
@@ -55,7 +60,13 @@ struct LayerFixture<Layer> {
 
   /// Compares the gradients of all parameters with finite differences.
   func compare(_ check: inout GradientCheck, atMost limit: Int = .max, loss: () -> Double) {
-    for p in layout.parameters { check.compare(p.name, θ[p], gradient[p], atMost: limit, loss: loss) }
+    for p in layout.parameters {
+      check.compare(p.name, θ[p], gradient[p], atMost: limit) {
+        θ.pack(layout)
+        return loss()
+      }
+    }
+    θ.pack(layout)
   }
 }
 

@@ -4,12 +4,8 @@ import Testing
 @testable import Tensor
 
 struct ElementwiseTests {
-  @Test(arguments: [(0, 3), (1, 1), (3, 16), (5, 21)]) func biasAndColumnSums(_ r: Int, _ c: Int) {
+  @Test(arguments: [(0, 3), (1, 1), (3, 16), (5, 21)]) func columnSums(_ r: Int, _ c: Int) {
     let x = TestMatrix.random(r, c, seed: 1)
-    let bias = TestMatrix.random(1, c, seed: 2)
-    let before = x.values
-    addBias(x.matrix, bias.matrix.base)
-    for i in 0..<r { for j in 0..<c { #expect(x.matrix[i, j] == before[i * c + j] + bias.matrix[0, j]) } }
     let sums = TestMatrix(1, c)
     sums.matrix.fill(1)
     addColumnSums(of: x.matrix, to: sums.matrix.base)
@@ -32,17 +28,27 @@ struct ElementwiseTests {
 
   @Test func rectifier() {
     let x = TestMatrix.random(3, 21, seed: 1)
-    let bias = TestMatrix.random(1, 21, seed: 2)
     let before = x.values
-    ReLU.forward(x.matrix, bias: bias.matrix.base)
+    ReLU.forward(x.matrix)
     let d = TestMatrix(3, 21)
     d.matrix.fill(2)
     ReLU.backward(output: x.matrix, d.matrix)
     for i in 0..<3 {
       for j in 0..<21 {
-        let v = before[i * 21 + j] + bias.matrix[0, j]
+        let v = before[i * 21 + j]
         #expect(x.matrix[i, j] == max(v, 0))
         #expect(d.matrix[i, j] == (v > 0 ? 2 : 0))
+      }
+    }
+  }
+
+  @Test(arguments: [(0, 3), (3, 21)]) func scaling(_ r: Int, _ c: Int) {
+    let wide = TestMatrix.random(r, c + 2, seed: 1)
+    let before = wide.values
+    scale(wide.matrix.columns(1..<c + 1), by: -3)
+    for i in 0..<r {
+      for j in 0..<c + 2 {
+        #expect(wide.matrix[i, j] == (1...c ~= j ? -3 : 1) * before[i * (c + 2) + j])
       }
     }
   }

@@ -36,7 +36,7 @@ struct SoftmaxTests {
     #expect(error < 2e-3)
   }
 
-  /// p f = e f / Σ, and the gradient through it, with dd = d(p f) / Σ as attention has it; padding is ignored.
+  /// p f = e f / Σ of scaled x, and the gradient through it, with dd = d(p f) / Σ as attention has it; padding is ignored.
   @Test(arguments: [Float(0), 0.3], [1, 16, 37, 60]) func exponentialsWithDropout(_ probability: Float, _ c: Int) {
     let r = 4
     let stride = Softmax.paddedStride(c)
@@ -50,7 +50,8 @@ struct SoftmaxTests {
       e.matrix.fill(.nan)
       part(e).copy(from: x.matrix)
       Softmax.exponentials(
-        part(e), dropped: part(dropped), inverseSums: inverse.matrix.base, dropout: dropout, sample: 1, firstRow: 5)
+        part(e), scale: 0.7, dropped: part(dropped), inverseSums: inverse.matrix.base, dropout: dropout, sample: 1,
+        firstRow: 5)
     }
     func loss() -> Double {
       forward()
@@ -68,7 +69,8 @@ struct SoftmaxTests {
       for j in 0..<c { row[j] = weights.matrix[i, j] * scale }
       shares.matrix[0, i] = scale * dot(out, row, count: c)
     }
-    Softmax.backward(exponentials: part(e), dropped: part(dropped), shares: shares.matrix.base, part(d))
+    Softmax.backward(
+      exponentials: part(e), dropped: part(dropped), shares: shares.matrix.base, scale: 0.7, part(d))
     if c == 1 && probability == 0 { return #expect(d.matrix[0, 0].magnitude < 1e-6) }
     #expect(worstGradientError(of: x.matrix, gradient: part(d), loss: loss) < 2e-3)
   }

@@ -14,11 +14,17 @@ import Testing
     #expect(outcome.status == 0, "\(outcome.error)")
     #expect(
       outcome.json.keys.sorted() == [
-        "anchors", "batch_size", "fastest", "peak_mib", "phases", "ranks", "samples_per_second", "seconds_per_step",
-        "sgemm_gflops", "sgemm_share", "shards", "slowest", "steps", "workers",
+        "anchors", "batch_size", "fastest", "fma_gflops", "fma_share", "peak_mib", "phases", "products", "ranks",
+        "rest_share", "samples_per_second", "seconds_per_step", "sgemm_gflops", "sgemm_share", "shards", "slowest",
+        "steps", "workers",
       ])
     #expect(outcome.json["workers"] as? Int == 2 && outcome.json["steps"] as? Int == 2)
     #expect(outcome.json["sgemm_gflops"] as? Double ?? 0 > 0)
+    #expect(outcome.json["fma_gflops"] as? Double ?? 0 > 0)
+    let products = try #require(outcome.json["products"] as? [String: Double])
+    #expect(
+      products.keys.sorted() == ["attention", "contrastive", "forward", "input gradients", "weight gradients"]
+        && products.values.allSatisfy { $0 > 0 })
     let phases = try #require(outcome.json["phases"] as? [String: Double])
     for name in ["forward", "backward", "contrastive statistics", "all-reduce", "update", "text encoder forward"] {
       #expect(phases[name] ?? 0 > 0, "\(phases)")

@@ -25,7 +25,7 @@ import Testing
       events == ["machine"] + Array(repeating: "measurement", count: 12) + Array(repeating: "summary", count: 4))
     #expect(
       records[0].keys.sorted() == [
-        "compiler", "cpu_model", "event", "kernel", "machines", "matrix_library", "program", "ranks", "topology",
+        "compiler", "cpu_model", "event", "instruction_set", "kernel", "machines", "program", "ranks", "topology",
       ])
     let measured = records[1...12]
     #expect(

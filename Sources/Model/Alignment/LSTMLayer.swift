@@ -49,72 +49,88 @@ struct LSTMLayer {
     }
   }
 
-  /// Floats of the scratch slots of its functions, the widest layer's inputs given.
-  static func scratchCapacities(units H: Int, inputs: Int) -> [Int] {
+  /// Floats of scratch for R rows.
+  static func scratchSize(rows R: Int, units H: Int, inputs: Int) -> Int {
     let P = LSTM.paddedSize(H)
-    return [4 * P * max(inputs, P), max(LSTM.RecurrentWeights.capacity(units: H), 4 * P * max(inputs, P)), 4 * P]
+    let n = max(inputs, P)
+    let packed = max(PackedMatrix.capacity(inner: n, columns: 4 * P), PackedMatrix.capacity(inner: 4 * P, columns: n))
+    return Scratch.size(4 * P)
+      + max(
+        Scratch.size(LSTM.RecurrentWeights.capacity(units: H)),
+        Scratch.size(rows: 4 * P, columns: n)
+          + max(packed, MatrixProduct.transposedScratch(inner: R, rows: 4 * P, columns: n)))
   }
 
   // MARK: Forward
 
-  /// gates ← x Wᵀ for the rows of one shard; x [R, n]. Scratch: slot 0.
+  /// gates ← x Wᵀ for the rows of one shard; x [R, n].
   func project(_ x: Matrix, _ a: Activations, _ θ: Parameters, scratch: Scratch) {
-    MatrixProduct.multiply(
-      x, byTransposed: paddedWeight(θ, columns: x.columns, scratch), into: a.gates.rows(0..<x.rows))
+    var scratch = scratch
+    let weight = paddedWeight(θ, columns: x.columns, &scratch)
+    MatrixProduct.multiply(x, byTransposed: weight, into: a.gates.rows(0..<x.rows), scratch: scratch)
   }
 
-  /// The recurrence over T steps of samples whose gates are projected. Scratch: slots 1 and 2.
+  /// The recurrence over T steps of samples whose gates are projected.
   func forward(_ samples: UnsafeBufferPointer<LSTM.Steps>, steps T: Int, _ θ: Parameters, scratch: Scratch) {
-    let packed = scratch.matrix(1, rows: 1, columns: LSTM.RecurrentWeights.capacity(units: units))
-    let bias = scratch.matrix(2, rows: 4 * padded, columns: 1)
+    var scratch = scratch
+    let packed = scratch.floats(LSTM.RecurrentWeights.capacity(units: units))
+    let bias = scratch.matrix(rows: 4 * padded, columns: 1)
     LSTM.pad(asColumn(θ[inputBias]), into: bias)
     for q in 0..<4 { add(θ.pointer(recurrentBias) + q * units, to: bias.row(q * padded), count: units) }
     LSTM.forward(
-      samples, steps: T, LSTM.RecurrentWeights(forward: θ[recurrentWeight], into: packed.base), bias: bias.base)
+      samples, steps: T, LSTM.RecurrentWeights(forward: θ[recurrentWeight], into: packed), bias: bias.base)
   }
 
   // MARK: Backward
 
-  /// The recurrence's gradient: from that of the hidden states to that of z, which replaces the gates. Scratch: slot 1.
+  /// The recurrence's gradient: from that of the hidden states to that of z, which replaces the gates.
   func backward(_ samples: UnsafeBufferPointer<LSTM.Steps>, steps T: Int, _ θ: Parameters, scratch: Scratch) {
-    let packed = scratch.matrix(1, rows: 1, columns: LSTM.RecurrentWeights.capacity(units: units))
-    LSTM.backward(samples, steps: T, LSTM.RecurrentWeights(backward: θ[recurrentWeight], into: packed.base))
+    var scratch = scratch
+    let packed = scratch.floats(LSTM.RecurrentWeights.capacity(units: units))
+    LSTM.backward(samples, steps: T, LSTM.RecurrentWeights(backward: θ[recurrentWeight], into: packed))
   }
 
   /// Gradients of a shard's parameters: dW = dzᵀ x, dU = Σ over samples of dz_tᵀ h_{t−1}, and both biases'.
-  /// Scratch: slots 1 and 2.
   func backwardParameters(
     _ x: Matrix, _ a: Activations, samples: Int, steps T: Int, scratch: Scratch, into gradient: Parameters
   ) {
     let dz = a.gates.rows(0..<x.rows)
-    let dW = scratch.matrix(1, rows: 4 * padded, columns: inputWeight.columns)
-    MatrixProduct.multiply(dz, transposed: true, by: x.columns(0..<inputWeight.columns), into: dW)
-    LSTM.unpad(dW, into: gradient[inputWeight])
-    let dU = scratch.matrix(1, rows: 4 * padded, columns: units)
-    dU.fill(0)
-    for s in 0..<samples where T > 1 {
-      let rows = s * T..<(s + 1) * T
-      MatrixProduct.multiply(
-        dz.rows(rows.dropFirst()), transposed: true, by: a.hidden.rows(rows.dropLast()).columns(0..<units), into: dU,
-        keep: 1)
+    do {
+      var scratch = scratch
+      let dW = scratch.matrix(rows: 4 * padded, columns: inputWeight.columns)
+      MatrixProduct.multiply(transposed: dz, by: x.columns(0..<inputWeight.columns), into: dW, scratch: scratch)
+      LSTM.unpad(dW, into: gradient[inputWeight])
     }
-    LSTM.unpad(dU, into: gradient[recurrentWeight])
-    let db = scratch.matrix(2, rows: 4 * padded, columns: 1)
+    do {
+      var scratch = scratch
+      let dU = scratch.matrix(rows: 4 * padded, columns: units)
+      dU.fill(0)
+      for s in 0..<samples where T > 1 {
+        let rows = s * T..<(s + 1) * T
+        MatrixProduct.multiply(
+          transposed: dz.rows(rows.dropFirst()), by: a.hidden.rows(rows.dropLast()).columns(0..<units), into: dU,
+          .extend, scratch: scratch)
+      }
+      LSTM.unpad(dU, into: gradient[recurrentWeight])
+    }
+    var scratch = scratch
+    let db = scratch.matrix(rows: 4 * padded, columns: 1)
     db.fill(0)
     addColumnSums(of: dz, to: db.base)
     LSTM.unpad(db, into: asColumn(gradient[inputBias]))
     LSTM.unpad(db, into: asColumn(gradient[recurrentBias]))
   }
 
-  /// dx ← dz W for the rows of one shard. Scratch: slot 0.
+  /// dx ← dz W for the rows of one shard.
   func backwardInput(_ a: Activations, _ θ: Parameters, scratch: Scratch, into dx: Matrix) {
-    MatrixProduct.multiply(
-      a.gates.rows(0..<dx.rows), by: paddedWeight(θ, columns: dx.columns, scratch), into: dx)
+    var scratch = scratch
+    let weight = paddedWeight(θ, columns: dx.columns, &scratch)
+    MatrixProduct.multiply(a.gates.rows(0..<dx.rows), by: weight, into: dx, scratch: scratch)
   }
 
   /// W [4P, columns]; columns past n are 0.
-  private func paddedWeight(_ θ: Parameters, columns: Int, _ scratch: Scratch) -> Matrix {
-    let weight = scratch.matrix(0, rows: 4 * padded, columns: columns)
+  private func paddedWeight(_ θ: Parameters, columns: Int, _ scratch: inout Scratch) -> Matrix {
+    let weight = scratch.matrix(rows: 4 * padded, columns: columns)
     LSTM.pad(θ[inputWeight], into: weight)
     return weight
   }

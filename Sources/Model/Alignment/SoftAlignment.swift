@@ -77,49 +77,52 @@ struct SoftAlignment {
     var hiddenGradient: Matrix { hiddenGradientRows.rows(0..<rowCount) }
   }
 
-  /// Floats that each scratch slot of its functions needs, for shards of `samples`.
-  static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
-    var capacities = [0, 0, 0, 0]
-    for m in c.modalities {
-      guard let length = m.alignedSteps else { continue }
-      let layer = LSTMLayer.scratchCapacities(units: length + 1, inputs: m.features)
-      capacities = zip(capacities, [samples * m.maximumSteps * m.features] + layer).map(max)
-    }
-    return capacities
+  /// Floats of scratch for shards of `samples` of a modality.
+  static func scratchSize(_ m: ModelConfiguration.Modality, samples: Int) -> Int {
+    guard let length = m.alignedSteps else { return 0 }
+    let (rows, T) = (samples * m.maximumSteps, m.maximumSteps)
+    let products = max(
+      MatrixProduct.transposedScratch(inner: T, rows: length, columns: m.features),
+      PackedMatrix.capacity(inner: m.features, columns: length), PackedMatrix.capacity(inner: length, columns: m.features))
+    return Scratch.size(rows: rows, columns: m.features)
+      + max(LSTMLayer.scratchSize(rows: rows, units: length + 1, inputs: m.features), products)
   }
 
-  /// Aligned steps of every shard, where its embeddings take their features from. Scratch: slots 0 to 3.
+  /// Aligned steps of every shard, where its embeddings take their features from.
   func forward(_ shards: ArraySlice<Shard>, _ θ: Parameters, scratch: Scratch) {
     withShards(shards) { shard, a, _ in
-      let x = scratch.matrix(0, rows: a.rowCount, columns: a.features.columns)
+      var scratch = scratch
+      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
       norm.forward(a.features, inverse: a.inverse, θ, into: x)
-      layers[0].project(x, a.layers[0], θ, scratch: scratch.from(1))
+      layers[0].project(x, a.layers[0], θ, scratch: scratch)
     }
-    withSamples(shards, layer: 0) { layers[0].forward($0, steps: $1, θ, scratch: scratch.from(1)) }
+    withSamples(shards, layer: 0) { layers[0].forward($0, steps: $1, θ, scratch: scratch) }
     withShards(shards) { _, a, _ in
-      layers[1].project(a.layers[0].hidden.rows(0..<a.rowCount), a.layers[1], θ, scratch: scratch.from(1))
+      layers[1].project(a.layers[0].hidden.rows(0..<a.rowCount), a.layers[1], θ, scratch: scratch)
     }
-    withSamples(shards, layer: 1) { layers[1].forward($0, steps: $1, θ, scratch: scratch.from(1)) }
+    withSamples(shards, layer: 1) { layers[1].forward($0, steps: $1, θ, scratch: scratch) }
     withShards(shards) { shard, a, aligned in
       let p = a.probabilities
       p.copy(from: a.layers[1].hidden.rows(0..<a.rowCount))
       Softmax.forward(p.columns(0..<positions))
-      let x = scratch.matrix(0, rows: a.rowCount, columns: a.features.columns)
+      var scratch = scratch
+      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
       norm.output(a.features, θ, into: x)
       let sequences = shard.encoders[modality].sequences
       for s in 0..<a.samples {
         let target = aligned.rows(sequences.rows(s))
         MatrixProduct.multiply(
-          p.rows(a.rows(s)).columns(1..<1 + target.rows), transposed: true, by: x.rows(a.rows(s)), into: target)
+          transposed: p.rows(a.rows(s)).columns(1..<1 + target.rows), by: x.rows(a.rows(s)), into: target,
+          scratch: scratch)
       }
     }
   }
 
   /// All its parameters' gradients from those of the aligned steps, which stand where forward wrote the steps.
-  /// Scratch: slots 0 to 3.
   func backward(_ shards: ArraySlice<Shard>, _ θ: Parameters, scratch: Scratch, into tree: TreeAccumulator) {
     withShards(shards) { shard, a, daligned in
-      let x = scratch.matrix(0, rows: a.rowCount, columns: a.features.columns)
+      var scratch = scratch
+      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
       norm.output(a.features, θ, into: x)
       let d = a.hiddenGradient
       d.fill(0)
@@ -127,33 +130,35 @@ struct SoftAlignment {
       for s in 0..<a.samples {
         let from = daligned.rows(sequences.rows(s))
         MatrixProduct.multiply(
-          x.rows(a.rows(s)), byTransposed: from, into: d.rows(a.rows(s)).columns(1..<1 + from.rows))
+          x.rows(a.rows(s)), byTransposed: from, into: d.rows(a.rows(s)).columns(1..<1 + from.rows), scratch: scratch)
       }
       Softmax.backward(a.probabilities.columns(0..<positions), d.columns(0..<positions))
     }
-    withSamples(shards, layer: 1) { layers[1].backward($0, steps: $1, θ, scratch: scratch.from(1)) }
+    withSamples(shards, layer: 1) { layers[1].backward($0, steps: $1, θ, scratch: scratch) }
     withShards(shards) { shard, a, _ in
       let input = a.layers[0].hidden.rows(0..<a.rowCount)
       tree.withLeaf(shard.index, layers[1].group) { gradient in
         layers[1].backwardParameters(
-          input, a.layers[1], samples: a.samples, steps: a.steps, scratch: scratch.from(1), into: gradient)
+          input, a.layers[1], samples: a.samples, steps: a.steps, scratch: scratch, into: gradient)
       }
-      layers[1].backwardInput(a.layers[1], θ, scratch: scratch.from(1), into: a.hiddenGradient)
+      layers[1].backwardInput(a.layers[1], θ, scratch: scratch, into: a.hiddenGradient)
     }
-    withSamples(shards, layer: 0) { layers[0].backward($0, steps: $1, θ, scratch: scratch.from(1)) }
+    withSamples(shards, layer: 0) { layers[0].backward($0, steps: $1, θ, scratch: scratch) }
     withShards(shards) { shard, a, daligned in
-      let x = scratch.matrix(0, rows: a.rowCount, columns: a.features.columns)
+      var scratch = scratch
+      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
       norm.output(a.features, θ, into: x)
       let sequences = shard.encoders[modality].sequences
       tree.withLeaf(shard.index, firstGroup) { gradient in
         layers[0].backwardParameters(
-          x, a.layers[0], samples: a.samples, steps: a.steps, scratch: scratch.from(1), into: gradient)
+          x, a.layers[0], samples: a.samples, steps: a.steps, scratch: scratch, into: gradient)
         let dx = x
-        layers[0].backwardInput(a.layers[0], θ, scratch: scratch.from(1), into: dx)
+        layers[0].backwardInput(a.layers[0], θ, scratch: scratch, into: dx)
         for s in 0..<a.samples {
           let from = daligned.rows(sequences.rows(s))
           MatrixProduct.multiply(
-            a.probabilities.rows(a.rows(s)).columns(1..<1 + from.rows), by: from, into: dx.rows(a.rows(s)), keep: 1)
+            a.probabilities.rows(a.rows(s)).columns(1..<1 + from.rows), by: from, into: dx.rows(a.rows(s)), .extend,
+            scratch: scratch)
         }
         norm.backward(dx, normalized: a.features, inverse: a.inverse, θ, into: gradient)
       }

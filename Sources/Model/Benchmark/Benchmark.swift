@@ -10,10 +10,19 @@ public struct Benchmark: Encodable, Sendable {
   public let fastest: Double
   public let slowest: Double
   public let samplesPerSecond: Double
-  /// oneDNN's sgemm on all workers at once: the median of its rates before, between the halves of, and after the steps.
+  /// Products of an encoder's shape on all workers at once: the median of the rates before, between the halves of, and after
+  /// the steps.
   public let sgemmGFLOPS: Double
-  /// Matrix operations of a step over the time it takes, relative to sgemm's rate.
+  /// Matrix operations of a step over the time it takes, relative to that rate.
   public let sgemmShare: Double
+  /// Independent multiply-adds on all workers at once, which nothing is faster than: the median as above.
+  public let fmaGFLOPS: Double
+  /// Matrix operations of a step over the time it takes, relative to that rate.
+  public let fmaShare: Double
+  /// Each kind of product by itself, on all workers of this rank at once, in GFLOP/s.
+  public let products: [String: Double]
+  /// The share of a step's time that is left when each kind of product takes what it takes by itself.
+  public let restShare: Double
   public let peakMiB: Double
   /// Of all ranks.
   public let workers: Int
@@ -28,11 +37,14 @@ public struct Benchmark: Encodable, Sendable {
   public let trace: String?
 
   private enum CodingKeys: String, CodingKey {
-    case fastest, slowest, workers, ranks, shards, steps, anchors, phases
+    case fastest, slowest, workers, ranks, shards, steps, anchors, phases, products
     case secondsPerStep = "seconds_per_step"
     case samplesPerSecond = "samples_per_second"
     case sgemmGFLOPS = "sgemm_gflops"
     case sgemmShare = "sgemm_share"
+    case fmaGFLOPS = "fma_gflops"
+    case fmaShare = "fma_share"
+    case restShare = "rest_share"
     case peakMiB = "peak_mib"
     case batchSize = "batch_size"
   }
@@ -50,11 +62,21 @@ public struct Benchmark: Encodable, Sendable {
     let prepared = try PreparedBenchmark(settings, team: team, capacity: steps, meanLength: meanLength)
     prepared.training.overlapsExchange = overlapsExchange
     prepared.warmUp(steps: 2)
-    var rates = [Self.sgemmRate(team)]
+    let machine = MachineRates(team: team)
+    var (products, multiplyAdds) = ([Double](), [Double]())
+    func measureMachine() {
+      products.append(machine.matrixProducts())
+      multiplyAdds.append(machine.multiplyAdds())
+    }
+    measureMachine()
     var seconds = prepared.time(steps: steps / 2)
-    if steps > 1 { rates.append(Self.sgemmRate(team)) }
+    if steps > 1 { measureMachine() }
     seconds += prepared.time(steps: steps - steps / 2)
-    rates.append(Self.sgemmRate(team))
+    measureMachine()
+    peakMiB = peakMemory()
+    let samples = max(settings.batchSize / settings.shards, 1)
+    let kinds = ProductRates(settings.model, samples: samples, rates: machine)
+    let ownRates = ProductKind.allCases.map { ($0, kinds.rate($0)) }
     let timeline = prepared.timeline
     trace = traces ? timeline.trace(team.placement) : nil
     seconds.sort()
@@ -63,40 +85,26 @@ public struct Benchmark: Encodable, Sendable {
     fastest = seconds[0]
     slowest = seconds[seconds.count - 1]
     samplesPerSecond = Double(settings.batchSize) / median
-    sgemmGFLOPS = rates.sorted()[rates.count / 2] * 1e-9
+    sgemmGFLOPS = Spread(products).median * 1e-9
     sgemmShare = prepared.operations.total / median / (sgemmGFLOPS * 1e9)
-    peakMiB = peakMemory()
-    workers = team.ranks.workerCount
+    fmaGFLOPS = Spread(multiplyAdds).median * 1e-9
+    fmaShare = prepared.operations.total / median / (fmaGFLOPS * 1e9)
+    let workers = Double(team.ranks.workerCount)
+    let inProducts = ownRates.reduce(0) { sum, own in
+      sum + (own.1.map { prepared.operations[own.0] / $0 / workers } ?? 0)
+    }
+    restShare = 1 - inProducts / median
+    self.products = Dictionary(
+      uniqueKeysWithValues: ownRates.compactMap { kind, rate in
+        rate.map { (kind.rawValue, $0 * Double(team.count) * 1e-9) }
+      })
+    self.workers = team.ranks.workerCount
     ranks = team.ranks.size
     shards = settings.shards
     batchSize = settings.batchSize
     self.steps = steps
     anchors = settings.model.anchors
     phases = timeline.secondsByName().mapValues { $0 / Double(steps) }
-  }
-
-  /// Operations a second of sgemm, all workers of all ranks at once: 480 × 256 × 256, the shape of an encoder's products.
-  static func sgemmRate(_ team: WorkerTeam, repeats: Int = 400) -> Double {
-    let (rows, size) = (480, 256)
-    let buffers = (0..<team.count).map { worker in
-      let x = Buffer(count: rows * size + size * size + rows * size)
-      RandomKey(seed: UInt64(worker)).fillNormal(x.base, count: rows * size + size * size, stream: 0, deviation: 1)
-      return OwnedBuffer(x)
-    }
-    func multiply(_ repeats: Int) -> Double {
-      let start = ContinuousClock.now
-      team.run { worker in
-        let base = buffers[worker].buffer.base
-        let x = Matrix(base, rows: rows, columns: size)
-        let w = Matrix(base + rows * size, rows: size, columns: size)
-        let y = Matrix(base + rows * size + size * size, rows: rows, columns: size)
-        for _ in 0..<repeats { MatrixProduct.multiply(x, byTransposed: w, into: y) }
-      }
-      return (ContinuousClock.now - start).seconds
-    }
-    _ = multiply(repeats / 10)
-    let own = 2 * Double(rows * size * size * repeats * team.count) / multiply(repeats)
-    return team.ranks.communicator.gather(own).reduce(0, +)
   }
 
   /// Seconds of one barrier of this rank's workers who all arrive at once: the least of ten stretches.

@@ -7,7 +7,8 @@ public struct MachineDescription: Codable, Sendable {
   /// The program's own version.
   public let program: String
   public let compiler: String
-  public let matrixLibrary: String
+  /// What products were built for.
+  public let instructionSet: String
   /// What carries messages between ranks; nil for one process.
   public let messageLibrary: String?
   public let kernel: String
@@ -20,7 +21,7 @@ public struct MachineDescription: Codable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case program, compiler, kernel, topology, machines, ranks
-    case matrixLibrary = "matrix_library"
+    case instructionSet = "instruction_set"
     case messageLibrary = "message_library"
     case cpuModel = "cpu_model"
   }
@@ -29,7 +30,7 @@ public struct MachineDescription: Codable, Sendable {
   public init(program: String, communicator: any Communicator) {
     self.program = program
     compiler = Self.builtWith
-    matrixLibrary = MatrixProduct.library
+    instructionSet = InstructionSet.description
     messageLibrary = Launcher.library
     kernel =
       (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?

@@ -1,10 +1,25 @@
-/// Floating-point operations in a step's matrix products, by how they are dealt to workers.
+/// What a matrix product is for: kinds differ in shapes and in what is packed for them.
+public enum ProductKind: String, Codable, CaseIterable, Sendable {
+  case forward
+  case inputGradients = "input gradients"
+  case weightGradients = "weight gradients"
+  /// Within a sample: scores, weighted sums, and their gradients.
+  case attention
+  /// Tiles of similarities, and what they weigh.
+  case contrastive
+  /// An LSTM's, step after step.
+  case recurrence
+}
+
+/// Floating-point operations in a step's matrix products.
 public struct MatrixOperations: Codable, Sendable, Equatable {
-  /// Shard by shard: encoders, heads, fusion, the gradient of the contrastive loss.
-  public let shards: Double
-  /// In equal parts, whatever the shards: the contrastive loss's statistics over all pairs of rows.
+  public let kinds: [String: Double]
+  /// Those of the contrastive loss's statistics over all pairs of rows: dealt in equal parts, whatever the shards.
   public let pairs: Double
-  public var total: Double { shards + pairs }
+  /// Dealt shard by shard: all others.
+  public var shards: Double { total - pairs }
+  public var total: Double { ProductKind.allCases.reduce(0) { $0 + self[$1] } }
+  public subscript(kind: ProductKind) -> Double { kinds[kind.rawValue] ?? 0 }
 }
 
 extension ModelConfiguration {
@@ -24,31 +39,41 @@ extension ModelConfiguration {
       Double(hiddenSize), Double(feedForwardSize), Double(latentSize), Double(labels), Double(modalities.count)
     )
     let batch = Double(B)
-    var encoders = 0.0
+    // By weights; within samples; and of LSTMs, of their forward pass each.
+    var (weights, attention, recurrence) = (0.0, 0.0, 0.0)
     for (number, m) in modalities.enumerated() {
       let depth = Double(m.layers)
       for sample in 0..<B {
         let steps = Double(encodedSteps?(sample, number) ?? m.encodedSteps)
-        let layer = 2 * (4 * D * D + 2 * D * F) + 4 * steps * D
-        encoders += 3 * steps * (depth * layer + 2 * Double(m.features) * D + 4 * C * D)
+        weights += steps * (depth * 2 * (4 * D * D + 2 * D * F) + 2 * Double(m.features) * D)
+        attention += steps * (depth * 4 * steps * D + 4 * C * D)
       }
       if let aligned = m.alignedSteps {
         // Two LSTM layers' inputs and recurrences, and the weighted sum.
-        let (H, features) = (Double(aligned + 1), Double(m.features))
-        encoders += 3 * batch * Double(m.maximumSteps) * (8 * H * (features + 3 * H) + 2 * Double(aligned) * features)
+        let (H, features, T) = (Double(aligned + 1), Double(m.features), batch * Double(m.maximumSteps))
+        weights += T * 8 * H * (features + H)
+        recurrence += T * 16 * H * H
+        attention += T * 2 * Double(aligned) * features
       }
     }
     let half = (D / 2).rounded(.down)
     let project = 2 * (D * half + half * P)
     let rows = batch * C
-    let heads = 3 * rows * M * (3 * project + 2 * project + 2 * 2 * M * D * D)
-    let aggregate = 3 * 2 * batch * M * 2 * (C * D * D + D * C)
+    let heads = rows * M * (3 * project + 2 * project + 2 * 2 * M * D * D)
+    let aggregate = 2 * batch * M * 2 * (C * D * D + D * C)
     let live = batch * Double(liveRowsPerSample)
     let all = live + Double(queueSize)
     let pairs = anchors == .all ? all * all / 2 : live * live / 2 + live * Double(queueSize)
-    let gradient = 2 * P * 2 * live * all
-    // A momentum copy's forward pass: one product of each three.
-    let keys = queueKeys == .momentum ? (encoders + heads) / 3 : 0
-    return MatrixOperations(shards: encoders + heads + aggregate + gradient + keys, pairs: 2 * P * pairs)
+    // A momentum copy's forward pass.
+    let keys = queueKeys == .momentum ? 1.0 : 0
+    let linear = weights + heads + aggregate
+    let kinds: [ProductKind: Double] = [
+      .forward: linear + keys * (weights + heads), .inputGradients: linear,
+      // A recurrent weight's gradient is one product over all steps.
+      .weightGradients: linear + recurrence, .attention: (3 + keys) * attention,
+      .contrastive: 2 * P * (pairs + 2 * live * all), .recurrence: (2 + keys) * recurrence,
+    ]
+    return MatrixOperations(
+      kinds: Dictionary(uniqueKeysWithValues: kinds.map { ($0.key.rawValue, $0.value) }), pairs: 2 * P * pairs)
   }
 }

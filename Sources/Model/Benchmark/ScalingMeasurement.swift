@@ -14,9 +14,9 @@ public struct ScalingMeasurement: Codable, Sendable {
   /// Their median.
   public let secondsPerStep: Double
   public let samplesPerSecond: Double
-  /// oneDNN's sgemm on all workers of all ranks at once, before and after the steps: the mean.
+  /// Products of an encoder's shape on all workers of all ranks at once, before and after the steps: the mean.
   public let sgemmGFLOPS: Double
-  /// Matrix operations of a step over the time it takes, relative to sgemm's rate.
+  /// Matrix operations of a step over the time it takes, relative to that rate.
   public let sgemmShare: Double
   /// Of a step.
   public let operations: MatrixOperations
@@ -55,9 +55,10 @@ public struct ScalingMeasurement: Codable, Sendable {
     let team = prepared.training.team
     let settings = configuration.settings
     prepared.warmUp(steps: 2)
-    let before = Benchmark.sgemmRate(team)
+    let machine = MachineRates(team: team)
+    let before = machine.matrixProducts()
     seconds = prepared.time(steps: steps)
-    let rate = (before + Benchmark.sgemmRate(team)) / 2
+    let rate = (before + machine.matrixProducts()) / 2
     barrierSeconds = Benchmark.barrierSeconds(team)
     mode = configuration.mode
     workers = team.ranks.workerCount

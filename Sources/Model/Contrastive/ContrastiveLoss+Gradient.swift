@@ -7,16 +7,15 @@ extension ContrastiveLoss {
     let P = live.columns
     let scale = weight / (Float(max(anchorCount, 1)) * temperature)
     d.fill(0)
-    for block in blocks where anchors == .all || block.lowerBound < live.rows {
-      forEachTile(own, block, scratch) { rows, columns, tile in
-        ContrastiveTile.weigh(
-          tile, shift: shift, rowFactors: anchorFactors + rows.lowerBound,
-          columnFactors: anchorFactors + columns.lowerBound)
-        MatrixProduct.multiply(
-          tile, by: self.rows(columns),
-          into: d.rows(rows.lowerBound - own.lowerBound..<rows.upperBound - own.lowerBound), scale: scale, keep: 1)
-      }
+    forEachTile(own, 0..<(anchors == .all ? rowCount : live.rows), scratch) { rows, columns, tile in
+      ContrastiveTile.weigh(
+        tile, temperature: temperature, rowFactors: anchorFactors + rows.lowerBound,
+        columnFactors: anchorFactors + columns.rows.lowerBound)
+      MatrixProduct.multiply(
+        tile, by: columns.asInner, into: d.rows(rows.lowerBound - own.lowerBound..<rows.upperBound - own.lowerBound),
+        .add)
     }
+    Tensor.scale(d, by: scale)
     let sums = classSums[worker]
     for i in own {
       let target = d.row(i - own.lowerBound)

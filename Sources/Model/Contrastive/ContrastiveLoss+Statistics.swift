@@ -1,4 +1,3 @@
-import Foundation
 import Parallel
 import Tensor
 
@@ -37,16 +36,16 @@ extension ContrastiveLoss {
     if item.pulls {
       queuePull.rows(item.rows).fill(0)
       return forEachTile(item.rows, item.columns, scratch) { rows, columns, tile in
-        ContrastiveTile.exponentiate(tile, shift: shift, addingTo: rowSums + rows.lowerBound)
-        MatrixProduct.multiply(tile, by: self.rows(columns), into: queuePull.rows(rows), keep: 1)
+        ContrastiveTile.exponentiate(tile, temperature: temperature, addingTo: rowSums + rows.lowerBound)
+        MatrixProduct.multiply(tile, by: columns.asInner, into: queuePull.rows(rows), .add)
       }
     }
     let columnSums = item.columnSlot.map { partialSums.row($0) }
     if let columnSums { (columnSums + item.columns.lowerBound).update(repeating: 0, count: item.columns.count) }
     forEachTile(item.rows, item.columns, scratch) { rows, columns, tile in
       ContrastiveTile.addExponentialSums(
-        of: tile, shift: shift, rowSums: rowSums + rows.lowerBound,
-        columnSums: columnSums.map { $0 + columns.lowerBound })
+        of: tile, temperature: temperature, rowSums: rowSums + rows.lowerBound,
+        columnSums: columnSums.map { $0 + columns.rows.lowerBound })
     }
   }
 
@@ -88,7 +87,7 @@ extension ContrastiveLoss {
       anchorFactors[i] = 1 / z
       let f = row(i)
       let similarity = (dot(f, sums.all.row(k), count: P) - dot(f, f, count: P)) / temperature
-      rowLosses[i] = logf(z) + shift - similarity / positives
+      rowLosses[i] = logarithm(z) + 1 / temperature - similarity / positives
     }
   }
 

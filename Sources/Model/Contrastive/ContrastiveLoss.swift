@@ -29,6 +29,8 @@ final class ContrastiveLoss: @unchecked Sendable {
 
   /// Consecutive rows, all live or all of the queue, by which class sums are added.
   let blocks: [Range<Int>]
+  /// The blocks cut into the columns of tiles.
+  let columns: [Columns]
   /// The work of the first pass.
   let items: [Item]
   let totalCost: Int
@@ -60,14 +62,23 @@ final class ContrastiveLoss: @unchecked Sendable {
     var cost: Int { rows.count * columns.count }
   }
 
-  static let tileRows = 128
+  /// Rows that are the columns of tiles, packed for both products of theirs by `pack`.
+  struct Columns {
+    let rows: Range<Int>
+    /// [P, n]: of similarities.
+    let transposed: PackedMatrix
+    /// [n, P]: of the sum of rows that a tile weighs.
+    let asInner: PackedMatrix
+  }
+
+  /// Whole tiles of the kernel.
+  static let tileRows = 120
   static let tileColumns = 512
   /// Floats of the scratch slot that a worker lends for one tile.
   static let scratchCapacity = tileRows * tileColumns
   /// Partial sums of all anchors stay below this; where they would not, pairs are computed from both sides.
   static let largestPartialSums = 4 << 20
 
-  var shift: Float { 1 / temperature }
   var rowCount: Int { live.rows + queue.capacity }
 
   init(
@@ -85,6 +96,14 @@ final class ContrastiveLoss: @unchecked Sendable {
     let blockRows = max(256, roundedUp((total + 31) / 32, to: 64))
     let (liveBlocks, queueBlocks) = (cut(0..<N, by: blockRows), cut(N..<total, by: blockRows))
     blocks = liveBlocks + queueBlocks
+    columns = try blocks.flatMap { cut($0, by: Self.tileColumns) }.map { rows in
+      let (n, P) = (rows.count, c.latentSize)
+      return Columns(
+        rows: rows,
+        transposed: PackedMatrix(
+          try arena.allocate(PackedMatrix.capacity(inner: P, columns: n)), inner: P, columns: n),
+        asInner: PackedMatrix(try arena.allocate(PackedMatrix.capacity(inner: n, columns: P)), inner: n, columns: P))
+    }
     let slots: Int
     if c.anchors == .batch {
       slots = liveBlocks.count + 1
@@ -137,26 +156,35 @@ final class ContrastiveLoss: @unchecked Sendable {
   /// The class of a row, −1 for an empty one.
   func rowClass(_ i: Int) -> Int { Int(i < live.rows ? liveClasses[i] : queue.classes[i - live.rows]) }
 
-  /// Calls `body` with each tile of similarities x between two ranges of rows; pairs that take no part are excluded.
+  /// Packs one part of several of all rows, once live rows and queue are as this step's tiles need them.
+  func pack(part: Int, parts: Int) {
+    for columns in columns[slice(of: columns.count, part: part, parts: parts, alignment: 1)] {
+      columns.transposed.fill(fromTransposed: rows(columns.rows))
+      columns.asInner.fill(from: rows(columns.rows))
+    }
+  }
+
+  /// Calls `body` with each tile of similarities x between some rows and some whole blocks, rows fastest; pairs that take
+  /// no part are excluded.
   func forEachTile(
-    _ a: Range<Int>, _ b: Range<Int>, _ scratch: Matrix,
-    _ body: (_ rows: Range<Int>, _ columns: Range<Int>, _ tile: Matrix) -> Void
+    _ a: Range<Int>, _ b: Range<Int>, _ scratch: Matrix, _ body: (_ rows: Range<Int>, Columns, _ tile: Matrix) -> Void
   ) {
-    for r in stride(from: a.lowerBound, to: a.upperBound, by: Self.tileRows) {
-      let rowRange = r..<min(r + Self.tileRows, a.upperBound)
-      for c in stride(from: b.lowerBound, to: b.upperBound, by: Self.tileColumns) {
-        let columnRange = c..<min(c + Self.tileColumns, b.upperBound)
-        let tile = Matrix(scratch.base, rows: rowRange.count, columns: columnRange.count)
-        MatrixProduct.multiply(
-          rows(rowRange), byTransposed: rows(columnRange), into: tile, scale: 1 / temperature)
-        for i in rowRange.clamped(to: columnRange) { tile[i - r, i - c] = ContrastiveTile.excluded }
-        if rowRange.lowerBound >= live.rows {
+    for columns in columns where columns.rows.lowerBound >= b.lowerBound && columns.rows.lowerBound < b.upperBound {
+      let c = columns.rows
+      for r in stride(from: a.lowerBound, to: a.upperBound, by: Self.tileRows) {
+        let rowRange = r..<min(r + Self.tileRows, a.upperBound)
+        let tile = Matrix(scratch.base, rows: rowRange.count, columns: c.count)
+        MatrixProduct.multiply(rows(rowRange), by: columns.transposed, into: tile)
+        for i in rowRange.clamped(to: c) { tile[i - r, i - c.lowerBound] = ContrastiveTile.excluded }
+        if r >= live.rows {
           for i in rowRange where rowClass(i) < 0 { tile.rows(i - r..<i - r + 1).fill(ContrastiveTile.excluded) }
         }
-        if columnRange.lowerBound >= live.rows {
-          for j in columnRange where rowClass(j) < 0 { tile.columns(j - c..<j - c + 1).fill(ContrastiveTile.excluded) }
+        if c.lowerBound >= live.rows {
+          for (j, i) in c.enumerated() where rowClass(i) < 0 {
+            tile.columns(j..<j + 1).fill(ContrastiveTile.excluded)
+          }
         }
-        body(rowRange, columnRange, tile)
+        body(rowRange, columns, tile)
       }
     }
   }

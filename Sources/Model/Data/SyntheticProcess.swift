@@ -1,4 +1,4 @@
-import Foundation
+import Tensor
 
 /// How synthetic samples come about: a process simple enough that the posterior of every label is known exactly.
 ///
@@ -41,7 +41,7 @@ package struct SyntheticProcess {
       (0..<c).map { $0 == mood ? 0.9 : $0 == (mood + c / 2) % c ? 0.5 : 0.05 }
     }
     visibility = (0..<m).map { modality in
-      (0..<c).map { label in settings.visibility * pow(0.6, Double((label + modality) % m)) }
+      (0..<c).map { label in (0..<(label + modality) % m).reduce(settings.visibility) { sum, _ in sum * 0.6 } }
     }
     directions = settings.features.enumerated().map { modality, features in
       var random = SplitMix64(seed: settings.seed, 0, UInt64(modality))
@@ -70,19 +70,19 @@ package struct SyntheticProcess {
     // log p(e | present) − log p(e | absent), summed over modalities, is linear in e since the variances agree.
     let logRatio = (0..<c).map { label in zip(visibility, evidence).reduce(0.0) { $0 + $1.0[label] * $1.1[label] } }
     // log p(mood, e) up to a constant, and p(present | mood, e); each pair of terms is scaled by the larger.
-    var logJoint = moods.map { log($0) }
+    var logJoint = moods.map { logarithm($0) }
     var conditional = presence
     for mood in moods.indices {
       for label in 0..<c {
         let scale = max(logRatio[label], 0)
-        let present = presence[mood][label] * exp(logRatio[label] - scale)
-        let absent = (1 - presence[mood][label]) * exp(-scale)
-        logJoint[mood] += scale + log(present + absent)
+        let present = presence[mood][label] * exponential(logRatio[label] - scale)
+        let absent = (1 - presence[mood][label]) * exponential(-scale)
+        logJoint[mood] += scale + logarithm(present + absent)
         conditional[mood][label] = present / (present + absent)
       }
     }
     let largest = logJoint.max() ?? 0
-    let joint = logJoint.map { exp($0 - largest) }
+    let joint = logJoint.map { exponential($0 - largest) }
     let total = joint.reduce(0, +)
     return (0..<c).map { label in zip(joint, conditional).reduce(0) { $0 + $1.0 * $1.1[label] } / total }
   }
@@ -146,8 +146,8 @@ extension SplitMix64 {
 
   /// Standard normal (Box and Muller, 1958).
   fileprivate mutating func normal() -> Double {
-    let radius = (-2 * log(1 - uniform())).squareRoot()
-    return radius * cos(2 * Double.pi * uniform())
+    let radius = (-2 * logarithm(1 - uniform())).squareRoot()
+    return radius * sineAndCosine(turns: uniform()).cosine
   }
 
   /// Mean 0, variance 1, nearly normal: the sum of four uniform 16-bit numbers, for noise

@@ -60,7 +60,8 @@ struct Embeddings {
     let all = 0..<sequences.rowCount
     let features = a.features.rows(all)
     if let norm {
-      let input = scratch.matrix(0, rows: all.count, columns: features.columns)
+      var scratch = scratch
+      let input = scratch.matrix(rows: all.count, columns: features.columns)
       norm.forward(features, inverse: a.featuresInverse, θ, into: input)
       words.forward(input, θ, into: hidden)
     } else {
@@ -102,13 +103,14 @@ struct Embeddings {
       add(d.rows(rows), to: gradient[positions].rows(0..<rows.count))
     }
     if let norm {
-      let input = scratch.matrix(0, rows: all.count, columns: features.columns)
+      var scratch = scratch
+      let input = scratch.matrix(rows: all.count, columns: features.columns)
       norm.output(features, θ, into: input)
-      words.backwardParameters(input, d, into: gradient)
+      words.backwardParameters(input, d, scratch: scratch, into: gradient)
       words.backwardInput(d, θ, into: input)
       norm.backward(input, normalized: features, inverse: a.featuresInverse, θ, into: gradient)
     } else {
-      words.backwardParameters(features, d, into: gradient)
+      words.backwardParameters(features, d, scratch: scratch, into: gradient)
       words.backwardInput(d, θ, into: features)
     }
   }

@@ -81,19 +81,20 @@ struct Encoder {
   /// Of more steps than this, queries, keys and values are made again in backward; results do not depend on it.
   static let shortSequence = 128
 
-  /// Floats that each scratch slot of its functions needs, for shards of `samples`.
-  static func scratchCapacities(_ c: ModelConfiguration, samples: Int) -> [Int] {
-    let steps = c.longestSequence
-    let features = c.modalities.map(\.features).max() ?? 0
-    let (rows, widest) = (samples * steps, max(c.hiddenSize, c.feedForwardSize))
-    let head = SelfAttention.scratchCapacity(steps: steps, headSize: c.hiddenSize / c.heads)
-    let own = [
-      max(rows * max(c.hiddenSize, features), head, c.labels * steps), max(rows * widest, head),
-      rows * max(3 * c.hiddenSize, widest), head, head, head, head, rows * c.hiddenSize,
-      steps <= shortSequence ? 0 : rows * 3 * c.hiddenSize,
-    ]
-    let alignment = SoftAlignment.scratchCapacities(c, samples: samples)
-    return own.indices.map { max(own[$0], $0 < alignment.count ? alignment[$0] : 0) }
+  /// Floats of scratch for shards of `samples`, of any modality.
+  static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
+    c.modalities.map { m in
+      let (steps, rows) = (m.encodedSteps, samples * m.encodedSteps)
+      let layer = TransformerLayer.scratchSize(
+        rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, heads: c.heads, steps: steps,
+        keepsProjections: steps <= shortSequence)
+      return max(
+        Scratch.size(rows: rows, columns: c.hiddenSize)
+          + max(layer, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels)),
+        Scratch.size(rows: rows, columns: m.features)
+          + Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: c.hiddenSize, columns: m.features)),
+        SoftAlignment.scratchSize(m, samples: samples))
+    }.max() ?? 0
   }
 
   /// plain [n C, D] of every shard from the raw features in its activations.
@@ -117,7 +118,7 @@ struct Encoder {
       let a = shard.encoders[modality]
       attention.forward(
         shard.hidden(modality), probabilities: a.probabilities.columns(0..<a.sequences.rowCount), a.sequences, θ,
-        into: shard.plain(modality))
+        scratch: scratch, into: shard.plain(modality))
     }
   }
 
@@ -128,7 +129,8 @@ struct Encoder {
   ) {
     for shard in shards {
       let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-      let hidden = scratch.matrix(7, rows: d.rows, columns: d.columns)
+      var scratch = scratch
+      let hidden = scratch.matrix(rows: d.rows, columns: d.columns)
       output(of: layers.count, shard, θ, dropouts, into: hidden)
       tree.withLeaf(shard.index, attention.group) { gradient in
         attention.backward(
@@ -140,7 +142,8 @@ struct Encoder {
     for layer in layers.reversed() {
       for shard in shards {
         let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-        let input = scratch.matrix(7, rows: d.rows, columns: d.columns)
+        var scratch = scratch
+        let input = scratch.matrix(rows: d.rows, columns: d.columns)
         output(of: layer.index, shard, θ, dropouts, into: input)
         tree.withLeaf(shard.index, layer.group) { gradient in
           layer.backward(

@@ -16,23 +16,32 @@ struct LabelAttention {
     }
   }
 
+  /// Floats of scratch for samples of T steps.
+  static func scratchSize(steps T: Int, hidden D: Int, labels C: Int) -> Int {
+    let products = max(
+      PackedMatrix.capacity(inner: D, columns: T), PackedMatrix.capacity(inner: T, columns: D),
+      MatrixProduct.transposedScratch(inner: C, rows: T, columns: D))
+    return Scratch.size(C * T) + Scratch.size(products)
+  }
+
   /// plain [n C, D] from hidden [R, D]; `probabilities` [C, R] keeps a.
   func forward(
-    _ hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters, into plain: Matrix
+    _ hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters, scratch: Scratch,
+    into plain: Matrix
   ) {
     let C = weight.rows
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       let (h, a) = (hidden.rows(rows), probabilities.columns(rows))
-      MatrixProduct.multiply(θ[weight], byTransposed: h, into: a)
+      MatrixProduct.multiply(θ[weight], byTransposed: h, into: a, scratch: scratch)
       let padding = a.columns(sequences.length(s)..<rows.count)
       if padding.columns > 0 { padding.fill(0) }
       Softmax.forward(a.columns(0..<sequences.length(s)))
-      MatrixProduct.multiply(a, by: h, into: plain.rows(s * C..<(s + 1) * C))
+      MatrixProduct.multiply(a, by: h, into: plain.rows(s * C..<(s + 1) * C), scratch: scratch)
     }
   }
 
-  /// dhidden [R, D] from dplain [n C, D]; writes the gradient of its weight. Scratch: [C, T].
+  /// dhidden [R, D] from dplain [n C, D]; writes the gradient of its weight.
   func backward(
     _ dplain: Matrix, hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters,
     scratch: Scratch, into dhidden: Matrix, _ gradient: Parameters
@@ -43,12 +52,13 @@ struct LabelAttention {
       let rows = sequences.rows(s)
       let (h, a, dh) = (hidden.rows(rows), probabilities.columns(rows), dhidden.rows(rows))
       let d = dplain.rows(s * C..<(s + 1) * C)
-      let ds = scratch.matrix(0, rows: C, columns: rows.count)
-      MatrixProduct.multiply(d, byTransposed: h, into: ds)
+      var scratch = scratch
+      let ds = scratch.matrix(rows: C, columns: rows.count)
+      MatrixProduct.multiply(d, byTransposed: h, into: ds, scratch: scratch)
       Softmax.backward(a, ds)
-      MatrixProduct.multiply(a, transposed: true, by: d, into: dh)
-      MatrixProduct.multiply(ds, transposed: true, by: θ[weight], into: dh, keep: 1)
-      MatrixProduct.multiply(ds, by: h, into: gradient[weight], keep: 1)
+      MatrixProduct.multiply(transposed: a, by: d, into: dh, scratch: scratch)
+      MatrixProduct.multiply(transposed: ds, by: θ[weight], into: dh, .extend, scratch: scratch)
+      MatrixProduct.multiply(ds, by: h, into: gradient[weight], .extend, scratch: scratch)
     }
   }
 }

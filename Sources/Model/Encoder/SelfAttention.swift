@@ -11,34 +11,39 @@ struct SelfAttention {
   var headSize: Int { hidden / heads }
   private var scale: Float { 1 / Float(headSize).squareRoot() }
 
-  /// Floats of a scratch slot for one head of a sample of T steps.
-  static func scratchCapacity(steps T: Int, headSize: Int) -> Int {
-    max(T * Softmax.paddedStride(T), T * headSize + 2 * T)
+  /// Floats of scratch for samples of T steps.
+  static func scratchSize(steps T: Int, headSize: Int) -> Int {
+    let products = max(
+      PackedMatrix.capacity(inner: headSize, columns: T), PackedMatrix.capacity(inner: T, columns: headSize),
+      MatrixProduct.transposedScratch(inner: T, rows: T, columns: headSize))
+    return 3 * Scratch.size(T * Softmax.paddedStride(T)) + Scratch.size(T * headSize) + 2 * Scratch.size(T)
+      + Scratch.size(products)
   }
 
-  /// qkv [R, 3D] → context [R, D]. Scratch: slots 0 and 1.
+  /// qkv [R, 3D] → context [R, D].
   func forward(
     _ qkv: Matrix, _ sequences: Sequences, firstSample: Int, _ dropout: Dropout, scratch: Scratch, into context: Matrix
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
-      let scores = square(scratch, 0, rows.count)
-      let inverseSums = scratch.matrix(1, rows: 1, columns: rows.count).base
+      var scratch = scratch
+      let scores = square(&scratch, rows.count)
+      let inverseSums = scratch.floats(rows.count)
       for h in 0..<heads {
         let (q, k, v) = headParts(qkv.rows(rows), h)
         let c = head(context.rows(rows), h)
-        MatrixProduct.multiply(q, byTransposed: k, into: scores, scale: scale)
+        MatrixProduct.multiply(q, byTransposed: k, into: scores, scratch: scratch)
         mask(scores, from: sequences.length(s))
         Softmax.exponentials(
-          scores, dropped: scores, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
+          scores, scale: scale, dropped: scores, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
           firstRow: h * rows.count)
-        MatrixProduct.multiply(scores, by: v, into: c)
+        MatrixProduct.multiply(scores, by: v, into: c, scratch: scratch)
         scaleRows(c, by: inverseSums, into: c)
       }
     }
   }
 
-  /// dqkv [R, 3D] from dcontext [R, D] and the context that forward made. Scratch: slots 0 to 3.
+  /// dqkv [R, 3D] from dcontext [R, D] and the context that forward made.
   ///
   /// With e = exp(S − max), E = Σ e a row and dc' = dcontext / E: dV = (e f)ᵀ dc', and
   /// dS = e f (dc' Vᵀ) − e (dcontext · context) / E.
@@ -48,45 +53,44 @@ struct SelfAttention {
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
-      let e = square(scratch, 0, rows.count)
-      let dropped = dropout.isActive ? square(scratch, 1, rows.count) : e
-      let ds = square(scratch, 2, rows.count)
-      let small = scratch.matrix(3, rows: rows.count, columns: headSize + 2)
-      let scaled = Matrix(small.base, rows: rows.count, columns: headSize)
-      let inverseSums = small.base + scaled.count
-      let shares = inverseSums + rows.count
+      var scratch = scratch
+      let e = square(&scratch, rows.count)
+      let dropped = dropout.isActive ? square(&scratch, rows.count) : e
+      let ds = square(&scratch, rows.count)
+      let scaled = scratch.matrix(rows: rows.count, columns: headSize)
+      let (inverseSums, shares) = (scratch.floats(rows.count), scratch.floats(rows.count))
       for h in 0..<heads {
         let (q, k, v) = headParts(qkv.rows(rows), h)
         let (dq, dk, dv) = headParts(dqkv.rows(rows), h)
         let (c, dc) = (head(context.rows(rows), h), head(dcontext.rows(rows), h))
-        MatrixProduct.multiply(q, byTransposed: k, into: e, scale: scale)
+        MatrixProduct.multiply(q, byTransposed: k, into: e, scratch: scratch)
         mask(e, from: sequences.length(s))
         Softmax.exponentials(
-          e, dropped: dropped, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
+          e, scale: scale, dropped: dropped, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
           firstRow: h * rows.count)
         scaleRows(dc, by: inverseSums, into: scaled)
         for t in 0..<rows.count { shares[t] = dot(scaled.row(t), c.row(t), count: headSize) }
-        MatrixProduct.multiply(dropped, transposed: true, by: scaled, into: dv)
-        MatrixProduct.multiply(scaled, byTransposed: v, into: ds)
-        Softmax.backward(exponentials: e, dropped: dropped, shares: shares, ds)
-        MatrixProduct.multiply(ds, by: k, into: dq, scale: scale)
-        MatrixProduct.multiply(ds, transposed: true, by: q, into: dk, scale: scale)
+        MatrixProduct.multiply(transposed: dropped, by: scaled, into: dv, scratch: scratch)
+        MatrixProduct.multiply(scaled, byTransposed: v, into: ds, scratch: scratch)
+        Softmax.backward(exponentials: e, dropped: dropped, shares: shares, scale: scale, ds)
+        MatrixProduct.multiply(ds, by: k, into: dq, scratch: scratch)
+        MatrixProduct.multiply(transposed: ds, by: q, into: dk, scratch: scratch)
       }
     }
   }
 
-  /// Adds −10000 to the scores of keys that are padding.
+  /// Adds −10000 to the scores of keys that are padding; scores are scaled later.
   private func mask(_ scores: Matrix, from length: Int) {
     if length == scores.columns { return }
     for t in 0..<scores.rows {
       let row = scores.row(t)
-      for key in length..<scores.columns { row[key] -= 10000 }
+      for key in length..<scores.columns { row[key] -= 10000 / scale }
     }
   }
 
-  /// A slot as [T, T] with padded rows.
-  private func square(_ scratch: Scratch, _ slot: Int, _ T: Int) -> Matrix {
-    scratch.matrix(slot, rows: T, columns: Softmax.paddedStride(T)).columns(0..<T)
+  /// [T, T] with padded rows.
+  private func square(_ scratch: inout Scratch, _ T: Int) -> Matrix {
+    scratch.matrix(rows: T, columns: Softmax.paddedStride(T)).columns(0..<T)
   }
 
   private func head(_ x: Matrix, _ h: Int) -> Matrix { x.columns(h * headSize..<(h + 1) * headSize) }

@@ -4,9 +4,8 @@ import Tensor
 /// A post-norm transformer layer:
 /// h = LN(x + dropout(attention(x) Woᵀ + bo)), y = LN(h + dropout(gelu(h W1ᵀ + b1) W2ᵀ + b2)).
 struct TransformerLayer {
-  let query: Linear
-  let key: Linear
-  let value: Linear
+  /// Query, key and value, which adjoin, so that one product makes all three.
+  let projections: Linear
   let attentionOutput: Linear
   let attentionGain: Parameter
   let attentionBias: Parameter
@@ -35,24 +34,25 @@ struct TransformerLayer {
           layout.add(name + suffix + "bias", D, initial: .zeros),
         ]
       }
-      // Query, key and value adjoin, so that one product makes all three.
-      let projections = ["query", "key", "value"].map { name + ".attention.self." + $0 }
-      let weights = projections.enumerated().map { i, p in
+      let names = ["query", "key", "value"].map { name + ".attention.self." + $0 }
+      let weights = names.enumerated().map { i, p in
         layout.add(p + ".weight", D, D, initial: .bert, adjoining: i > 0)
       }
-      let biases = projections.enumerated().map { i, p in
+      let biases = names.enumerated().map { i, p in
         layout.add(p + ".bias", D, initial: .zeros, adjoining: i > 0)
       }
+      let projections = Linear(
+        weight: Parameter(joining: weights, name: name + ".attention.self.weight"),
+        bias: Parameter(joining: biases, name: name + ".attention.self.bias"), in: &layout)
       let dense = Linear(name + ".attention.output.dense", inputs: D, outputs: D, in: &layout)
       let norms = norm(".attention.output.LayerNorm.")
       let up = Linear(name + ".intermediate.dense", inputs: D, outputs: F, in: &layout)
       let down = Linear(name + ".output.dense", inputs: F, outputs: D, in: &layout)
       let ends = norm(".output.LayerNorm.")
-      return (zip(weights, biases).map { Linear(weight: $0, bias: $1) } + [dense, up, down], norms + ends)
+      return ([projections, dense, up, down], norms + ends)
     }
     let (linear, norms) = parts
-    (query, key, value, attentionOutput, intermediate, output) =
-      (linear[0], linear[1], linear[2], linear[3], linear[4], linear[5])
+    (projections, attentionOutput, intermediate, output) = (linear[0], linear[1], linear[2], linear[3])
     (attentionGain, attentionBias, outputGain, outputBias) = (norms[0], norms[1], norms[2], norms[3])
     vectors = linear.map(\.bias) + norms
   }
@@ -94,40 +94,50 @@ struct TransformerLayer {
     LayerNorm.Affine(gain: θ[outputGain], bias: θ[outputBias])
   }
 
+  /// Floats of scratch for `rows` rows of samples of T steps.
+  static func scratchSize(rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, keepsProjections: Bool)
+    -> Int
+  {
+    let (narrow, wide) = (Scratch.size(rows: rows, columns: D), Scratch.size(rows: rows, columns: max(D, F)))
+    let projections = Scratch.size(rows: rows, columns: 3 * D)
+    let widest = max(3 * D, F)
+    let product = Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: widest, columns: max(D, F)))
+    let attention = SelfAttention.scratchSize(steps: T, headSize: D / heads)
+    return narrow
+      + max(2 * wide + product, narrow + projections * (keepsProjections ? 1 : 2) + max(product, attention))
+  }
+
   /// hidden [R, D]: x in, y out.
   func forward(
     _ hidden: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
     _ dropouts: DropoutSites, scratch: Scratch
   ) {
     let all = 0..<sequences.rowCount
-    let qkv = a.qkv?.rows(all) ?? scratch.matrix(2, rows: all.count, columns: 3 * hidden.columns)
     let context = a.context.rows(all)
-    project(hidden, θ, into: qkv)
-    attention.forward(
-      qkv, sequences, firstSample: firstSample, dropouts(.probabilities, modality: modality, layer: index),
-      scratch: scratch, into: context)
-
-    let dense = scratch.matrix(0, rows: all.count, columns: hidden.columns)
-    let h = scratch.matrix(1, rows: all.count, columns: hidden.columns)
-    attentionOutput.product(context, θ, into: dense)
+    do {
+      var scratch = scratch
+      let qkv = a.qkv?.rows(all) ?? scratch.matrix(rows: all.count, columns: 3 * hidden.columns)
+      projections.forward(hidden, θ, into: qkv)
+      attention.forward(
+        qkv, sequences, firstSample: firstSample, dropouts(.probabilities, modality: modality, layer: index),
+        scratch: scratch, into: context)
+    }
+    var scratch = scratch
+    let dense = scratch.matrix(rows: all.count, columns: hidden.columns)
+    let h = scratch.matrix(rows: all.count, columns: hidden.columns)
+    attentionOutput.forward(context, θ, into: dense)
     addAndNormalize(
-      dense, bias: θ.pointer(attentionOutput.bias), dropouts(.attentionOutput, modality: modality, layer: index),
-      residual: hidden, attentionNorm(θ), a.attended, a.attendedInverse, sequences, firstSample, into: h)
+      dense, dropouts(.attentionOutput, modality: modality, layer: index), residual: hidden, attentionNorm(θ),
+      a.attended, a.attendedInverse, sequences, firstSample, into: h)
 
     let up = a.up.rows(all)
-    let activated = scratch.matrix(2, rows: all.count, columns: up.columns)
-    intermediate.product(h, θ, into: up)
-    GELU.forward(up, bias: θ.pointer(intermediate.bias), into: activated)
-    output.product(activated, θ, into: dense)
+    let activated = scratch.matrix(rows: all.count, columns: up.columns)
+    intermediate.forward(h, θ, into: up)
+    GELU.forward(up, into: activated)
+    output.forward(activated, θ, into: dense)
     addAndNormalize(
-      dense, bias: θ.pointer(output.bias), dropouts(.layerOutput, modality: modality, layer: index),
-      residual: h, outputNorm(θ), a.normalized, a.inverse, sequences, firstSample, into: hidden)
-  }
-
-  /// Queries, keys and values [R, 3D] of x [R, D].
-  private func project(_ x: Matrix, _ θ: Parameters, into qkv: Matrix) {
-    MatrixProduct.multiply(x, byTransposed: θ.joined(query.weight, through: value.weight), into: qkv)
-    addBias(qkv, θ.pointer(query.bias))
+      dense, dropouts(.layerOutput, modality: modality, layer: index), residual: h, outputNorm(θ), a.normalized,
+      a.inverse, sequences, firstSample, into: hidden)
   }
 
   /// y again, bit for bit what forward wrote.
@@ -142,52 +152,59 @@ struct TransformerLayer {
   ) {
     let all = 0..<sequences.rowCount
     let (D, F) = (d.columns, a.up.columns)
-    let dense = scratch.matrix(0, rows: all.count, columns: D)
+    var scratch = scratch
+    let dense = scratch.matrix(rows: all.count, columns: D)
     gradient.zero(vectors)
 
     undoAddAndNormalize(
       d, dense: dense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
       a.inverse, sequences, firstSample, outputNorm(gradient), denseBias: gradient.pointer(output.bias))
-    let dup = scratch.matrix(1, rows: all.count, columns: F)
-    let activated = scratch.matrix(2, rows: all.count, columns: F)
-    output.backwardInput(dense, θ, into: dup)
-    GELU.backward(
-      a.up.rows(all), dup, output: activated, addingTo: gradient.pointer(intermediate.bias))
-    output.backwardWeight(activated, dense, into: gradient)
-    let h = scratch.matrix(2, rows: all.count, columns: D)
-    LayerNorm.output(normalized: a.attended.rows(all), attentionNorm(θ), into: h)
-    intermediate.backwardWeight(h, dup, into: gradient)
-    intermediate.backwardInput(dup, θ, into: d, keep: 1)
+    do {
+      var scratch = scratch
+      let dup = scratch.matrix(rows: all.count, columns: F)
+      output.backwardInput(dense, θ, into: dup)
+      do {
+        var scratch = scratch
+        let activated = scratch.matrix(rows: all.count, columns: F)
+        GELU.backward(a.up.rows(all), dup, output: activated, addingTo: gradient.pointer(intermediate.bias))
+        output.backwardWeight(activated, dense, scratch: scratch, into: gradient)
+      }
+      let h = scratch.matrix(rows: all.count, columns: D)
+      LayerNorm.output(normalized: a.attended.rows(all), attentionNorm(θ), into: h)
+      intermediate.backwardWeight(h, dup, scratch: scratch, into: gradient)
+      intermediate.backwardInput(dup, θ, into: d, .extend)
+    }
 
     undoAddAndNormalize(
       d, dense: dense, dropouts(.attentionOutput, modality: modality, layer: index), attentionNorm(θ), a.attended,
       a.attendedInverse, sequences, firstSample, attentionNorm(gradient),
       denseBias: gradient.pointer(attentionOutput.bias))
-    attentionOutput.backwardWeight(a.context.rows(all), dense, into: gradient)
-    let dcontext = scratch.matrix(1, rows: all.count, columns: D)
+    attentionOutput.backwardWeight(a.context.rows(all), dense, scratch: scratch, into: gradient)
+    let dcontext = scratch.matrix(rows: all.count, columns: D)
     attentionOutput.backwardInput(dense, θ, into: dcontext)
 
-    let qkv = a.qkv?.rows(all) ?? scratch.matrix(8, rows: all.count, columns: 3 * D)
-    if a.qkv == nil { project(input, θ, into: qkv) }
-    let dqkv = scratch.matrix(2, rows: all.count, columns: 3 * D)
-    attention.backward(
-      dcontext, context: a.context.rows(all), qkv, sequences, firstSample: firstSample,
-      dropouts(.probabilities, modality: modality, layer: index), scratch: scratch.from(3), into: dqkv)
-    addColumnSums(of: dqkv, to: gradient.pointer(query.bias))
-    MatrixProduct.multiply(
-      dqkv, transposed: true, by: input, into: gradient.joined(query.weight, through: value.weight))
-    MatrixProduct.multiply(dqkv, by: θ.joined(query.weight, through: value.weight), into: d, keep: 1)
+    let dqkv = scratch.matrix(rows: all.count, columns: 3 * D)
+    do {
+      var scratch = scratch
+      let qkv = a.qkv?.rows(all) ?? scratch.matrix(rows: all.count, columns: 3 * D)
+      if a.qkv == nil { projections.forward(input, θ, into: qkv) }
+      attention.backward(
+        dcontext, context: a.context.rows(all), qkv, sequences, firstSample: firstSample,
+        dropouts(.probabilities, modality: modality, layer: index), scratch: scratch, into: dqkv)
+    }
+    projections.backwardParameters(input, dqkv, scratch: scratch, into: gradient)
+    projections.backwardInput(dqkv, θ, into: d, .extend)
   }
 
-  /// y = LN(residual + dropout(dense + bias)), sample by sample.
+  /// y = LN(residual + dropout(dense)), sample by sample.
   private func addAndNormalize(
-    _ dense: Matrix, bias: UnsafePointer<Float>, _ dropout: Dropout, residual: Matrix, _ norm: LayerNorm.Affine,
-    _ normalized: Matrix, _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, into y: Matrix
+    _ dense: Matrix, _ dropout: Dropout, residual: Matrix, _ norm: LayerNorm.Affine, _ normalized: Matrix,
+    _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, into y: Matrix
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       LayerNorm.forward(
-        dense: dense.rows(rows), bias: bias, dropout: dropout, sample: firstSample + s, residual: residual.rows(rows),
+        dense: dense.rows(rows), dropout: dropout, sample: firstSample + s, residual: residual.rows(rows),
         norm, normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, into: y.rows(rows))
     }
   }

@@ -4,10 +4,15 @@ import Tensor
 struct Linear {
   let weight: Parameter
   let bias: Parameter
+  private let packed: PackedWeight
 
-  init(weight: Parameter, bias: Parameter) {
+  /// - Parameters:
+  ///   - weight: in the layout already.
+  ///   - bias: in the layout already.
+  init(weight: Parameter, bias: Parameter, in layout: inout ParameterLayout) {
     self.weight = weight
     self.bias = bias
+    packed = layout.pack(weight)
   }
 
   /// A linear layer of an encoder unless told otherwise.
@@ -15,33 +20,28 @@ struct Linear {
     _ name: String, inputs: Int, outputs: Int, weights: InitialValues = .bert, biases: InitialValues = .zeros,
     in layout: inout ParameterLayout
   ) {
-    weight = layout.add(name + ".weight", outputs, inputs, initial: weights)
-    bias = layout.add(name + ".bias", outputs, initial: biases)
+    let weight = layout.add(name + ".weight", outputs, inputs, initial: weights)
+    self.init(weight: weight, bias: layout.add(name + ".bias", outputs, initial: biases), in: &layout)
   }
 
-  /// y ← x Wᵀ; the pass that follows adds the bias, or `forward` does.
-  func product(_ x: Matrix, _ θ: Parameters, into y: Matrix) {
-    MatrixProduct.multiply(x, byTransposed: θ[weight], into: y)
-  }
-
+  /// y ← x Wᵀ + b.
   func forward(_ x: Matrix, _ θ: Parameters, into y: Matrix) {
-    product(x, θ, into: y)
-    addBias(y, θ.pointer(bias))
+    MatrixProduct.multiply(x, by: θ.forward(packed), into: y, .onto(θ.pointer(bias)))
   }
 
-  /// dx ← dy W + keep · dx.
-  func backwardInput(_ dy: Matrix, _ θ: Parameters, into dx: Matrix, keep: Float = 0) {
-    MatrixProduct.multiply(dy, by: θ[weight], into: dx, keep: keep)
+  /// dx ← dy W, or what else the product is to do with dx.
+  func backwardInput(_ dy: Matrix, _ θ: Parameters, into dx: Matrix, _ accumulation: Accumulation = .replace) {
+    MatrixProduct.multiply(dy, by: θ.backward(packed), into: dx, accumulation)
   }
 
   /// dW ← dyᵀ x.
-  func backwardWeight(_ x: Matrix, _ dy: Matrix, into gradient: Parameters) {
-    MatrixProduct.multiply(dy, transposed: true, by: x, into: gradient[weight])
+  func backwardWeight(_ x: Matrix, _ dy: Matrix, scratch: Scratch, into gradient: Parameters) {
+    MatrixProduct.multiply(transposed: dy, by: x, into: gradient[weight], scratch: scratch)
   }
 
   /// dW ← dyᵀ x and db ← Σ over rows of dy.
-  func backwardParameters(_ x: Matrix, _ dy: Matrix, into gradient: Parameters) {
-    backwardWeight(x, dy, into: gradient)
+  func backwardParameters(_ x: Matrix, _ dy: Matrix, scratch: Scratch, into gradient: Parameters) {
+    backwardWeight(x, dy, scratch: scratch, into: gradient)
     gradient.zero(bias)
     addColumnSums(of: dy, to: gradient.pointer(bias))
   }

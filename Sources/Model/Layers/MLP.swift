@@ -51,8 +51,8 @@ struct MLP {
   /// Fills the hidden layer and the output from the input.
   func forward(_ x: Rows, _ θ: Parameters) {
     if let hidden {
-      hidden.product(x.input, θ, into: x.hidden)
-      ReLU.forward(x.hidden, bias: θ.pointer(hidden.bias))
+      hidden.forward(x.input, θ, into: x.hidden)
+      ReLU.forward(x.hidden)
       output.forward(x.hidden, θ, into: x.output)
     } else {
       output.forward(x.input, θ, into: x.output)
@@ -71,8 +71,8 @@ struct MLP {
   }
 
   /// The weights' gradients, over all rows.
-  func backwardParameters(_ x: Rows, _ d: Rows, into gradient: Parameters) {
-    hidden?.backwardParameters(x.input, d.hidden, into: gradient)
-    output.backwardParameters(hidden == nil ? x.input : x.hidden, d.output, into: gradient)
+  func backwardParameters(_ x: Rows, _ d: Rows, scratch: Scratch, into gradient: Parameters) {
+    hidden?.backwardParameters(x.input, d.hidden, scratch: scratch, into: gradient)
+    output.backwardParameters(hidden == nil ? x.input : x.hidden, d.output, scratch: scratch, into: gradient)
   }
 }

@@ -171,9 +171,11 @@ struct Reconstruction {
 
 extension Reconstruction.Modality {
   /// The gradients of the three maps' parameters.
-  func backwardParameters(_ x: Reconstruction.Rows, _ d: Reconstruction.Rows, into gradient: Parameters) {
-    project.backwardParameters(x.project, d.project, into: gradient)
-    decode.backwardParameters(x.decode, d.decode, into: gradient)
-    fuse.backwardParameters(x.fuse, d.fuse, into: gradient)
+  func backwardParameters(
+    _ x: Reconstruction.Rows, _ d: Reconstruction.Rows, scratch: Scratch, into gradient: Parameters
+  ) {
+    project.backwardParameters(x.project, d.project, scratch: scratch, into: gradient)
+    decode.backwardParameters(x.decode, d.decode, scratch: scratch, into: gradient)
+    fuse.backwardParameters(x.fuse, d.fuse, scratch: scratch, into: gradient)
   }
 }

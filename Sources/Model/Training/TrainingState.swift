@@ -36,10 +36,16 @@ public final class TrainingState: @unchecked Sendable {
         MemoryRegion("the optimiser's moments", .shared, moments),
         MemoryRegion("queue and prototypes", .shared, past),
       ]
-    replicas = try replicaArenas.map { Parameters(try $0.allocate(model.layout.count)) }
+    let packedCount = model.layout.packedCount
+    replicas = try replicaArenas.map {
+      Parameters(try $0.allocate(model.layout.count), packed: try $0.allocate(packedCount))
+    }
     keyReplicas =
       model.configuration.queueKeys == .live
-      ? [] : try replicaArenas.map { Parameters(try $0.allocate(model.trainedCount)) }
+      ? []
+      : try replicaArenas.map {
+        Parameters(try $0.allocate(model.trainedCount), packed: try $0.allocate(packedCount))
+      }
     firstMoment = Parameters(try moments.allocate(model.trainedCount))
     secondMoment = Parameters(try moments.allocate(model.trainedCount))
     queue = try EmbeddingQueue(model.configuration, in: past)
@@ -58,6 +64,32 @@ public final class TrainingState: @unchecked Sendable {
 
   /// The momentum copy nearest to a node.
   func keyParameters(onNode node: Int) -> Parameters { keyReplicas[replicaNodes.firstIndex(of: node) ?? 0] }
+
+  /// A worker's part of the packing of the copies nearest to it.
+  struct PackingShare {
+    fileprivate let replica: Int
+    fileprivate let part: Int
+    fileprivate let parts: Int
+  }
+
+  /// Each worker's share, who shares a copy with those whose nodes are nearest to it too.
+  func packingShares(workersOnNodes nodes: [Int]) -> [PackingShare] {
+    let replicas = nodes.map { replicaNodes.firstIndex(of: $0) ?? 0 }
+    return replicas.enumerated().map { worker, replica in
+      PackingShare(
+        replica: replica, part: replicas[..<worker].count { $0 == replica }, parts: replicas.count { $0 == replica })
+    }
+  }
+
+  /// Packs a share of the copies for the products that read them.
+  ///
+  /// - Parameter training: whether for a step's products; an evaluation needs those of its forward pass.
+  func pack(_ share: PackingShare, training: Bool) {
+    replicas[share.replica].pack(model.layout, part: share.part, parts: share.parts, backward: training)
+    if training && !keyReplicas.isEmpty {
+      keyReplicas[share.replica].pack(model.layout, part: share.part, parts: share.parts, backward: false)
+    }
+  }
 
   /// Starts the momentum copy from the parameters themselves.
   func restartKeys() {

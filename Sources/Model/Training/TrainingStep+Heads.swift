@@ -151,11 +151,12 @@ extension TrainingStep {
   }
 
   /// The parameters' gradients of all that follows the encoders, group by group.
-  func addHeadGradients(_ shards: [Shard], into tree: TreeAccumulator) {
+  func addHeadGradients(_ shards: [Shard], scratch: Scratch, into tree: TreeAccumulator) {
     for (m, net) in model.reconstruction.modalities.enumerated() {
       for shard in shards {
         tree.withLeaf(shard.index, net.group) { gradient in
-          net.backwardParameters(shard.reconstruction[m], shard.reconstructionGradient[m], into: gradient)
+          net.backwardParameters(
+            shard.reconstruction[m], shard.reconstructionGradient[m], scratch: scratch, into: gradient)
         }
       }
     }
@@ -174,7 +175,8 @@ extension TrainingStep {
     }
     for shard in shards {
       tree.withLeaf(shard.index, model.aggregation.group) { gradient in
-        model.aggregation.mlp.backwardParameters(shard.aggregation.x, shard.aggregation.d, into: gradient)
+        model.aggregation.mlp.backwardParameters(
+          shard.aggregation.x, shard.aggregation.d, scratch: scratch, into: gradient)
       }
     }
   }

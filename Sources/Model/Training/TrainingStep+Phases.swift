@@ -70,7 +70,7 @@ extension TrainingStep {
     }
     span(worker, "reconstruction and fusion backward") {
       for shard in w.shards { backwardHeads(shard, θ) }
-      addHeadGradients(w.shards, into: tree)
+      addHeadGradients(w.shards, scratch: w.scratch, into: tree)
     }
     send(worker, segment: model.encoders.count)
     for encoder in model.encoders {

@@ -17,6 +17,7 @@ public final class TrainingStep: @unchecked Sendable {
   let optimizer: BertAdam
   let gradients: [TreeAccumulator]
   let workspaces: [Workspace]
+  private let packingShares: [TrainingState.PackingShare]
   /// What steps use, the state included.
   public let memory: [MemoryRegion]
   private let seed: UInt64
@@ -83,7 +84,7 @@ public final class TrainingStep: @unchecked Sendable {
           shards: try run.map {
             try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: arena)
           },
-          scratch: try Scratch(capacities: Encoder.scratchCapacities(c, samples: samples), in: arena),
+          scratch: Scratch(try arena.matrix(rows: 1, columns: CARAT.scratchSize(c, samples: samples))),
           tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
       gradients.append(
         try TreeAccumulator(
@@ -93,6 +94,7 @@ public final class TrainingStep: @unchecked Sendable {
       configuration, state: state, tree: tree, ranks: ranks, runs: runs, nodes: gradients.flatMap(\.nodes),
       arenas: arenas, shared: shared)
     (self.workspaces, self.gradients) = (workspaces, gradients)
+    packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
     memory =
       state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
       + arenas.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
@@ -131,9 +133,11 @@ public final class TrainingStep: @unchecked Sendable {
 
   /// A step's phases, on one worker; with a probe as far as the gradients.
   private func perform(_ worker: Int) {
+    phase(worker, "packing") { state.pack(packingShares[worker], training: true) }
     if model.configuration.queueKeys == .momentum && probe == nil { phase(worker, "keys") { forwardKeys(worker) } }
     phase(worker, "forward") { forward(worker) }
     exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
+    phase(worker, "packing") { contrastive.pack(part: worker, parts: team.count) }
     phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
     exchange(worker, "gather statistics") { gatherStatistics() }
     phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
@@ -188,7 +192,11 @@ public final class TrainingStep: @unchecked Sendable {
     self.batch = batch
     training = false
     dropouts = .none
-    team.run { [self] worker in forward(worker) }
+    team.run { [self] worker in
+      state.pack(packingShares[worker], training: false)
+      team.barrier()
+      forward(worker)
+    }
     communicator.exchange(exchange.evaluated)
     return exchange.scores.rows(0..<batch.count)
   }

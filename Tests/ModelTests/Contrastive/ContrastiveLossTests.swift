@@ -107,6 +107,7 @@ struct ContrastiveLossTests {
 
     /// The phases of a step, worker after worker; the gradient in as many parts as there are workers would have shards.
     func run(weight: Float = 1, parts: Int = 1) throws -> (value: Double, gradient: [Float]) {
+      for w in 0..<workers { loss.pack(part: w, parts: workers) }
       for w in 0..<workers {
         loss.addStatistics(worker: w, workers: workers, scratch: scratch)
         loss.sumClasses(worker: w, workers: workers)

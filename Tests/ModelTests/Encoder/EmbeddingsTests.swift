@@ -24,7 +24,7 @@ struct EmbeddingsTests {
       hidden = try zeros(sequences.rowCount, D)
       a = try Embeddings.Activations(rows: sequences.rowCount + 2, features: features, hidden: D, in: testArena)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
-      scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: lengths.count), in: testArena)
+      scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: lengths.count))
     }
 
     func forward() {

@@ -24,14 +24,14 @@ struct EncoderTests {
     ) throws {
       c = configuration
       model = CARAT(c)
-      θ = Parameters(try random(1, model.layout.count, seed: 3, deviation: 0.5).base)
+      θ = try packable(model.layout, random(1, model.layout.count, seed: 3, deviation: 0.5))
       let plan = try ShardPlan(batchSize: samples, shards: count, workers: 1)
       let exchange = try Exchange(c, batchSize: samples, in: testArena)
       let model = model
       shards = try (0..<count).map {
         try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: testArena)
       }
-      scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: plan.shardSize), in: testArena)
+      scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: plan.shardSize))
       tree = try TreeAccumulator(
         tree: ReductionTree(shards: count), run: 0..<count, count: model.trainedCount, maxGroup: model.largestGroup,
         arena: testArena)
@@ -51,6 +51,7 @@ struct EncoderTests {
     func forward(_ m: Int) {
       // Normalised in place by forward, so taken again.
       for shard in shards { shard.load(batch) }
+      θ.pack(model.layout)
       model.encoders[m].forward(shards[...], θ, dropouts, scratch: scratch)
     }
 

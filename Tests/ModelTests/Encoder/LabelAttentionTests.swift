@@ -13,12 +13,12 @@ struct LabelAttentionTests {
     let f = try LayerFixture { LabelAttention(c, modality: 0, in: &$0) }
     let sequences = Sequences(lengths)
     let (n, R) = (lengths.count, sequences.rowCount)
-    let scratch = try Scratch(capacities: [labels * R], in: testArena)
+    let scratch = try ModelTests.scratch(LabelAttention.scratchSize(steps: lengths.max() ?? 0, hidden: D, labels: labels))
     let (hidden, probabilities) = (try random(R, D, seed: 1), try zeros(labels, R + 3).columns(1..<R + 1))
     let (plain, dhidden) = (try zeros(n * labels, D), try zeros(R, D))
     let weights = try random(n * labels, D, seed: 2)
     let loss = { () -> Double in
-      f.layer.forward(hidden, probabilities: probabilities, sequences, f.θ, into: plain)
+      f.layer.forward(hidden, probabilities: probabilities, sequences, f.θ, scratch: scratch, into: plain)
       return weightedSum(plain, weights)
     }
     _ = loss()
@@ -36,7 +36,9 @@ struct LabelAttentionTests {
   @Test func oneStepIsCopied() throws {
     let f = try LayerFixture { LabelAttention(tinyConfiguration(), modality: 0, in: &$0) }
     let (hidden, plain) = (try random(2, 6, seed: 1), try zeros(6, 6))
-    f.layer.forward(hidden, probabilities: try zeros(3, 2), Sequences([1, 1]), f.θ, into: plain)
+    f.layer.forward(
+      hidden, probabilities: try zeros(3, 2), Sequences([1, 1]), f.θ,
+      scratch: try scratch(LabelAttention.scratchSize(steps: 1, hidden: 6, labels: 3)), into: plain)
     for row in 0..<6 { #expect(values(plain.rows(row..<row + 1)) == values(hidden.rows(row / 3..<row / 3 + 1))) }
   }
 }

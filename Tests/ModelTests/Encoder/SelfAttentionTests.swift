@@ -7,8 +7,7 @@ import Testing
 
 struct SelfAttentionTests {
   private func headScratch(_ steps: Int, _ headSize: Int) throws -> Scratch {
-    let capacity = SelfAttention.scratchCapacity(steps: steps, headSize: headSize)
-    return try Scratch(capacities: [capacity, capacity, capacity, capacity], in: testArena)
+    try scratch(SelfAttention.scratchSize(steps: steps, headSize: headSize))
   }
 
   @Test(

@@ -28,9 +28,9 @@ struct TransformerLayerTests {
         rows: sequences.rowCount + 1, hidden: D, feedForward: feedForward, keepsProjections: keepsProjections,
         in: testArena)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
-      // As for long sequences, which have a slot more.
+      // As for long sequences, which take more.
       c.modalities[1].maximumSteps = Encoder.shortSequence + 1
-      scratch = try Scratch(capacities: Encoder.scratchCapacities(c, samples: lengths.count), in: testArena)
+      scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: lengths.count))
     }
 
     func forward() {
@@ -86,10 +86,12 @@ struct TransformerLayerTests {
 
   /// Queries, keys and values come from one product over three weights that adjoin.
   @Test func projectionsAdjoin() throws {
-    let layer = try Fixture([1], hidden: 6, heads: 3, feedForward: 9, dropout: 0).f.layer
-    #expect(layer.key.weight.offset == layer.query.weight.range.upperBound)
-    #expect(layer.value.weight.offset == layer.key.weight.range.upperBound)
-    #expect(layer.key.bias.offset == layer.query.bias.range.upperBound)
-    #expect(layer.value.bias.offset == layer.key.bias.range.upperBound)
+    let f = try Fixture([1], hidden: 6, heads: 3, feedForward: 9, dropout: 0).f
+    let parts = f.layout.parameters.filter { $0.name.contains("attention.self") }
+    let (weights, biases) = (parts.filter { $0.name.hasSuffix("weight") }, parts.filter { $0.name.hasSuffix("bias") })
+    #expect(weights.count == 3 && biases.count == 3)
+    #expect(f.layer.projections.weight.range == weights[0].offset..<weights[2].range.upperBound)
+    #expect((f.layer.projections.weight.rows, f.layer.projections.weight.columns) == (18, 6))
+    #expect(f.layer.projections.bias.range == biases[0].offset..<biases[2].range.upperBound)
   }
 }

@@ -4,6 +4,11 @@ import Testing
 @testable import Model
 @testable import Tensor
 
+/// What the gradients of a layer's parameters take.
+func gradientScratch(_ rows: Int, _ inputs: Int, _ outputs: Int) throws -> Scratch {
+  try scratch(MatrixProduct.transposedScratch(inner: rows, rows: outputs, columns: inputs))
+}
+
 struct LinearTests {
   @Test(arguments: [(1, 1, 1), (3, 5, 7), (2, 17, 33), (4, 1, 3)])
   func gradients(_ rows: Int, _ inputs: Int, _ outputs: Int) throws {
@@ -17,7 +22,7 @@ struct LinearTests {
     let dx = try zeros(rows, inputs)
     dx.fill(.nan)
     f.layer.backwardInput(weights, f.θ, into: dx)
-    f.layer.backwardParameters(x, weights, into: f.gradient)
+    f.layer.backwardParameters(x, weights, scratch: try gradientScratch(rows, inputs, outputs), into: f.gradient)
     // The layer is linear, so only rounding is left.
     var check = GradientCheck(tolerance: 3e-4)
     check.compare("x", x, dx, loss: loss)
@@ -25,7 +30,7 @@ struct LinearTests {
     #expect(check.passes, "\(check)")
 
     let before = values(dx)
-    f.layer.backwardInput(weights, f.θ, into: dx, keep: 1)
+    f.layer.backwardInput(weights, f.θ, into: dx, .extend)
     for (twice, once) in zip(values(dx), before) { #expect(abs(twice - 2 * once) <= 1e-5 * (1 + abs(once))) }
   }
 
@@ -34,7 +39,7 @@ struct LinearTests {
     let (x, y) = (try zeros(0, 3), try zeros(0, 2))
     f.layer.forward(x, f.θ, into: y)
     f.gradient.zero(f.layer.weight)
-    f.layer.backwardParameters(x, y, into: f.gradient)
+    f.layer.backwardParameters(x, y, scratch: try gradientScratch(0, 3, 2), into: f.gradient)
     #expect(values(f.gradient[f.layer.weight]) == [Float](repeating: 0, count: 6))
     #expect(values(f.gradient[f.layer.bias]) == [0, 0])
   }

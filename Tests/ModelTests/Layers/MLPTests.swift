@@ -27,7 +27,9 @@ struct MLPTests {
     for i in (0..<blocks).reversed() {
       f.layer.backwardInput(x.block(i, of: blocks), d.block(i, of: blocks), f.θ)
     }
-    f.layer.backwardParameters(x, d, into: f.gradient)
+    let widest = max(inputs, hidden, outputs)
+    f.layer.backwardParameters(
+      x, d, scratch: try gradientScratch(rows * blocks, widest, widest), into: f.gradient)
     // Piecewise linear: rounding, and kinks, which are left out.
     var check = GradientCheck(tolerance: 5e-4)
     check.compare("x", x.input, d.input, loss: loss)

@@ -1,0 +1,208 @@
+/// Matrix products with one order of additions: c[i, j] is one chain of fused multiply-adds over k = 0, 1, 2, …
+///
+/// Vectors run along j, so every lane is a chain of its own. Tiles, blocks, edges and the instruction set change neither
+/// the operations of an element nor their order: its bits depend on row i of a, column j of b and where the chain begins.
+///
+/// `SIMD16.addingProduct` is a fused multiply-add lane by lane on every target. That it becomes one instruction for a whole
+/// vector is the compiler's doing, which scripts/check-kernels looks at.
+enum MatrixKernel {
+  // A tile of c stays in registers: 12 vectors of AVX2's 16, 24 of AVX-512's 32, 24 of NEON's 32.
+  #if TILE_12X32
+    static let tileRows = 12
+    static let tileColumns = 32
+  #else
+    static let tileRows = 6
+    static let tileColumns = 16
+  #endif
+
+  /// Rows of b that are packed at a time where both operands are: a panel fills half of the first-level cache.
+  static let innerBlock = 256
+
+  /// Rows of a, 240 KB at most, that stay in the second-level cache while the panels of b pass.
+  static func rowBlock(_ inner: Int) -> Int { max(min(61_440 / max(inner, 1), 480) / 12, 1) * 12 }
+
+  /// Where the chains of c [rows, columns] begin, and what becomes of their ends.
+  struct Target {
+    let c: UnsafeMutablePointer<Float>
+    let stride: Int
+    /// Where chains begin: nil at 0. A stride of 0 is the same row for all.
+    let start: UnsafePointer<Float>?
+    let startStride: Int
+    /// Whether the ends are added to c rather than written over it.
+    let adds: Bool
+
+    @inline(__always) func rows(from i: Int) -> Target {
+      Target(
+        c: c + i &* stride, stride: stride, start: start.map { $0 + i &* startStride }, startStride: startStride,
+        adds: adds)
+    }
+  }
+
+  /// A block of rows: every tile by one panel of b, then by the next. Element (i, k) of a tile of a is
+  /// a[i · row + k · step], and one of row and step is 1: known to the compiler, it saves a tenth of the instructions.
+  ///
+  /// - Parameters:
+  ///   - tile: floats from one tile of a to the next.
+  ///   - packed: panels of b, `tileColumns` columns each, row by row.
+  @inline(never)
+  static func multiply(
+    rows: Int, inner: Int, columns: Int, _ a: UnsafePointer<Float>, row: Int, step: Int, tile: Int,
+    packed: UnsafePointer<Float>, into target: Target
+  ) {
+    // An alignment beyond 16 would take the memory from the heap, and so does a size beyond 1024: the large tile's.
+    withUnsafeTemporaryAllocation(byteCount: 4 * tileRows * tileColumns, alignment: 16) { memory in
+      let edge = memory.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
+      if step == 1 {
+        multiplyTiles(rows, inner, columns, a, row, 1, tile, packed, target, edge)
+      } else {
+        multiplyTiles(rows, inner, columns, a, 1, step, tile, packed, target, edge)
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func multiplyTiles(
+    _ rows: Int, _ inner: Int, _ columns: Int, _ a: UnsafePointer<Float>, _ row: Int, _ step: Int, _ tile: Int,
+    _ packed: UnsafePointer<Float>, _ target: Target, _ edge: UnsafeMutablePointer<Float>
+  ) {
+    let stride = target.stride
+    for j in Swift.stride(from: 0, to: columns, by: tileColumns) {
+      let lanes = min(columns &- j, tileColumns)
+      let b = packed + j &* inner
+      var (a, c, left) = (a, target.c + j, rows)
+      var start = target.start.map { $0 + j }
+      while left > 0 {
+        let m = min(left, tileRows)
+        if lanes == tileColumns && m == tileRows {
+          multiplyTile(inner, a, row, step, b, c, stride, m, start, target.startStride, target.adds)
+        } else {
+          if let start { copyTile(start, target.startStride, edge, tileColumns, m, lanes) }
+          multiplyTile(inner, a, row, step, b, edge, tileColumns, m, start == nil ? nil : edge, tileColumns, false)
+          if target.adds {
+            for r in 0..<m { for l in 0..<lanes { c[r &* stride &+ l] += edge[r &* tileColumns &+ l] } }
+          } else {
+            copyTile(edge, tileColumns, c, stride, m, lanes)
+          }
+        }
+        (a, c, left) = (a + tile, c + tileRows &* stride, left &- tileRows)
+        start = start.map { $0 + tileRows &* target.startStride }
+      }
+    }
+  }
+
+  /// One tile; of fewer than `tileRows` rows of a the first is repeated, so that nothing past the end is read.
+  @inline(__always)
+  private static func multiplyTile(
+    _ inner: Int, _ a: UnsafePointer<Float>, _ row: Int, _ step: Int, _ b: UnsafePointer<Float>,
+    _ c: UnsafeMutablePointer<Float>, _ stride: Int, _ rows: Int, _ start: UnsafePointer<Float>?, _ startStride: Int,
+    _ adds: Bool
+  ) {
+    let end = b + inner &* tileColumns
+    var (b, k) = (b, 0)
+    let a0 = Rows(a, row, rows)
+    var c00 = Six()
+    #if TILE_12X32
+      let a1 = rows > 6 ? Rows(a + 6 &* row, row, rows &- 6) : a0
+      var (c01, c10, c11) = (Six(), Six(), Six())
+    #endif
+    if let start {
+      c00 = Six(start, startStride)
+      #if TILE_12X32
+        let below = start + 6 &* startStride
+        c01 = Six(start + 16, startStride)
+        c10 = Six(below, startStride)
+        c11 = Six(below + 16, startStride)
+      #endif
+    }
+    while b != end {
+      let b0 = load(b)
+      c00.add(a0, k, b0)
+      #if TILE_12X32
+        let b1 = load(b + 16)
+        c01.add(a0, k, b1)
+        c10.add(a1, k, b0)
+        c11.add(a1, k, b1)
+      #endif
+      b += tileColumns
+      k &+= step
+    }
+    c00.write(c, stride, adds)
+    #if TILE_12X32
+      let below = c + 6 &* stride
+      c01.write(c + 16, stride, adds)
+      c10.write(below, stride, adds)
+      c11.write(below + 16, stride, adds)
+    #endif
+  }
+
+  /// Six rows of a; those past the end repeat the first one.
+  private struct Rows {
+    let r0, r1, r2, r3, r4, r5: UnsafePointer<Float>
+    @inline(__always) init(_ a: UnsafePointer<Float>, _ s: Int, _ n: Int) {
+      (r0, r1, r2) = (a, n > 1 ? a + s : a, n > 2 ? a + 2 &* s : a)
+      (r3, r4, r5) = (n > 3 ? a + 3 &* s : a, n > 4 ? a + 4 &* s : a, n > 5 ? a + 5 &* s : a)
+    }
+  }
+
+  /// Six rows by sixteen columns of c. Named fields, as an array of them would not stay in registers.
+  private struct Six {
+    var c0 = Floats.zero
+    var c1 = Floats.zero
+    var c2 = Floats.zero
+    var c3 = Floats.zero
+    var c4 = Floats.zero
+    var c5 = Floats.zero
+
+    @inline(__always) init() {}
+
+    @inline(__always) init(_ c: UnsafePointer<Float>, _ s: Int) {
+      (c0, c1, c2) = (load(c), load(c + s), load(c + 2 &* s))
+      (c3, c4, c5) = (load(c + 3 &* s), load(c + 4 &* s), load(c + 5 &* s))
+    }
+
+    @inline(__always) mutating func add(_ a: Rows, _ k: Int, _ b: Floats) {
+      c0 = c0.addingProduct(Floats(repeating: a.r0[k]), b)
+      c1 = c1.addingProduct(Floats(repeating: a.r1[k]), b)
+      c2 = c2.addingProduct(Floats(repeating: a.r2[k]), b)
+      c3 = c3.addingProduct(Floats(repeating: a.r3[k]), b)
+      c4 = c4.addingProduct(Floats(repeating: a.r4[k]), b)
+      c5 = c5.addingProduct(Floats(repeating: a.r5[k]), b)
+    }
+
+    @inline(__always) func write(_ c: UnsafeMutablePointer<Float>, _ s: Int, _ adds: Bool) {
+      var end = self
+      if adds {
+        let old = Six(c, s)
+        (end.c0, end.c1, end.c2) = (old.c0 + c0, old.c1 + c1, old.c2 + c2)
+        (end.c3, end.c4, end.c5) = (old.c3 + c3, old.c4 + c4, old.c5 + c5)
+      }
+      store(end.c0, c)
+      store(end.c1, c + s)
+      store(end.c2, c + 2 &* s)
+      store(end.c3, c + 3 &* s)
+      store(end.c4, c + 4 &* s)
+      store(end.c5, c + 5 &* s)
+    }
+  }
+}
+
+/// Rows of up to 32 floats at an edge, by the bits of their length: of a loop the compiler makes a call of memcpy.
+@inline(__always)
+private func copyTile(
+  _ a: UnsafePointer<Float>, _ aStride: Int, _ b: UnsafeMutablePointer<Float>, _ bStride: Int, _ rows: Int, _ lanes: Int
+) {
+  for r in 0..<rows {
+    let (a, b) = (a + r &* aStride, b + r &* bStride)
+    if lanes & 32 != 0 { copy(a, b, as: SIMD32<Float>.self) }
+    if lanes & 16 != 0 { copy(a, b, as: SIMD16<Float>.self) }
+    if lanes & 8 != 0 { copy(a + lanes & ~15, b + lanes & ~15, as: SIMD8<Float>.self) }
+    if lanes & 4 != 0 { copy(a + lanes & ~7, b + lanes & ~7, as: SIMD4<Float>.self) }
+    if lanes & 2 != 0 { copy(a + lanes & ~3, b + lanes & ~3, as: SIMD2<Float>.self) }
+    if lanes & 1 != 0 { b[lanes & ~1] = a[lanes & ~1] }
+  }
+}
+
+@inline(__always)
+private func copy<V: SIMD>(_ a: UnsafePointer<Float>, _ b: UnsafeMutablePointer<Float>, as: V.Type) {
+  UnsafeMutableRawPointer(b).storeBytes(of: UnsafeRawPointer(a).loadUnaligned(as: V.self), as: V.self)
+}
