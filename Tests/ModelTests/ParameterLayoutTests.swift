@@ -25,9 +25,34 @@ struct ParameterLayoutTests {
     let all = Parameters(memory.base)
     let part = Parameters(memory.base + b.offset, from: b.offset)
     #expect(part[b].base == all[b].base)
-    #expect(values(all.joined(a, through: b)) == values(all[a]) + values(all[b]))
+    let both = Parameter(joining: [a, b], name: "both")
+    #expect((both.rows, both.columns) == (5, 2) && values(all[both]) == values(all[a]) + values(all[b]))
     all.zero(a)
     #expect(values(all[a]) == [0, 0, 0, 0] && values(all[b]).allSatisfy { $0 != 0 })
+  }
+
+  /// Weights lie packed in both orders, as products read them, whoever packs which part.
+  @Test(arguments: [1, 2, 5]) func packing(_ parts: Int) throws {
+    var layout = ParameterLayout()
+    let layers = [(7, 5), (40, 33)].map { Linear("\($0.0)", inputs: $0.0, outputs: $0.1, in: &layout) }
+    let θ = try packable(layout, random(1, layout.count, seed: 3))
+    for part in (0..<parts).reversed() { θ.pack(layout, part: part, parts: parts) }
+    for layer in layers {
+      let W = θ[layer.weight]
+      let (x, dy) = (try random(3, W.columns, seed: 4), try random(3, W.rows, seed: 5))
+      let (y, dx) = (try zeros(3, W.rows), try zeros(3, W.columns))
+      layer.forward(x, θ, into: y)
+      layer.backwardInput(dy, θ, into: dx)
+      for i in 0..<3 {
+        for o in 0..<W.rows {
+          let sum = (0..<W.columns).reduce(θ[layer.bias][0, o]) { $0.addingProduct(x[i, $1], W[o, $1]) }
+          #expect(y[i, o] == sum)
+        }
+        for j in 0..<W.columns {
+          #expect(dx[i, j] == (0..<W.rows).reduce(Float(0)) { $0.addingProduct(dy[i, $1], W[$1, j]) })
+        }
+      }
+    }
   }
 
   /// The reference's default configuration.

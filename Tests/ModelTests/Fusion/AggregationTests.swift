@@ -20,7 +20,8 @@ struct AggregationTests {
     }
     _ = loss()
     for block in blocks { f.layer.mlp.backwardInput(block.x, block.d, f.θ) }
-    f.layer.mlp.backwardParameters(rows.x, rows.d, into: f.gradient)
+    f.layer.mlp.backwardParameters(
+      rows.x, rows.d, scratch: try scratch(CARAT.scratchSize(c, samples: samples)), into: f.gradient)
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("betas", rows.x.input, rows.d.input, loss: loss)
     f.compare(&check, loss: loss)

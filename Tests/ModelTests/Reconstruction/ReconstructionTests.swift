@@ -68,7 +68,9 @@ struct ReconstructionTests {
         extra: { level, m, gradient in add(weights[m][level.rawValue], to: gradient) },
         extraReconstructed: { m, gradient in add(weights[m][3], to: gradient) })
       for (m, net) in f.layer.modalities.enumerated() {
-        net.backwardParameters(rows[m], d[m], into: f.gradient)
+        net.backwardParameters(
+          rows[m], d[m], scratch: try scratch(CARAT.scratchSize(c, samples: rows[m].level(.plain).rows / c.labels)),
+          into: f.gradient)
       }
     }
   }
