@@ -2,6 +2,7 @@
   import CMPI
   import Foundation
   import Synchronization
+  import Tensor
 
   /// The communicator of processes that a launcher started together, over MPI.
   ///
@@ -153,7 +154,7 @@
       abort(status: Self.lostRank)
     }
 
-    private func tell(_ text: String) { FileHandle.standardError.write(Data("train: \(text)\n".utf8)) }
+    private func tell(_ text: String) { StandardError.write(lines: "train: \(text)") }
 
     /// What fails in MPI is beyond repair: says what, and ends all ranks. Called with `calls` held.
     private func check(_ status: Int32) {

@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 
 // An optimised build drops the message of the standard library's `precondition`, and so the values that would tell a
@@ -20,8 +19,8 @@ public func precondition(
 public func preconditionFailure(
   _ message: @autoclosure () -> String, file: StaticString = #fileID, line: UInt = #line
 ) -> Never {
-  let line = "internal error: \(message()) (\(file):\(line)); this is a bug, please report it\n"
-  FileHandle.standardError.write(Data(line.utf8))
+  StandardError.write(
+    lines: "internal error: \(message()) (\(file):\(line)); this is a bug, please report it")
   StopMessage.isWritten.store(true, ordering: .sequentiallyConsistent)
   // The same trap as the standard library's, whose own message is empty in an optimised build.
   Swift.preconditionFailure()

@@ -34,7 +34,7 @@ enum FatalSignals {
       let path = MappedFiles.path(at: address)
     {
       write("train: ")
-      Foundation.write(STDERR_FILENO, path, strlen(path))
+      StandardError.write(UnsafeRawBufferPointer(start: path, count: strlen(path)))
       write(
         ": expected a file that stays as it is, found it shorter than when it was opened; put it back and --resume\n")
       _exit(wrongData)
@@ -51,6 +51,6 @@ enum FatalSignals {
   }
 
   private static func write(_ text: StaticString) {
-    Foundation.write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+    StandardError.write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 }

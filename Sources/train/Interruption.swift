@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Synchronization
+import Tensor
 
 /// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGUSR1 (what batch systems send before a time limit)
 /// and SIGHUP (a closed terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
@@ -24,9 +25,7 @@ final class Interruption: Sendable {
       source.setEventHandler { [self] in
         let (isFirst, before) = received.compareExchange(expected: 0, desired: number, ordering: .relaxed)
         if !isFirst && number == SIGINT && before != 0 { _exit(128 + SIGINT) }
-        if isFirst && tells {
-          FileHandle.standardError.write(Data("train: \(Self.names[number] ?? ""): saving, then stopping\n".utf8))
-        }
+        if isFirst && tells { StandardError.write(lines: "train: \(Self.names[number] ?? ""): saving, then stopping") }
       }
       source.resume()
       sources.append(source)

@@ -1,6 +1,6 @@
-import Foundation
 import Logging
 import Synchronization
+import Tensor
 
 /// Log messages for a person, one line each on the standard error: warnings and notices, and with --verbose what else is
 /// told.
@@ -21,6 +21,6 @@ struct LogLines: LogHandler {
 
   func log(event: LogEvent) {
     let level = event.level <= .notice ? "" : "\(event.level): "
-    FileHandle.standardError.write(Data("train: \(level)\(event.message)\n".utf8))
+    StandardError.write(lines: "train: \(level)\(event.message)")
   }
 }

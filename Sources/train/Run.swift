@@ -184,8 +184,9 @@ struct Run: ParsableCommand {
       let number = numbers.first { $0 != 0 } ?? SIGTERM
       if isFirst {
         progress.stop(step: step, checkpoint: checkpoint)
+        // The status tells a batch script that there is a checkpoint, whoever reads the line.
         if json {
-          try printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint))
+          try? printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint))
         }
       }
       throw ExitCode(number == SIGINT ? 128 + SIGINT : requeueExit)

@@ -85,7 +85,8 @@ struct Scale: ParsableCommand {
       try placement.makeTeam(workers: count, communicator, isTold: told.insert(count).inserted)
     } report: { measurement in
       try files?.append(measurement)
-      if communicator.rank == 0 { try say(line(measurement)) }
+      // Of the files, this is only the progress.
+      if communicator.rank == 0 { try? say(line(measurement)) }
     }
     guard let files else { return }
     let summaries = ScalingSummary.summaries(of: measurements)

@@ -1,9 +1,11 @@
 import Foundation
 import Model
+import Tensor
 
 /// Text for the standard output, or for a file that appears whole or not at all.
 ///
-/// A reader of the standard output that goes away, such as `head`, has what it wanted: what follows is dropped.
+/// A reader of the standard output that goes away, such as `head`, has what it wanted: what follows is dropped. All else
+/// that keeps text from its place is an error.
 final class TextOutput {
   private let path: String?
   private let temporary: String?
@@ -40,7 +42,7 @@ final class TextOutput {
 
   func flush() throws(DataError) {
     if !isClosed, !pending.withUnsafeBytes({ writeAll($0, to: descriptor) }) {
-      guard errno == EPIPE else { throw Self.failure(.writing, path ?? "standard output") }
+      guard errno == EPIPE, path == nil else { throw Self.failure(.writing, path ?? "standard output") }
       isClosed = true
     }
     pending.removeAll(keepingCapacity: true)
@@ -66,16 +68,22 @@ final class TextOutput {
   }
 }
 
-/// Prints lines on the standard output.
-func say(_ text: String) throws(DataError) {
-  let output = try TextOutput()
-  try output.write(text + "\n")
-  try output.flush()
-}
+/// Prints a line for a person on the standard output.
+func say(_ text: String) throws(DataError) { try printOut(oneLine(text)) }
 
 /// Prints a value as one line of JSON on the standard output.
 func printJSON(_ value: some Encodable) throws {
-  try say(try JSON.line(value))
+  // The same value: in a string of JSON any character may be written by its number.
+  try printOut(oneLine(JSON.line(value)) { scalar in
+    scalar.utf16.map { String(format: "\\u%04x", $0) }.joined()
+  })
+}
+
+/// Prints text that has been made fit to be seen.
+func printOut(_ text: String) throws(DataError) {
+  let output = try TextOutput()
+  try output.write(text + "\n")
+  try output.flush()
 }
 
 /// A number with so many digits behind the point.

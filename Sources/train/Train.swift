@@ -3,13 +3,15 @@ import Foundation
 import Logging
 import Model
 import Parallel
+import Tensor
 
 /// The program: each subcommand in its own file.
 @main
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
+    abstract:
+      "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
     discussion: """
       A sample is three sequences of feature vectors (text, visual, audio) and a set of labels, such as emotions. \
       `train run` learns to predict the labels; without a data set it shows itself on a generated one:
@@ -26,13 +28,15 @@ struct Train: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self,
+      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self,
+      Diff.self,
       Bench.self, Scale.self,
       ShowTopology.self,
     ],
     defaultSubcommand: Run.self)
 
   static func main() {
+    reserveStandardStreams()
     // A reader of the output that goes away is met where the output is written.
     signal(SIGPIPE, SIG_IGN)
     // A file-size limit is an error of the write, not the end of the process.
@@ -40,32 +44,50 @@ struct Train: ParsableCommand {
     _ = FloatingPointEnvironment.useDefault()
     FatalSignals.install()
     LoggingSystem.bootstrap { _ in LogLines() }
+    var kind: ParsableCommand.Type = Self.self
     do {
       var command = try parseAsRoot()
+      kind = type(of: command)
       try command.run()
       Launcher.leave()
     } catch {
-      end(with: error)
+      end(with: error, in: kind)
     }
   }
 
-  /// One clear line on the standard error and an exit status by kind. Help and the parser's own messages go the
-  /// parser's way. Where ranks fail, all end; rank 0 speaks first, and alone if it is in time.
-  private static func end(with error: Error) -> Never {
-    if error is ExitCode {
+  /// One clear line on the standard error and an exit status by kind; the parser's messages are followed by the usage of
+  /// the command. Help goes to the standard output. Where ranks fail, all end; rank 0 speaks first, and alone if it is in
+  /// time.
+  private static func end(with error: Error, in command: ParsableCommand.Type) -> Never {
+    if let code = error as? ExitCode {
       Launcher.leave()
-      exit(withError: error)
+      Launcher.end(status: code.rawValue)
     }
     let (rank, size) = Launcher.announced
     if rank > 0 { Thread.sleep(forTimeInterval: 3) }
-    guard let status = status(of: error) else {
-      if size == 1 { exit(withError: error) }
-      FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
-      Launcher.end(status: exitCode(for: error).rawValue)
+    if let status = status(of: error) {
+      let place = rank > 0 ? "rank \(rank) of \(size) on host \(Host.name): " : ""
+      StandardError.write(lines: "train: \(place)\(error)")
+      Launcher.end(status: status)
     }
-    let place = rank > 0 ? "rank \(rank) of \(size) on host \(Host.name): " : ""
-    FileHandle.standardError.write(Data("train: \(place)\(error)\n".utf8))
-    Launcher.end(status: status)
+    let status = exitCode(for: error).rawValue
+    let text = message(error, in: command)
+    if status != EXIT_SUCCESS {
+      StandardError.write(lines: text.split(separator: "\n").map(String.init))
+      Launcher.end(status: status)
+    }
+    do throws(DataError) {
+      try printOut(text)
+    } catch {
+      end(with: error, in: command)
+    }
+    Launcher.end(status: EXIT_SUCCESS)
+  }
+
+  /// The parser's words. Of an error that is found after parsing, it knows the command by its type only.
+  private static func message(_ error: Error, in command: ParsableCommand.Type) -> String {
+    guard let error = error as? ValidationError else { return fullMessage(for: error) }
+    return "Error: \(error.message)\nUsage: \(usageString(for: command))"
   }
 
   private static func status(of error: Error) -> Int32? {

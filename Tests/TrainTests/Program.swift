@@ -47,9 +47,10 @@ enum Program {
     /// - Parameters:
     ///   - cpus: what taskset leaves the program, if it is to be restricted.
     ///   - shell: commands of a shell before it becomes the program, such as `ulimit`.
+    ///   - streams: what 0, 1 or 2 is instead of nothing or a file.
     init(
       _ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil, shell: String? = nil,
-      environment: [String: String] = [:]
+      environment: [String: String] = [:], streams: [Int32: FileHandle] = [:]
     ) throws {
       struct NotBuilt: Error {}
       guard let path else { throw NotBuilt() }
@@ -62,9 +63,9 @@ enum Program {
       process.arguments = Array(command.dropFirst())
       process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
       process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      process.standardInput = FileHandle.nullDevice
-      process.standardOutput = FileHandle(forWritingAtPath: files.output)
-      process.standardError = FileHandle(forWritingAtPath: files.error)
+      process.standardInput = streams[STDIN_FILENO] ?? FileHandle.nullDevice
+      process.standardOutput = streams[STDOUT_FILENO] ?? FileHandle(forWritingAtPath: files.output)
+      process.standardError = streams[STDERR_FILENO] ?? FileHandle(forWritingAtPath: files.error)
       try process.run()
     }
 
@@ -81,9 +82,11 @@ enum Program {
 
   static func run(
     _ arguments: [String], in directory: TemporaryDirectory, cpus: String? = nil, shell: String? = nil,
-    environment: [String: String] = [:]
+    environment: [String: String] = [:], streams: [Int32: FileHandle] = [:]
   ) throws -> Outcome {
-    try Running(arguments, in: directory, cpus: cpus, shell: shell, environment: environment).end()
+    try Running(
+      arguments, in: directory, cpus: cpus, shell: shell, environment: environment, streams: streams
+    ).end()
   }
 }
 

@@ -1,3 +1,5 @@
+import Tensor
+
 /// What is wrong with a file, in one line: the file, what was expected, what was found, what to do.
 public struct DataError: Error, CustomStringConvertible, Sendable {
   public enum Kind: Sendable {
@@ -26,20 +28,6 @@ public struct DataError: Error, CustomStringConvertible, Sendable {
   }
 
   public var description: String {
-    Self.oneLine("\(file): expected \(expected.prefix(400)), found \(found.prefix(400)); \(remedy)")
-  }
-
-  /// Names inside a file are anybody's text: control characters and line separators are shown escaped, so that
-  /// a message stays one line and can't drive a terminal.
-  private static func oneLine(_ text: String) -> String {
-    var line = ""
-    for scalar in text.unicodeScalars {
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator:
-        line += "\\u{" + String(scalar.value, radix: 16) + "}"
-      default: line.unicodeScalars.append(scalar)
-      }
-    }
-    return line
+    oneLine("\(file): expected \(expected.prefix(400)), found \(found.prefix(400)); \(remedy)")
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// Files that at every moment, a power cut included, are the old ones or the new ones.
 enum DurableFile {

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// Which files are mapped where, for whoever has to say which one a bad address belongs to.
 ///
@@ -25,7 +26,7 @@ public enum MappedFiles {
         return
       }
       // The path of an entry's former file is kept: a handler may be reading it.
-      entries[free].path = strdup(path)
+      entries[free].path = strdup(oneLine(path))
       entries[free].end = UInt(bitPattern: base) + UInt(bytes.count)
       entries[free].start = UInt(bitPattern: base)
     }
@@ -38,7 +39,7 @@ public enum MappedFiles {
     }
   }
 
-  /// The path of the file that is mapped at an address, as a C string; nil if none is.
+  /// The path of the file that is mapped at an address, as a C string that can be shown; nil if none is.
   public static func path(at address: UnsafeMutableRawPointer) -> UnsafePointer<CChar>? {
     let address = UInt(bitPattern: address)
     for i in 0..<capacity where entries[i].start != 0 && entries[i].start <= address && address < entries[i].end {

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// A file of JSON Lines: one record a line, each line written at once.
 final class JSONLinesFile {
