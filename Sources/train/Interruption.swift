@@ -3,13 +3,15 @@ import Foundation
 import Synchronization
 import Tensor
 
-/// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGUSR1 (what batch systems send before a time limit)
-/// and SIGHUP (a closed terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
+/// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGUSR1 and SIGUSR2 (what batch systems and those who submit
+/// to them send before a time limit), SIGXCPU (a limit of processor time) and SIGHUP (a closed terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
 ///
 /// Nothing is done inside a signal handler: Dispatch turns signals into blocks on a queue.
 final class Interruption: Sendable {
   /// What a signal number is called.
-  static let names: [Int32: String] = [SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGUSR1: "SIGUSR1", SIGHUP: "SIGHUP"]
+  static let names: [Int32: String] = [
+    SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2", SIGXCPU: "SIGXCPU", SIGHUP: "SIGHUP",
+  ]
 
   private let received = Atomic<Int32>(0)
   private let queue = DispatchQueue(label: "carat.signals", qos: .userInteractive)

@@ -8,15 +8,16 @@ struct Run: ParsableCommand {
     abstract: "Train a model, evaluate it after each epoch, test the best epoch at the end.",
     discussion: """
       With --data it trains on your data set, without on a generated one. The defaults are the configuration of CARAT's \
-      released code, with the paper's layers and with padding left out; --preset released has all of the code's own.
+      released code, with padding left out; --preset released has padding attended too, as the code does. \
+      Options' defaults are those of a new run without --preset and --config.
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
       evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch with the \
       highest micro-F1 on the validation split, under their PyTorch names) and, at the end, result.json. Files of an \
       earlier run there are replaced, but those of an unfinished one only with --overwrite.
 
-      SIGTERM, SIGUSR1, SIGHUP and Control-C end a run after the present step, with a checkpoint; a second Control-C \
-      ends it at once.
+      SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP and Control-C end a run after the present step, with a checkpoint; a \
+      second Control-C ends it at once.
 
       At its end a run prints the SHA-256 of all that training changes. It is the same for any number of workers, \
       stopped and resumed or not.
@@ -96,8 +97,8 @@ struct Run: ParsableCommand {
   var onNonfinite: RunConfiguration.NonFinitePolicy?
 
   @Option(
-    "Exit status after SIGTERM, SIGUSR1 or SIGHUP, once a checkpoint is written: what tells a batch script to requeue.",
-    value: "status")
+    "Exit status after SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP, once a checkpoint is written: what tells a batch "
+      + "script to requeue.", value: "status")
   var requeueExit: Int32 = 0
 
   @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")
@@ -112,9 +113,11 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
 
-  enum Resume: String, ExpressibleByArgument, CaseIterable {
+  enum Resume: String, ExpressibleByArgument, CaseIterable, CustomStringConvertible {
     case required = "newest"
     case auto
+
+    var description: String { rawValue }
   }
 
   func validate() throws {
@@ -199,7 +202,7 @@ struct Run: ParsableCommand {
   ) throws {
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(logDigests)"), ("--output", absolutePath(output)),
+      ("--log-digests", "\(logDigests)"), ("--output", (try? absolutePath(output)) ?? output),
     ]
     if let path = `init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: settings, and: options)
