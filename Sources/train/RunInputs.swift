@@ -39,7 +39,7 @@ extension Run {
     case .directory(let path):
       let dataset = try Dataset(directory: path, modalities: names(modalities))
       var settings = try base(RunConfiguration(for: DatasetShape(of: dataset.train)))
-      settings.data = .directory(absolutePath(path))
+      settings.data = .directory(try absolutePath(path))
       return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
     case .generated(var generated):
       set(&generated.seed, seed)
@@ -113,7 +113,7 @@ extension Run {
     default:
       let recorded = if case .directory(let path) = before.data { path } else { directory.generatedData }
       dataset = try Dataset(directory: moved ?? recorded, modalities: own)
-      settings.data = .directory(absolutePath(moved ?? recorded))
+      settings.data = .directory(try absolutePath(moved ?? recorded))
       if case .generated = filed {
         differences.append(SettingsDifference(name: "data", before: recorded, now: "to be generated"))
       }
@@ -176,7 +176,17 @@ extension Run {
     return settings
   }
 
-  func absolutePath(_ path: String) -> String {
-    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+  /// - Throws: if the working directory's path is no text, which config.json could not name.
+  func absolutePath(_ path: String) throws(SettingsError) -> String {
+    if path.hasPrefix("/") { return path }
+    let bytes = getcwd(nil, 0)
+    defer { free(bytes) }
+    guard let bytes, let directory = String(validatingCString: bytes) else {
+      throw SettingsError(
+        description:
+          "the working directory's path is not UTF-8 or is gone, so \(path) can't be recorded; rename it, or "
+          + "start elsewhere")
+    }
+    return directory + "/" + path
   }
 }

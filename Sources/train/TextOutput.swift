@@ -8,6 +8,8 @@ import Tensor
 /// that keeps text from its place is an error.
 final class TextOutput {
   private let path: String?
+  /// Where a symbolic link leads that is at the path.
+  private let place: String
   private let temporary: String?
   private var descriptor: Int32
   private var pending: [UInt8] = []
@@ -19,12 +21,13 @@ final class TextOutput {
   init(path: String? = nil) throws(DataError) {
     self.path = path
     guard let path else {
-      (descriptor, temporary) = (STDOUT_FILENO, nil)
+      (descriptor, place, temporary) = (STDOUT_FILENO, "", nil)
       return
     }
     var status = stat()
     let isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
-    temporary = isSpecial ? nil : "\(path).\(getpid()).part"
+    place = isSpecial ? path : try resolvedFile(path)
+    temporary = isSpecial ? nil : "\(place).\(getpid()).part"
     let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
     descriptor = open(temporary ?? path, flags, 0o666)
     guard descriptor >= 0 else { throw Self.failure(.creation, path) }
@@ -54,7 +57,7 @@ final class TextOutput {
     guard let path else { return }
     let isClosed = close(descriptor) == 0
     descriptor = -1
-    guard isClosed, temporary.map({ rename($0, path) == 0 }) ?? true else {
+    guard isClosed, temporary.map({ rename($0, place) == 0 }) ?? true else {
       let error = Self.failure(.writing, path)
       if let temporary { unlink(temporary) }
       throw error
@@ -74,9 +77,10 @@ func say(_ text: String) throws(DataError) { try printOut(oneLine(text)) }
 /// Prints a value as one line of JSON on the standard output.
 func printJSON(_ value: some Encodable) throws {
   // The same value: in a string of JSON any character may be written by its number.
-  try printOut(oneLine(JSON.line(value)) { scalar in
-    scalar.utf16.map { String(format: "\\u%04x", $0) }.joined()
-  })
+  try printOut(
+    oneLine(JSON.line(value)) { scalar in
+      scalar.utf16.map { String(format: "\\u%04x", $0) }.joined()
+    })
 }
 
 /// Prints text that has been made fit to be seen.

@@ -10,8 +10,7 @@ import Tensor
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract:
-      "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
+    abstract: "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
     discussion: """
       A sample is three sequences of feature vectors (text, visual, audio) and a set of labels, such as emotions. \
       `train run` learns to predict the labels; without a data set it shows itself on a generated one:
@@ -21,15 +20,14 @@ struct Train: ParsableCommand {
         train evaluate RUN --data DIR                metrics on the test split
         train predict RUN --data FILE.safetensors    scores of other samples
 
-      Exit status: 0 done, or stopped by SIGTERM, SIGUSR1 or SIGHUP and saved (see --requeue-exit); 1 a replay or two \
+      Exit status: 0 done, or stopped by SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP and saved (see --requeue-exit); 1 a replay or two \
       runs differ, or a file is damaged; 2 a step that is not finite; 64 wrong usage or settings; 65 wrong or unreadable \
       data; 69 ranks that can't be started together; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
       the directory; 76 a rank was lost; 130 stopped by Control-C.
       """,
     version: "0.1.0",
     subcommands: [
-      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self,
-      Diff.self,
+      Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self,
       Bench.self, Scale.self,
       ShowTopology.self,
     ],
@@ -46,12 +44,37 @@ struct Train: ParsableCommand {
     LoggingSystem.bootstrap { _ in LogLines() }
     var kind: ParsableCommand.Type = Self.self
     do {
+      try requireText(CommandLine.unsafeArgv)
+      try requireCommand(CommandLine.arguments.dropFirst().first)
       var command = try parseAsRoot()
       kind = type(of: command)
       try command.run()
       Launcher.leave()
     } catch {
       end(with: error, in: kind)
+    }
+  }
+
+  /// The default command takes no arguments without an option: what looks like one is a command, mistyped.
+  private static func requireCommand(_ first: String?) throws {
+    let names = configuration.subcommands.map { $0._commandName }
+    guard let first, !first.hasPrefix("-"), first != "help", !names.contains(first) else { return }
+    throw ValidationError("There is no command '\(first)' among \(names.joined(separator: ", ")).")
+  }
+
+  /// Swift would repair an argument that is not UTF-8, and its name would be that of another file.
+  private static func requireText(_ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws(SettingsError)
+  {
+    // The first is the program.
+    var i = arguments[0] == nil ? 0 : 1
+    while let argument = arguments[i] {
+      guard String(validatingCString: argument) != nil else {
+        throw SettingsError(
+          description:
+            "argument \(i), '\(String(cString: argument))', is not UTF-8; rename the file, or give a path in "
+            + "UTF-8 that leads to it")
+      }
+      i += 1
     }
   }
 
@@ -87,7 +110,8 @@ struct Train: ParsableCommand {
   /// The parser's words. Of an error that is found after parsing, it knows the command by its type only.
   private static func message(_ error: Error, in command: ParsableCommand.Type) -> String {
     guard let error = error as? ValidationError else { return fullMessage(for: error) }
-    return "Error: \(error.message)\nUsage: \(usageString(for: command))"
+    let names = command == Self.self ? "train" : "train \(command._commandName)"
+    return "Error: \(error.message)\nUsage: \(usageString(for: command))\n  See '\(names) --help' for more information."
   }
 
   private static func status(of error: Error) -> Int32? {

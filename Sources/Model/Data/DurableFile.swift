@@ -12,6 +12,7 @@ enum DurableFile {
   /// - Throws: if any of it fails; the temporary is then removed and a file that was at the path is as before
   ///   (unless it was the directory's sync that failed: then the new file is in place, but perhaps not yet on disk).
   static func write(_ parts: [UnsafeRawBufferPointer], to path: String) throws(DataError) {
+    let path = try resolvedFile(path)
     let temporary = "\(path).\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16))\(temporarySuffix)"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw failure(.creation, path, "to create \(temporary)") }

@@ -41,13 +41,17 @@ public struct RunDirectory: Sendable {
     guard access(existing, W_OK) == 0 else { throw unwritable("\(existing): \(MappedFile.systemError())") }
   }
 
-  /// The file on the way to the directory that is no directory, if there is one.
+  /// What is on the way to the directory and is no directory, if there is such a thing.
   private var obstacle: String? {
     var part = path
     while part != "/" && part != "." {
       var isDirectory: ObjCBool = false
       if FileManager.default.fileExists(atPath: part, isDirectory: &isDirectory) {
         return isDirectory.boolValue ? nil : "\(part) is a file"
+      }
+      // What it leads to may be on a disk that is not mounted: nothing is made in its place.
+      if let target = try? linkedPath(from: part) {
+        return "\(part) is a symbolic link to \(target), which is not there"
       }
       part = parentDirectory(of: part)
     }
