@@ -20,6 +20,14 @@ public enum Launcher {
 
   private static func number(_ variable: String) -> Int? { getenv(variable).flatMap { Int(String(cString: $0)) } }
 
+  /// How a process that a launcher started among others runs by itself; nil if no launcher told of others.
+  public static var wayAlone: String? {
+    let told = Set(variables.map(\.1)).filter { getenv($0) != nil }.sorted()
+    if told.isEmpty { return nil }
+    return "for a run of its own in each process, such as a seed each, start it with env "
+      + told.map { "-u \($0)" }.joined(separator: " ") + " and an --output each"
+  }
+
   private static let joined = Mutex<MPICommunicator?>(nil)
 
   /// The communicator of all ranks; that of one process where no launcher started several.
@@ -33,7 +41,8 @@ public enum Launcher {
       throw LaunchError(
         """
         the launcher started \(announced.size) processes, of which MPI finds \(communicator.size): start them with the \
-        mpirun of \(MPICommunicator.library), for which this program was built, or with an srun --mpi that it knows
+        mpirun of \(MPICommunicator.library), for which this program was built, or with an srun --mpi that it knows\
+        \(wayAlone.map { "; or, \($0)" } ?? "")
         """)
     }
     return communicator

@@ -9,7 +9,7 @@
     init(timeout: Duration) throws(LaunchError) {
       throw LaunchError(
         "this is one of \(Launcher.announced.size) processes, but the program was built without MPI: build it with "
-          + "swift build -c release --traits MPI")
+          + "swift build -c release --traits MPI" + (Launcher.wayAlone.map { "; or, \($0)" } ?? ""))
     }
 
     func start(_ messages: Messages) {}

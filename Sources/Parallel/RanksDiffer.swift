@@ -23,6 +23,7 @@ extension Communicator {
       throw RanksDiffer(
         description: "rank \(rank) on host \(other[0]) differs from rank 0 on host \(all[0][0]) in \(first[0]): "
           + "\(second.last ?? "") instead of \(first.last ?? ""); start all ranks with the same program, options and data"
+          + (Launcher.wayAlone.map { "; or, \($0)" } ?? "")
       )
     }
   }

@@ -3,18 +3,24 @@ import Model
 
 /// Sizes of a generated data set. What is not given stays as it is.
 struct GenerationOptions: ParsableArguments {
-  @Option("Generated samples for training, validation and test.", value: "n,n,n", base: "1024,256,512")
+  @Option(
+    "Generated samples for training, validation and test.", value: "n,n,n",
+    base: listed([defaults.train, defaults.valid, defaults.test]))
   var samples: String?
 
   @Option(
     "Time steps of the generated sequences, at most, of all or of text, visual and audio; lengths vary.",
-    value: "n|n,n,n", base: 60)
+    value: "n|n,n,n", base: listed(defaults.steps))
   var steps: String?
 
-  @Option("Features of a time step of the generated text, visual and audio.", value: "n,n,n", base: "300,35,74")
+  @Option(
+    "Features of a time step of the generated text, visual and audio.", value: "n,n,n",
+    base: listed(defaults.features))
   var features: String?
 
-  @Option("Labels of the generated samples, 1 to \(SyntheticDataset.maximumLabels).", value: "n", base: 6)
+  @Option(
+    "Labels of the generated samples, 1 to \(SyntheticDataset.maximumLabels).", value: "n",
+    base: defaults.labels)
   var labels: Int?
 
   func validate() throws { _ = try settings() }
@@ -47,6 +53,8 @@ struct GenerationOptions: ParsableArguments {
     if let steps { settings.steps = try wholeNumbers(steps, oneForAll: true, option: "--steps", in: 1...100_000) }
     return settings
   }
+
+  private static func listed(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ",") }
 
   private static var defaults: SyntheticDataset.Settings {
     var settings = SyntheticDataset.Settings()

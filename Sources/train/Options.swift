@@ -38,8 +38,8 @@ let released = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings(
 /// How many threads a command computes with, and where their memory lies.
 struct WorkerOptions: ParsableArguments {
   @Option(
-    "Threads, each on a core of its own; by default one for each core that this process may use. Results do not "
-      + "depend on it.", value: "n")
+    "Threads, each on a CPU of its own; by default one for each CPU (hardware thread) that this process may use, at "
+      + "most \(WorkerTeam.maxCount). Results do not depend on it.", value: "n")
   var workers: Int?
 
   @OptionGroup(title: "Workers") var placement: PlacementOptions

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Model
+import Tensor
 
 struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -62,8 +63,9 @@ struct Predict: ParsableCommand {
     try text.finish()
   }
 
-  /// A CSV field, in quotes where it needs them.
+  /// A CSV field, in quotes where it needs them, and where it has characters that are not for the eye.
   private func quoted(_ field: String) -> String {
-    field.contains { ",\"\n\r".contains($0) } ? "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : field
+    let isPlain = field.unicodeScalars.allSatisfy { $0 != "," && $0 != "\"" } && oneLine(field) == field
+    return isPlain ? field : "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
   }
 }

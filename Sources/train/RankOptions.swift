@@ -50,7 +50,9 @@ extension PlacementOptions {
   ///   - isTold: whether to say where workers are, as the first team of a process does.
   func makeTeam(workers: Int?, _ communicator: (any Communicator)?, isTold: Bool = true) throws -> WorkerTeam {
     guard communicator != nil || Launcher.announced.size == 1 else {
-      throw LaunchError("this command runs as one process: start it without mpirun or srun")
+      throw LaunchError(
+        "this command runs as one process: start it without mpirun or srun"
+          + (Launcher.wayAlone.map { "; or, \($0)" } ?? ""))
     }
     let communicator = communicator ?? SoloCommunicator()
     LogLines.isVerbose.store(verbose && communicator.rank == 0, ordering: .relaxed)

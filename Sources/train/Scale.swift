@@ -16,7 +16,7 @@ struct Scale: ParsableCommand {
   var output: String
 
   @Option(
-    "Numbers of threads, of each rank; by default powers of 2 up to the cores that every rank has, and these.",
+    "Numbers of threads, of each rank; by default powers of 2 up to the CPUs that every rank has, and these.",
     value: "n,…")
   var workers: String?
 

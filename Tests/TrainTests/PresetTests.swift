@@ -29,9 +29,8 @@ import Testing
     let modalities = try #require(model["modalities"] as? [[String: Any]])
     let layers = modalities.map { $0["layers"] as? Int }
     switch preset {
-    case "released", "unaligned": #expect(layers == [3, 3, 3] && model["padding"] as? String == "attend")
+    case "released", "m3ed", "unaligned": #expect(layers == [6, 4, 4] && model["padding"] as? String == "attend")
     case "paper": #expect(layers == [6, 4, 4] && model["anchors"] as? String == "batch")
-    case "m3ed": #expect(layers == [6, 4, 4] && model["padding"] as? String == "attend")
     default: #expect(layers == [2, 1, 1])
     }
     #expect(

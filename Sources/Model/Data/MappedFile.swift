@@ -40,7 +40,12 @@ struct MappedFile: ~Copyable, @unchecked Sendable {
         file: path, expected: "to map \(size) bytes into memory", found: Self.systemError(),
         remedy: "raise the limit on address space (ulimit -v) or copy the file to another file system")
     }
-    bytes = UnsafeRawBufferPointer(start: address, count: size)
+    let bytes = UnsafeRawBufferPointer(start: address, count: size)
+    if kind != NpzFile.kind, let foreign = ForeignFile.recognise(bytes) {
+      munmap(address, size)
+      throw DataError(file: path, expected: "a \(kind)", found: foreign.found, remedy: foreign.remedy)
+    }
+    self.bytes = bytes
     MappedFiles.add(bytes, path: path)
   }
 

@@ -7,6 +7,7 @@ import Foundation
 public final class NpzFile: TensorFile, @unchecked Sendable {
   static func isName(_ path: String) -> Bool { path.hasSuffix(".npz") }
 
+  static let kind = "npz file"
   private static let suffix = ".npy"
   private static let elements: [String: SafetensorsElement] = ["<f4": .float32, "<i4": .int32, "<i8": .int64]
   private static let remedy = "turn the file into safetensors with scripts/convert"
@@ -15,7 +16,7 @@ public final class NpzFile: TensorFile, @unchecked Sendable {
   ///
   /// - Throws: if the file can't be read, or is no zip file of npy arrays.
   public init(path: String) throws(DataError) {
-    let map = try MappedFile(path: path, minimum: 22, kind: "npz file")
+    let map = try MappedFile(path: path, minimum: 22, kind: Self.kind)
     var entries: [TensorEntry] = []
     var metadata: [String: String] = [:]
     var refused: [String: (shape: [Int], error: DataError)] = [:]

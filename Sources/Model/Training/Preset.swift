@@ -4,7 +4,7 @@ public enum Preset: String, Sendable, CaseIterable {
   case released
   /// The paper, where it differs from the released code.
   case paper
-  /// The released code, as its script for M3ED runs it.
+  /// The released code, as its script for M3ED runs it: the same settings.
   case m3ed
   /// The released code on unaligned sequences: all modalities but the first are soft-aligned to 50 steps.
   case unaligned
@@ -15,16 +15,14 @@ public enum Preset: String, Sendable, CaseIterable {
   public func apply(to settings: inout RunConfiguration) {
     settings.model.padding = .attend
     switch self {
-    case .released:
-      settings.model.setLayers(first: 3, others: 3)
+    case .released, .m3ed:
+      settings.model.setLayers(first: 6, others: 4)
     case .paper:
       settings.model.padding = .packed
       settings.model.anchors = .batch
       settings.model.setLayers(first: 6, others: 4)
-    case .m3ed:
-      settings.model.setLayers(first: 6, others: 4)
     case .unaligned:
-      settings.model.setLayers(first: 3, others: 3)
+      settings.model.setLayers(first: 6, others: 4)
       for m in settings.model.modalities.indices.dropFirst() where settings.model.modalities[m].maximumSteps > 50 {
         settings.model.modalities[m].alignedSteps = 50
       }

@@ -1,0 +1,26 @@
+/// What people have in the place of the file they mean, known by how it begins.
+enum ForeignFile {
+  /// What a file is instead of the kind that was expected, and what to do; nil if its beginning says nothing.
+  static func recognise(_ bytes: UnsafeRawBufferPointer) -> (found: String, remedy: String)? {
+    let text = String(decoding: bytes.prefix(512), as: UTF8.self).lowercased()
+      .drop { $0.isWhitespace || $0 == "\u{FEFF}" }
+    if text.hasPrefix("version https://git-lfs.github.com/spec/") {
+      return (
+        "a Git LFS pointer, which only stands for the file", "fetch the file itself: git lfs pull, in its repository"
+      )
+    }
+    if ["<!doctype html", "<html", "<head", "<?xml"].contains(where: text.hasPrefix) {
+      return (
+        "a web page (HTML)",
+        "a server sent a page instead of the file, to log in or to confirm; download the file itself"
+      )
+    }
+    let binary: [(start: [UInt8], found: String)] = [
+      ([0x50, 0x4B, 0x03, 0x04], "a zip archive, such as torch.save and numpy.savez write"),
+      ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"), ([0x1F, 0x8B], "a gzip file"),
+    ]
+    return binary.first { bytes.starts(with: $0.start) }.map {
+      ($0.found, "turn it into safetensors: data with scripts/convert, weights with scripts/weights")
+    }
+  }
+}
