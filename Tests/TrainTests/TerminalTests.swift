@@ -131,7 +131,10 @@ import Testing
       streams: [STDOUT_FILENO: writer, STDERR_FILENO: writer])
     _ = pipe.fileHandleForReading.availableData
     try pipe.fileHandleForReading.close()
-    while running.isRunning, !directory.exists("r/checkpoints/step-000000012.safetensors") { usleep(2000) }
+    // Later ones are written when nobody reads any longer.
+    let checkpoints = directory.file("r/checkpoints")
+    func count() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: checkpoints))?.count ?? 0 }
+    while running.isRunning, count() < 5 { usleep(2000) }
     kill(running.identifier, signal)
     let outcome = try running.end()
     #expect(outcome.status == status && !outcome.signalled, "\(outcome)")
