@@ -17,7 +17,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers)
-    let metrics = trained.evaluator.metrics(of: trained.samples, threshold: trained.threshold)
+    let metrics = try trained.evaluator.metrics(of: trained.samples, threshold: trained.threshold)
     if json { return try printJSON(metrics) }
     let rows: [(String, Double)] =
       [

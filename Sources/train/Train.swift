@@ -20,8 +20,9 @@ struct Train: ParsableCommand {
         train evaluate RUN --data DIR                metrics on the test split
         train predict RUN --data FILE.safetensors    scores of other samples
 
-      Exit status: 0 done, or stopped by SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP and saved (see --requeue-exit); 1 a replay or two \
-      runs differ, or a file is damaged; 2 a step that is not finite; 64 wrong usage or settings; 65 wrong or unreadable \
+      Exit status: 0 done, or stopped by SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP and saved (see --requeue-exit); \
+      1 a replay or two runs differ, or a file is damaged; 2 a step or scores that are not finite; 64 wrong usage or \
+      settings; 65 wrong or unreadable \
       data; 69 ranks that can't be started together; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
       the directory; 76 a rank was lost; 130 stopped by Control-C.
       """,
@@ -123,7 +124,7 @@ struct Train: ParsableCommand {
       case .creation: 73
       case .writing: 74
       }
-    case is Diverged: 2
+    case is Diverged, is NonFiniteScores: 2
     case is LaunchError: 69
     case is RunLocked: 75
     case is MemoryShortage, is MemoryError: 71

@@ -4,9 +4,10 @@ public struct BestThreshold: Sendable {
   public let threshold: Float
   public let microF1: Double
 
-  /// Scores and labels [N, C] in the same order, labels 0 or 1. Without any true label, micro-F1 is 0.
+  /// Scores and labels [N, C] in the same order, labels 0 or 1, no score NaN. Without any true label, micro-F1 is 0.
   public init(scores: [Float], labels: [Float]) {
     precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
+    precondition(!scores.contains { $0.isNaN }, "a score that is no number")
     let ranking = zip(scores, labels).sorted { $0.0 > $1.0 }
     let actual = labels.reduce(0) { $0 + ($1 > 0 ? 1 : 0) }
     var best = (threshold: Float.infinity, microF1: 0.0)

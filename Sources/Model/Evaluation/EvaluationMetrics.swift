@@ -1,4 +1,5 @@
-/// How well scores predict labels, by the definitions of the field's papers and of the PyTorch reference.
+/// How well scores predict labels, by the definitions of the field's papers and of the PyTorch reference; every number is
+/// scikit-learn's with `zero_division=0`.
 ///
 /// A label is predicted where its score is above the threshold. A quotient with nothing below the line is 0.
 public struct EvaluationMetrics: Codable, Sendable, Equatable {
@@ -13,7 +14,8 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
   /// The mean over labels of each label's F1.
   public let macroF1: Double
   /// The mean over labels of average precision: the mean over a label's true samples of the precision among the
-  /// samples ranked down to it. Equal scores rank in the order of the samples. It knows no threshold.
+  /// samples that score at least as high. Equal scores count together, so the order of samples does not matter. 0 for a
+  /// label without a true sample. It knows no threshold.
   public let meanAveragePrecision: Double
   /// Each label's F1 by its name.
   public let labelF1: [String: Double]
@@ -29,7 +31,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
   }
 
   /// - Parameters:
-  ///   - scores: [N, C], row-major.
+  ///   - scores: [N, C], row-major; none is NaN, which can't be ranked.
   ///   - labels: [N, C], row-major, of 0 and 1.
   ///   - labelNames: C different names.
   public init(
@@ -38,6 +40,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     let c = labelNames.count
     precondition(c > 0 && scores.count % c == 0, "\(scores.count) scores for \(c) labels")
     precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
+    precondition(!scores.contains { $0.isNaN }, "a score that is no number")
     let n = scores.count / c
     var hits = [Int](repeating: 0, count: c)
     var predicted = hits
@@ -72,17 +75,17 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     of label: Int, _ scores: UnsafeBufferPointer<Float>, _ labels: UnsafeBufferPointer<Float>, samples: Int,
     labelCount: Int
   ) -> Double {
-    // NaN, which no order holds, ranks last, as in NumPy.
-    let ranking = (0..<samples).map { (score: scores[$0 * labelCount + label], sample: $0) }.sorted { a, b in
-      if a.score > b.score || (b.score.isNaN && !a.score.isNaN) { return true }
-      if a.score < b.score || (a.score.isNaN && !b.score.isNaN) { return false }
-      return a.sample < b.sample
-    }
+    let ranking = (0..<samples).map { (score: scores[$0 * labelCount + label], sample: $0) }
+      .sorted { $0.score > $1.score }
     var found = 0
+    var foundHigher = 0
     var sum = 0.0
-    for (rank, item) in ranking.enumerated() where labels[item.sample * labelCount + label] > 0 {
-      found += 1
-      sum += Double(found) / Double(rank + 1)
+    for (rank, item) in ranking.enumerated() {
+      if labels[item.sample * labelCount + label] > 0 { found += 1 }
+      // The precision at the end of each group of equal scores is that of all true samples in it.
+      if rank + 1 < samples && ranking[rank + 1].score == item.score { continue }
+      sum += Double(found - foundHigher) * Double(found) / Double(rank + 1)
+      foundHigher = found
     }
     return sum / Double(max(found, 1))
   }

@@ -16,39 +16,52 @@ public final class Evaluator {
 
   /// Gives the scores of all samples to `body`, batch by batch: the samples' numbers and their scores [n, C] row by
   /// row, between 0 and 1, valid within the call.
+  ///
+  /// - Throws: what `body` throws; `NonFiniteScores` before `body` sees any that is not finite.
   public func forEachBatch(
     of source: any SampleSource, _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
-  ) rethrows {
+  ) throws {
     for first in stride(from: 0, to: source.count, by: batch.capacity) {
       let samples = first..<min(first + batch.capacity, source.count)
       batch.fill(samples, of: source)
       let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
       source.prepare(step.own(next), done: step.own(max(0, first - batch.capacity)..<first))
-      try body(samples, UnsafeBufferPointer(step.evaluate(batch).elements))
+      let scores = step.evaluate(batch)
+      if let row = (0..<samples.count).first(where: { !scores.rows($0..<$0 + 1).isFinite }) {
+        let parameter = step.model.layout.parameters.first { !step.state.parameters[$0].isFinite }
+        throw NonFiniteScores(
+          sample: samples.lowerBound + row, file: (source as? DatasetSplit)?.path, parameter: parameter?.name)
+      }
+      try body(samples, UnsafeBufferPointer(scores.elements))
     }
   }
 
   /// Scores of all samples, [N, C] row by row, between 0 and 1.
-  public func scores(of source: any SampleSource) -> [Float] {
+  ///
+  /// - Throws: `NonFiniteScores`.
+  public func scores(of source: any SampleSource) throws -> [Float] {
     var scores = [Float]()
-    forEachBatch(of: source) { scores.append(contentsOf: $1) }
+    try forEachBatch(of: source) { scores.append(contentsOf: $1) }
     return scores
   }
 
   /// Compares a split's scores with its labels.
-  public func metrics(of split: DatasetSplit, threshold: Float) -> EvaluationMetrics {
-    Self.metrics(scores(of: split), split, threshold)
+  ///
+  /// - Throws: `NonFiniteScores`.
+  public func metrics(of split: DatasetSplit, threshold: Float) throws -> EvaluationMetrics {
+    Self.metrics(try scores(of: split), split, threshold)
   }
 
   /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
-  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) -> EvaluationMetrics? {
+  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) throws -> EvaluationMetrics?
+  {
     var scores = [Float]()
     do {
       try forEachBatch(of: split) {
         if shouldStop() { throw Stopped() }
         scores.append(contentsOf: $1)
       }
-    } catch {
+    } catch is Stopped {
       return nil
     }
     return Self.metrics(scores, split, threshold)

@@ -122,7 +122,7 @@ public final class Trainer {
   /// - Parameters:
   ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
   ///   - tell: hears of each step and evaluation.
-  /// - Throws: `Diverged` after a step that was not finite, `DataError` where writing fails; the last checkpoint stays.
+  /// - Throws: `Diverged` after a step that was not finite, `NonFiniteScores` where an evaluation is not, `DataError` where writing fails; the last checkpoint stays.
   public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if isFirst { tell(progress) } }
@@ -133,8 +133,7 @@ public final class Trainer {
         try trainOneStep(order, report)
         try saveIfDue()
       }
-      guard let valid = evaluator.metrics(of: dataset.valid, threshold: configuration.threshold, unless: shouldStop)
-      else { return try stop() }
+      guard let valid = try validate(unless: shouldStop) else { return try stop() }
       try accept(valid, report)
       position.epoch += 1
       position.step = 0
@@ -201,6 +200,18 @@ public final class Trainer {
     report(.skipped(record))
   }
 
+  /// The validation split's metrics after an epoch; nil if it was stopped. What can't be measured is no reason to lose the
+  /// epoch: it is saved first.
+  private func validate(unless shouldStop: () -> Bool) throws -> EvaluationMetrics? {
+    do {
+      return try evaluator.metrics(of: dataset.valid, threshold: configuration.threshold, unless: shouldStop)
+    } catch let error as NonFiniteScores {
+      try save()
+      try writer.wait()
+      throw error
+    }
+  }
+
   /// Records an epoch's validation, and keeps its weights if none were better.
   private func accept(_ valid: EvaluationMetrics, _ report: (Progress) -> Void) throws {
     let isBest = valid.microF1 >= best?.metrics.microF1 ?? -1
@@ -226,7 +237,7 @@ public final class Trainer {
     guard let best else { preconditionFailure("a run of \(c.epochs) epochs evaluated none") }
     if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
     state.shareWeights(communicator)
-    guard let test = evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
+    guard let test = try evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
       return nil
     }
     let record = EvaluationRecord(
