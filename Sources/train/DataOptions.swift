@@ -69,7 +69,7 @@ struct ScoredDataOptions: ParsableArguments {
     case train, valid, test
   }
 
-  @Option("Data set directory, or one .safetensors or .npz file.", value: "path")
+  @Option("Data set directory, or one .safetensors file.", value: "path")
   var data: String
 
   @Option("Which split, where --data is a directory.", value: "split")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import Model
 
 struct Evaluate: ParsableCommand {
@@ -17,6 +18,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers)
+    if let absent = absentLabels(of: [trained.samples]) { Logger(label: "carat.data").warning("\(absent)") }
     let metrics = try trained.evaluator.metrics(of: trained.samples, threshold: trained.threshold)
     if json { return try printJSON(metrics) }
     let rows: [(String, Double)] =

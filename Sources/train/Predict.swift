@@ -7,7 +7,8 @@ struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Score samples with a run's best weights: scores and predicted labels as CSV or JSON Lines.",
     discussion: """
-      A score lies between 0 and 1. Samples are numbered from 0, in the file's order. The file may lack labels.
+      A score lies between 0 and 1. Samples are numbered from 0, in the file's order, and named by their ids where the \
+      file has the tensor ids. The file may lack labels.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -23,13 +24,15 @@ struct Predict: ParsableCommand {
   var output: String?
 
   @Option(
-    "csv: columns sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a sample.", value: "format"
+    "csv: columns id (where there are ids), sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a "
+      + "sample.", value: "format"
   )
   var format = Format.csv
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
 
   private struct Line: Encodable {
+    let id: String?
     let sample: Int
     let scores: [String: Float]
     let labels: [String]
@@ -38,34 +41,30 @@ struct Predict: ParsableCommand {
   func run() throws {
     let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers, mayLackLabels: true)
     let names = trained.configuration.labelNames
+    let ids = trained.samples.ids
     let text = try TextOutput(path: output)
     if format == .csv {
-      let columns = ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
-      try text.write(columns.map(quoted).joined(separator: ",") + "\n")
+      let columns = (ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
+      try text.write(CSV.line(columns))
     }
     let encoder = JSON.encoder()
     try trained.evaluator.forEachBatch(of: trained.samples) { samples, scores in
       for (i, sample) in samples.enumerated() {
         let row = scores[i * names.count..<(i + 1) * names.count]
+        let id = ids?[sample]
         switch format {
         case .csv:
           let predicted = row.map { $0 > trained.threshold ? "1" : "0" }
-          try text.write((["\(sample)"] + row.map { "\($0)" } + predicted).joined(separator: ",") + "\n")
+          try text.write(CSV.line((id.map { [$0] } ?? []) + ["\(sample)"] + row.map { "\($0)" } + predicted))
         case .jsonl:
           let named = Array(zip(names, row))
           let line = Line(
-            sample: sample, scores: Dictionary(named, uniquingKeysWith: { first, _ in first }),
+            id: id, sample: sample, scores: Dictionary(named, uniquingKeysWith: { first, _ in first }),
             labels: named.filter { $0.1 > trained.threshold }.map(\.0))
           try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
         }
       }
     }
     try text.finish()
-  }
-
-  /// A CSV field, in quotes where it needs them, and where it has characters that are not for the eye.
-  private func quoted(_ field: String) -> String {
-    let isPlain = field.unicodeScalars.allSatisfy { $0 != "," && $0 != "\"" } && oneLine(field) == field
-    return isPlain ? field : "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\""
   }
 }

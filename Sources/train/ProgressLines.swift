@@ -31,6 +31,9 @@ struct ProgressLines {
     line(
       "data: \(dataset.train.count) train, \(dataset.valid.count) valid, \(dataset.test.count) test samples; "
         + "\(shapes) (steps × features); labels \(dataset.train.labelNames.joined(separator: ", "))")
+    for note in [absentLabels(of: [dataset.train, dataset.valid, dataset.test]), commonIDs(of: dataset)] {
+      if let note { line(note) }
+    }
     if let reachable {
       line(
         "generated: test micro-F1 of always predicting the frequent labels \(fixed(reachable.frequentLabelsMicroF1, 4)), "

@@ -23,7 +23,7 @@ struct Run: ParsableCommand {
       stopped and resumed or not.
       """)
 
-  @Option("Data set: a directory with train, valid and test.safetensors, or .npz files.", value: "directory")
+  @Option("Data set: a directory with train, valid and test.safetensors.", value: "directory")
   var data: String?
 
   @Option("Directory for what the run writes.", value: "directory")

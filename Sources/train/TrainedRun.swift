@@ -33,7 +33,7 @@ struct TrainedRun {
     -> DatasetSplit
   {
     let modalities = configuration.model.modalities
-    let isFile = Dataset.isFileName(options.data)
+    let isFile = Dataset.isFile(options.data)
     let opened = try DatasetSplit(
       path: isFile ? options.data : Dataset.path(of: options.split.rawValue, in: options.data),
       name: isFile ? nil : options.split.rawValue, modalities: modalities.map(\.name),

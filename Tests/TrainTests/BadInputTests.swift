@@ -94,6 +94,7 @@ import Testing
     var labelWidth = 2
     var featureType = SafetensorsElement.float32
     var labelNames: String? = "calm,tense"
+    var ids: [String] = []
 
     func write(to path: String) throws {
       var owned: [UnsafeMutableRawBufferPointer] = []
@@ -115,6 +116,10 @@ import Testing
       if !labels.isEmpty {
         let shape = [labels.count / labelWidth, labelWidth]
         tensors.append(TensorSource(name: "labels", element: .float32, shape: shape, bytes: bytes(labels)))
+      }
+      if let width = ids.map(\.utf8.count).max() {
+        let rows = ids.flatMap { Array($0.utf8) + [UInt8](repeating: 0, count: width - $0.utf8.count) }
+        tensors.append(TensorSource(name: "ids", element: .uint8, shape: [ids.count, width], bytes: bytes(rows)))
       }
       try SafetensorsWriter(tensors: tensors, metadata: labelNames.map { ["label_names": $0] } ?? [:]).write(to: path)
     }
@@ -199,6 +204,11 @@ import Testing
     try FileManager.default.createDirectory(atPath: directory.file("begun"), withIntermediateDirectories: false)
     try FileManager.default.copyItem(
       atPath: directory.file("r/config.json"), toPath: directory.file("begun/config.json"))
+    // As NumPy starts one.
+    let npz = Data("PK\u{3}\u{4}".utf8) + Data(count: 22) + Data([8, 0, 0, 0]) + Data("text.npy".utf8)
+    try npz.write(to: URL(fileURLWithPath: directory.file("all.npz")))
+    try FileManager.default.createDirectory(atPath: directory.file("npz"), withIntermediateDirectories: false)
+    try npz.write(to: URL(fileURLWithPath: directory.file("npz/train.npz")))
     let before = try directory.names()
     let cases: [Case] = [
       Case("run --output n --data nowhere", 65, "nowhere/train.safetensors", "no such file"),
@@ -206,6 +216,11 @@ import Testing
       Case("run --output n --data d/train.safetensors", 65, "give the directory"),
       Case("run --output file --data d --batch-size 8", 73, "file: expected a directory", "choose another --output"),
       Case("run --output file/n --batch-size 8", 73, "file is a file", "choose another --output"),
+      Case("run --output n --data all.npz", 65, "an npz file", "scripts/convert all.npz -o OUT"),
+      Case("run --output n --data npz", 65, "npz/train.safetensors", "scripts/convert npz -o OUT"),
+      Case("evaluate r --data npz", 65, "npz/test.safetensors", "scripts/convert npz -o OUT"),
+      Case("predict r --data all.npz", 65, "an npz file", "scripts/convert all.npz -o OUT"),
+      Case("evaluate r --data d --weights all.npz", 65, "an npz file"),
       Case("run --output n --data d", 64, "batch of 64", "20"),
       Case("generate --output file", 73, "file"),
       Case("generate", 64, "--output"),

@@ -13,8 +13,6 @@ public func mutate(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ maximum: 
   var input = Array(UnsafeBufferPointer(start: data, count: size))
   if reader.isText {
     Mutation.change(&input, &random)
-  } else if reader == .npz {
-    Mutation.changeNumber(&input, &random)
   } else {
     guard size >= 8 else { return mutateBytes(data, size, maximum) }
     let length = input.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
@@ -105,18 +103,5 @@ enum Mutation {
     let first = text[start...].firstIndex(of: UInt8(ascii: "\"")) ?? start
     let end = text[min(first + 1, text.count)...].firstIndex(of: UInt8(ascii: "\"")) ?? text.count
     return first..<max(first, end)
-  }
-
-  /// A number of 2, 4 or 8 bytes or of digits, as zip and npy files have them.
-  static func changeNumber(_ bytes: inout [UInt8], _ random: inout Draws) {
-    if random.below(3) == 0 { return replaceNumber(&bytes, &random) }
-    let width = [2, 4, 8][random.below(3)]
-    guard bytes.count > width else { return }
-    // Most of what matters is in the directory, at the end.
-    let back = random.below(2) == 0 ? bytes.count : min(bytes.count, 400)
-    let place = max(0, min(bytes.count - back + random.below(back), bytes.count - width))
-    let value: UInt64 = [0, 1, 0xFFFF, 0xFFFF_FFFF, .max, 1 << 63, 1 << 31, UInt64(random.below(bytes.count + 2))][
-      random.below(8)]
-    withUnsafeBytes(of: value.littleEndian) { for i in 0..<width { bytes[place + i] = $0[i] } }
   }
 }

@@ -7,10 +7,8 @@ import Parallel
 enum Reader: String, CaseIterable {
   /// Any safetensors file: each tensor in each way, and the checksums.
   case safetensors
-  /// A data set's safetensors file.
+  /// A data set's file.
   case split
-  /// A data set's npz file.
-  case npz
   /// A checkpoint as it stands, whose checksums find nearly every change.
   case checkpoint
   /// A checkpoint's record, put into a checkpoint with right checksums.
@@ -42,12 +40,7 @@ final class Workplace {
     self.reader = reader
     directory = "/dev/shm/carat-fuzz-\(getpid())"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    path =
-      switch reader {
-      case .configuration: directory + "/config.json"
-      case .npz: directory + "/input.npz"
-      default: directory + "/input.safetensors"
-      }
+    path = directory + (reader == .configuration ? "/config.json" : "/input.safetensors")
     run = Samples.run
     state = reader == .state ? try Samples.state() : nil
     atexit { if let workplace = Workplace.current { try? FileManager.default.removeItem(atPath: workplace.directory) } }
@@ -76,9 +69,6 @@ final class Workplace {
   private func open() throws {
     switch reader {
     case .safetensors: try readAll(SafetensorsFile(path: path))
-    case .npz:
-      try? readAll(NpzFile(path: path))
-      try readSplit()
     case .split: try readSplit()
     case .checkpoint, .record: try readCheckpoint()
     case .state: try state?.load(from: SafetensorsFile(path: path))
@@ -87,7 +77,7 @@ final class Workplace {
     }
   }
 
-  private func readAll(_ file: TensorFile) throws {
+  private func readAll(_ file: SafetensorsFile) throws {
     var sum = Float(0)
     for name in file.names + ["absent"] {
       _ = (file.shape(of: name), file.dtype(of: name))
@@ -97,7 +87,7 @@ final class Workplace {
       _ = try? file.scalar(name)
     }
     precondition(sum.isNaN || sum <= .infinity)
-    try (file as? SafetensorsFile)?.verifyChecksums()
+    try file.verifyChecksums()
   }
 
   private func readSplit() throws {
@@ -110,6 +100,7 @@ final class Workplace {
     _ = DatasetShape(of: split)
     for sample in 0..<split.count {
       _ = split.labels(ofSample: sample).reduce(0, +)
+      _ = split.ids?[sample].count
       for (m, modality) in split.modalities.enumerated() {
         let target = UnsafeMutablePointer<Float>.allocate(capacity: modality.steps * modality.features)
         defer { target.deallocate() }

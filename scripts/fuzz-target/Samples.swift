@@ -106,7 +106,11 @@ enum Samples {
             let lengths: [Int32] = [1, 2]
             try lengths.withUnsafeBufferPointer {
               let lengths = TensorSource(name: "text_length", shape: [2], int32s: $0)
-              try SafetensorsWriter(tensors: [text, visual, audio, labels, lengths], metadata: metadata).write(to: path)
+              try Array("a\0bc".utf8).withUnsafeBytes {
+                let ids = TensorSource(name: "ids", element: .uint8, shape: [2, 2], bytes: $0)
+                let tensors = [text, visual, audio, labels, lengths, ids]
+                try SafetensorsWriter(tensors: tensors, metadata: metadata).write(to: path)
+              }
             }
           }
         }
@@ -114,7 +118,7 @@ enum Samples {
     }
   }
 
-  /// Writes an input of every reader but npz, which this program does not write.
+  /// Writes an input of every reader.
   static func write(to directory: String) throws {
     func path(_ reader: Reader) throws -> String {
       let folder = "\(directory)/\(reader)"

@@ -1,10 +1,10 @@
 import Foundation
 
-/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples; or
-/// npz files of these names.
+/// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
 ///
 /// Every file has a float32 tensor [N, T, F] for each modality, `labels` [N, C] of 0 and 1, for padded sequences an
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
+/// A tensor `ids`, U8 [N, L], may name the samples: see `SampleIDs`.
 /// Modalities other than text, visual and audio are listed, in the model's order, in the metadata `modalities`.
 public struct Dataset: Sendable {
   /// The modalities of CARAT, in its order.
@@ -24,9 +24,10 @@ public struct Dataset: Sendable {
   public init(directory: String, modalities: [String]? = nil) throws(DataError) {
     var isDirectory: ObjCBool = false
     guard !FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) || isDirectory.boolValue else {
-      throw DataError(
-        file: directory, expected: "a data set directory with train, valid and test.safetensors", found: "a file",
-        remedy: "give the directory, not a file in it")
+      throw ConvertibleFile.error(ofFileAt: directory)
+        ?? DataError(
+          file: directory, expected: "a data set directory with train, valid and test.safetensors", found: "a file",
+          remedy: "give the directory, not a file in it")
     }
     train = try Self.open("train", in: directory, modalities: modalities)
     let names = train.modalities.map(\.name)
@@ -43,15 +44,17 @@ public struct Dataset: Sendable {
     try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
   }
 
-  /// Where a directory has a split: `<split>.safetensors`, or if there is none and the other is there, `<split>.npz`.
+  /// Where a directory has a split: `<split>.safetensors`.
   public static func path(of split: String, in directory: String) -> String {
-    let base = directory + (directory.hasSuffix("/") ? "" : "/") + split
-    let exists = FileManager.default.fileExists(atPath:)
-    return !exists(base + ".safetensors") && exists(base + ".npz") ? base + ".npz" : base + ".safetensors"
+    directory + (directory.hasSuffix("/") ? "" : "/") + split + ".safetensors"
   }
 
-  /// Whether a path is that of a file of samples, and not of a directory, by its name.
-  public static func isFileName(_ path: String) -> Bool { path.hasSuffix(".safetensors") || NpzFile.isName(path) }
+  /// Whether a path is that of a file of samples, there or to be there by its name, and not of a directory.
+  public static func isFile(_ path: String) -> Bool {
+    var isDirectory: ObjCBool = false
+    let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+    return exists ? !isDirectory.boolValue : path.hasSuffix(".safetensors")
+  }
 }
 
 extension DatasetSplit {

@@ -15,6 +15,8 @@ public final class DatasetSplit: Sendable {
   public let labelCount: Int
   /// C different names; `label0` … where the file has none.
   public let labelNames: [String]
+  /// The samples' ids, where the file has them.
+  public let ids: SampleIDs?
   /// The file's metadata.
   public let metadata: [String: String]
 
@@ -31,7 +33,7 @@ public final class DatasetSplit: Sendable {
   ///     it has to have labels.
   /// - Throws: if a tensor is missing, of the wrong type or shape, or of another number of samples; if a feature is
   ///   NaN or infinite (−∞ in audio, the logarithm of silence, is accepted: it stands for 0), a label is neither
-  ///   0 nor 1, or a length is not in 1 … T.
+  ///   0 nor 1, a length is not in 1 … T, or two ids are the same.
   public init(
     path: String, name: String? = nil, modalities: [String]? = nil, labelsIfMissing: [String]? = nil
   ) throws(DataError) {
@@ -60,6 +62,7 @@ public final class DatasetSplit: Sendable {
     self.path = path
     count = shape.samples
     self.modalities = opened
+    ids = try SampleIDs(file, samples: shape.samples)
     labelCount = shape.labels
     metadata = file.metadata
   }
@@ -68,6 +71,12 @@ public final class DatasetSplit: Sendable {
   public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
     precondition(sample >= 0 && sample < count, "sample \(sample) of \(count)")
     return UnsafeBufferPointer(start: labels.base + sample * labelCount, count: labelCount)
+  }
+
+  /// The labels that no sample has, in their order: what is measured of them counts as 0.
+  public var absentLabels: [String] {
+    labelNames.indices.filter { label in !(0..<count).contains { labels.base[$0 * labelCount + label] > 0 } }
+      .map { labelNames[$0] }
   }
 
   /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.
@@ -83,17 +92,20 @@ public final class DatasetSplit: Sendable {
     for i in 0..<count where destination[i] == -.infinity { destination[i] = 0 }
   }
 
-  private static func open(_ path: String) throws(DataError) -> TensorFile {
+  private static func open(_ path: String) throws(DataError) -> SafetensorsFile {
     guard FileManager.default.fileExists(atPath: path) else {
+      let isSplit = Dataset.splitNames.contains(baseName(of: path))
+      let command = isSplit ? ConvertibleFile.command(forDirectory: parentDirectory(of: path)) : nil
       throw DataError(
         file: path, expected: "a dataset file with modalities [N, T, F] and labels [N, C]", found: "no such file",
-        remedy: "give a directory with train.safetensors, valid.safetensors and test.safetensors, or .npz")
+        remedy: command.map { "convert what is in the directory: \($0)" }
+          ?? "give a directory with train.safetensors, valid.safetensors and test.safetensors")
     }
-    return try TensorFile.open(path)
+    return try SafetensorsFile(path: path)
   }
 
   /// Names in a file's metadata, separated by commas: the text and its parts; nil if there is none.
-  private static func list(_ key: String, _ file: TensorFile) -> (text: String, names: [String])? {
+  private static func list(_ key: String, _ file: SafetensorsFile) -> (text: String, names: [String])? {
     file.metadata[key].map { text in
       let parts = text.split(separator: ",", omittingEmptySubsequences: false)
       return (text, parts.map { $0.trimmingCharacters(in: .whitespaces) })
@@ -101,7 +113,7 @@ public final class DatasetSplit: Sendable {
   }
 
   /// The modalities that a file's metadata lists; CARAT's three if it lists none.
-  private static func listedModalities(_ file: TensorFile) throws(DataError) -> [String] {
+  private static func listedModalities(_ file: SafetensorsFile) throws(DataError) -> [String] {
     guard let (text, names) = list("modalities", file) else { return Dataset.modalityNames }
     guard !names.contains(""), Set(names).count == names.count else {
       throw DataError(
@@ -111,7 +123,7 @@ public final class DatasetSplit: Sendable {
     return names
   }
 
-  private static func labelShape(_ file: TensorFile) throws(DataError) -> (samples: Int, labels: Int) {
+  private static func labelShape(_ file: SafetensorsFile) throws(DataError) -> (samples: Int, labels: Int) {
     _ = try file.floatBytes("labels", shape: [nil, nil])
     guard let shape = file.shape(of: "labels"), shape[0] > 0, (1...1 << 20).contains(shape[1]) else {
       throw DataError(
@@ -122,7 +134,7 @@ public final class DatasetSplit: Sendable {
   }
 
   /// N, by the first modality.
-  private static func sampleCount(_ file: TensorFile, _ modalities: [String]) throws(DataError) -> Int {
+  private static func sampleCount(_ file: SafetensorsFile, _ modalities: [String]) throws(DataError) -> Int {
     let name = modalities.first ?? "labels"
     _ = try file.floatBytes(name, shape: [nil, nil, nil])
     guard let count = file.shape(of: name)?.first, count > 0 else {
@@ -134,7 +146,7 @@ public final class DatasetSplit: Sendable {
   }
 
   private static func modality(
-    _ name: String, in file: TensorFile, samples: Int, validation: DatasetValidation
+    _ name: String, in file: SafetensorsFile, samples: Int, validation: DatasetValidation
   ) throws(DataError) -> Modality {
     _ = try file.floatBytes(name, shape: [samples, nil, nil])
     guard let shape = file.shape(of: name), shape[1] > 0, shape[2] > 0 else {
@@ -154,7 +166,7 @@ public final class DatasetSplit: Sendable {
       name: name, steps: steps, features: shape[2], lengths: lengths, hasNegativeInfinity: infinite, rows: rows)
   }
 
-  private static func labelNames(_ file: TensorFile, count: Int) throws(DataError) -> [String] {
+  private static func labelNames(_ file: SafetensorsFile, count: Int) throws(DataError) -> [String] {
     guard let (text, names) = list("label_names", file) else { return (0..<count).map { "label\($0)" } }
     guard names.count == count, Set(names).count == count else {
       throw DataError(

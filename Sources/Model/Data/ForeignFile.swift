@@ -15,12 +15,7 @@ enum ForeignFile {
         "a server sent a page instead of the file, to log in or to confirm; download the file itself"
       )
     }
-    let binary: [(start: [UInt8], found: String)] = [
-      ([0x50, 0x4B, 0x03, 0x04], "a zip archive, such as torch.save and numpy.savez write"),
-      ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"), ([0x1F, 0x8B], "a gzip file"),
-    ]
-    return binary.first { bytes.starts(with: $0.start) }.map {
-      ($0.found, "turn it into safetensors: data with scripts/convert, weights with scripts/weights")
-    }
+    // What scripts/convert and scripts/weights read is told by `ConvertibleFile`.
+    return bytes.starts(with: [0x1F, 0x8B]) ? ("a gzip file", "unpack it: gunzip FILE") : nil
   }
 }

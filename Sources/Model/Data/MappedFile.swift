@@ -41,7 +41,7 @@ struct MappedFile: ~Copyable, @unchecked Sendable {
         remedy: "raise the limit on address space (ulimit -v) or copy the file to another file system")
     }
     let bytes = UnsafeRawBufferPointer(start: address, count: size)
-    if kind != NpzFile.kind, let foreign = ForeignFile.recognise(bytes) {
+    if let foreign = ForeignFile.recognise(bytes) {
       munmap(address, size)
       throw DataError(file: path, expected: "a \(kind)", found: foreign.found, remedy: foreign.remedy)
     }

@@ -22,13 +22,13 @@ public struct Modality: Sendable {
 ///
 /// `@unchecked Sendable`: nobody writes to the map, and the file it belongs to lives as long as this value.
 struct FloatRows: @unchecked Sendable {
-  private let file: TensorFile
+  private let file: SafetensorsFile
   private let bytes: UnsafeRawBufferPointer
   /// Bytes of a row.
   private let stride: Int
 
   /// The tensor `name`, [count, …], of which every row has `width` floats.
-  init(_ file: TensorFile, name: String, width: Int) throws(DataError) {
+  init(_ file: SafetensorsFile, name: String, width: Int) throws(DataError) {
     self.file = file
     bytes = try file.floatBytes(name)
     stride = width * MemoryLayout<Float>.stride

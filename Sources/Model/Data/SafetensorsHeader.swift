@@ -40,6 +40,17 @@ public enum SafetensorsElement: String, Sendable, CaseIterable {
   }
 }
 
+/// A tensor's place in a mapped file; the bytes lie inside it and have exactly the size of the shape.
+struct TensorEntry: Sendable {
+  let name: String
+  let element: SafetensorsElement
+  let shape: [Int]
+  /// Where the data lies, counted from the start of the file.
+  let bytes: Range<Int>
+
+  var count: Int { bytes.count / element.size }
+}
+
 /// The parsed and checked header of a safetensors file: 8 bytes of little-endian length, then JSON of that length.
 ///
 /// A header may come from anybody. After a successful parse every entry's bytes lie inside the file, have exactly the

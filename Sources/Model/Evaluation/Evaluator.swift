@@ -53,8 +53,7 @@ public final class Evaluator {
   }
 
   /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
-  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) throws -> EvaluationMetrics?
-  {
+  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) throws -> EvaluationMetrics? {
     var scores = [Float]()
     do {
       try forEachBatch(of: split) {

@@ -13,6 +13,8 @@ struct SampleFile {
   var labels: [Float] = [0, 1, 1, 1, 0, 0, 1, 0]
   var metadata: [String: String] = ["label_names": "calm, tense"]
   var steps = 3
+  /// One id a sample, of equally many bytes.
+  var ids: [[UInt8]] = []
 
   func write(to path: String) throws {
     var tensors: [TensorSource] = []
@@ -29,6 +31,7 @@ struct SampleFile {
     }
     labels.withUnsafeBytes { keep("labels", .float32, [labels.count / 2, 2], $0) }
     for (name, values) in lengths { values.withUnsafeBytes { keep(name, .int32, [values.count], $0) } }
+    if let id = ids.first { Array(ids.joined()).withUnsafeBytes { keep("ids", .uint8, [ids.count, id.count], $0) } }
     try SafetensorsWriter(tensors: tensors, metadata: metadata).write(to: path)
   }
 }

@@ -28,12 +28,74 @@ import Testing
     #expect(abs(m.meanAveragePrecision - ((1 + 2.0 / 4) / 2 + 1) / 2) < 1e-15)
   }
 
-  @Test func equalScoresRankInTheOrderOfSamples() {
+  private struct Recorded: Decodable {
+    struct Case: Decodable {
+      let name: String
+      let threshold: Float
+      let scores: [[Float]]
+      let labels: [[Float]]
+      let expected: [String: Value]
+    }
+
+    enum Value: Decodable {
+      case number(Double)
+      case ofLabels([Double])
+
+      init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        self =
+          if let number = try? container.decode(Double.self) {
+            .number(number)
+          } else {
+            .ofLabels(try container.decode([Double].self))
+          }
+      }
+    }
+
+    let cases: [Case]
+  }
+
+  /// Random and equal scores, labels that no sample has or all have, nothing predicted, nothing true; the samples as they
+  /// are and turned around.
+  @Test(arguments: [false, true]) func scikitLearnsValues(turned: Bool) throws {
+    let golden = try #require(Bundle.module.url(forResource: "Golden", withExtension: nil))
+    let recorded = try JSONDecoder().decode(
+      Recorded.self, from: Data(contentsOf: golden.appendingPathComponent("metrics.json")))
+    #expect(recorded.cases.count > 10)
+    for recorded in recorded.cases {
+      let names = recorded.scores[0].indices.map { "label\($0)" }
+      func flat(_ rows: [[Float]]) -> [Float] { Array((turned ? rows.reversed() : rows).joined()) }
+      let m = Self.metrics(flat(recorded.scores), flat(recorded.labels), names, threshold: recorded.threshold)
+      let found = [
+        "micro_f1": m.microF1, "precision": m.precision, "recall": m.recall, "accuracy": m.accuracy,
+        "macro_f1": m.macroF1, "mAP": m.meanAveragePrecision,
+      ]
+      func close(_ a: Double?, _ b: Double) -> Bool { a.map { abs($0 - b) < 1e-12 } ?? false }
+      var seen = Set<String>()
+      for (key, expected) in recorded.expected {
+        switch expected {
+        case .number(let number):
+          seen.insert(key)
+          #expect(close(found[key], number), "\(recorded.name), \(key): \(found[key] ?? .nan), not \(number)")
+        case .ofLabels(let numbers) where key == "label_f1":
+          for (name, number) in zip(names, numbers) {
+            #expect(close(m.labelF1[name], number), "\(recorded.name), F1 of \(name)")
+          }
+        case .ofLabels(let numbers):
+          #expect(close(m.meanAveragePrecision, numbers.reduce(0, +) / Double(numbers.count)), "\(recorded.name)")
+        }
+      }
+      #expect(seen == Set(found.keys), "\(recorded.name)")
+    }
+  }
+
+  @Test func equalScoresHaveNoOrder() {
     let early = Self.metrics([0.5, 0.5, 0.5, 0.5], [1, 0, 0, 0], ["a"], threshold: 0.5)
     let late = Self.metrics([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 1], ["a"], threshold: 0.5)
-    #expect(early.meanAveragePrecision == 1 && late.meanAveragePrecision == 0.25)
-    let nan = Self.metrics([.nan, 0, -.infinity, .nan], [1, 0, 0, 1], ["a"], threshold: 0.5)
-    #expect(nan.meanAveragePrecision == (1.0 / 3 + 2.0 / 4) / 2 && nan.microF1 == 0)
+    #expect(early.meanAveragePrecision == 0.25 && late.meanAveragePrecision == 0.25)
+    // Groups of one, two and one: a precision of 2/3 at the end of the second, which has both true samples.
+    let groups = Self.metrics([0.9, 0.5, 0.5, 0.1], [0, 1, 1, 0], ["a"], threshold: 0.5)
+    #expect(groups.meanAveragePrecision == 2.0 / 3)
   }
 
   @Test func nothingBelowTheLineIsZero() {

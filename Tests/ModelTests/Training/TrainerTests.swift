@@ -110,5 +110,43 @@ extension Teams {
       #expect(scores.count == 33)
       #expect(try relativeDifference(scores, Evaluator(g.training).scores(of: g.source).map(Double.init)) < 1e-6)
     }
+
+    /// Scores that are no numbers are no scores: the epoch is saved, and the sample named.
+    @Test func anEvaluationThatIsNotFiniteEndsTheRun() throws {
+      let files = try TemporaryDirectory()
+      try FileManager.default.createDirectory(atPath: files.file("data"), withIntermediateDirectories: true)
+      func write(_ split: String, _ spoil: (inout SampleFile) -> Void = { _ in }) throws {
+        var file = SampleFile()
+        spoil(&file)
+        try file.write(to: files.file("data/\(split).safetensors"))
+      }
+      try write("train")
+      try write("test")
+      // The square of such features is infinite.
+      try write("valid") { for i in 12..<18 { $0.features[0].values[i] = i % 2 == 0 ? 3e38 : -3e38 } }
+      let dataset = try Dataset(directory: files.file("data"))
+      var c = Self.settings(dataset)
+      (c.batchSize, c.shards, c.epochs) = (2, 2, 2)
+      let directory = RunDirectory(files.file("run"))
+      let trainer = try Self.trainer(c, dataset, directory, workers: 2)
+      let error = #expect(throws: NonFiniteScores.self) { _ = try trainer.run { _ in } }
+      #expect(error?.sample == 2 && error?.file == dataset.valid.path && error?.parameter == nil)
+      #expect(error?.description.contains("the scores of sample 2 are not finite") == true)
+      #expect(try directory.openCheckpoint().record.step == 2)
+      // On better data it goes on from there.
+      try write("valid")
+      let mended = try Dataset(directory: files.file("data"))
+      let resumed = try Self.trainer(c, mended, directory, workers: 1, from: directory.openCheckpoint())
+      guard case .finished(let result) = try resumed.run(report: { _ in }) else { throw Stopped() }
+      #expect(result.steps == 4)
+    }
+
+    @Test func weightsThatAreNotFiniteAreNamed() throws {
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 2, samples: 4, deviation: 0.3)
+      let parameter = f.state.model.layout.parameters[3]
+      f.state.parameters[parameter][0, 0] = .nan
+      let error = #expect(throws: NonFiniteScores.self) { _ = try Evaluator(f.training).scores(of: f.source) }
+      #expect(error?.parameter == parameter.name && error?.description.contains(parameter.name) == true)
+    }
   }
 }

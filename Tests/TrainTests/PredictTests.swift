@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+/// Sample ids on their way from a data set's file to the predictions; labels that no sample has; scores.
+@Suite struct PredictTests {
+  static let ids = ["a,b", "say \"hi\"", "two\r\nlines", "e,\u{301}x", "=1+1", " x ", "007", "日本"]
+
+  /// Eight samples a split, with ids in the test split; nobody is tense but in the training split.
+  private func trained(in directory: TemporaryDirectory) throws -> Program.Outcome {
+    try FileManager.default.createDirectory(atPath: directory.file("d"), withIntermediateDirectories: false)
+    for split in ["train", "valid", "test"] {
+      var data = BadInputTests.SampleData()
+      data.labels = (0..<16).map { $0 % 2 == 1 ? (split == "train" && $0 > 8 ? 1 : 0) : Float($0 / 4 % 2) }
+      if split == "test" { data.ids = Self.ids }
+      try data.write(to: directory.file("d/\(split).safetensors"))
+    }
+    return try Program.run(["run", "--data", "d", "--output", "r"] + Program.tiny, in: directory)
+  }
+
+  /// The records of a CSV text: RFC 4180, read scalar by scalar.
+  static func records(ofCSV text: String) -> [[String]] {
+    var records: [[String]] = [[]]
+    var (field, isQuoted, wasQuote) = ("", false, false)
+    for scalar in text.unicodeScalars {
+      if scalar == "\"" {
+        if !isQuoted && wasQuote { field.unicodeScalars.append(scalar) }
+        (isQuoted, wasQuote) = (!isQuoted, isQuoted)
+        continue
+      }
+      wasQuote = false
+      if isQuoted || (scalar != "," && scalar != "\n") {
+        field.unicodeScalars.append(scalar)
+        continue
+      }
+      records[records.count - 1].append(field)
+      field = ""
+      if scalar == "\n" { records.append([]) }
+    }
+    return records.dropLast()
+  }
+
+  @Test func idsComeOut() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try trained(in: directory).status == 0)
+    let csv = try Program.run(["predict", "r", "--data", "d"], in: directory)
+    #expect(csv.status == 0, "\(csv)")
+    let records = Self.records(ofCSV: csv.output)
+    #expect(records[0] == ["id", "sample", "score_calm", "score_tense", "label_calm", "label_tense"])
+    #expect(records.dropFirst().map { Array($0[0].utf8) } == Self.ids.map { Array($0.utf8) })
+    #expect(records.dropFirst().map { $0[1] } == (0..<8).map(String.init) && records.allSatisfy { $0.count == 6 })
+    let jsonl = try Program.run(["predict", "r", "--data", "d", "--format", "jsonl"], in: directory)
+    let objects = try jsonl.lines.map {
+      try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+    }
+    #expect(objects.map { $0["id"] as? String } == Self.ids)
+    #expect(objects.allSatisfy { $0.keys.sorted() == ["id", "labels", "sample", "scores"] })
+    // A split without ids has none.
+    let valid = try Program.run(["predict", "r", "--data", "d", "--split", "valid"], in: directory)
+    #expect(valid.lines[0].hasPrefix("sample,score_calm") && valid.lines[1].hasPrefix("0,"))
+    let line = try Program.run(["predict", "r", "--data", "d", "--split", "valid", "--format", "jsonl"], in: directory)
+    #expect(line.json.keys.sorted() == ["labels", "sample", "scores"])
+  }
+
+  @Test func whatHasToBeKnownOfDataIsSaid() throws {
+    let directory = try TemporaryDirectory()
+    let run = try trained(in: directory)
+    let lines = run.lines.filter { $0.hasPrefix("labels that no sample has: tense in valid; tense in test; ") }
+    #expect(lines.count == 1, "\(run)")
+    #expect(!run.output.contains("ids that"))
+    var data = BadInputTests.SampleData()
+    data.ids = Array(Self.ids.dropFirst()) + ["another"]
+    try data.write(to: directory.file("d/train.safetensors"))
+    let again = try Program.run(["run", "--data", "d", "--output", "s"] + Program.tiny, in: directory)
+    #expect(again.output.contains("ids that two splits have: 7 in train and test, such as ' x '"), "\(again)")
+    let evaluated = try Program.run(["evaluate", "r", "--data", "d", "--json"], in: directory)
+    #expect(evaluated.status == 0 && (evaluated.json["label_f1"] as? [String: Double])?["tense"] == 0)
+    #expect(evaluated.lines.count == 1 && evaluated.error.split(separator: "\n").count == 1)
+    #expect(evaluated.error.contains("tense in test"), "\(evaluated.error)")
+    let trained = try Program.run(["evaluate", "r", "--data", "d", "--split", "train"], in: directory)
+    #expect(trained.error.isEmpty, "\(trained.error)")
+  }
+
+  /// Scores of nothing but equal numbers, the true samples first or last: the share of them.
+  @Test(arguments: [true, false]) func equalScores(trueFirst: Bool) throws {
+    let directory = try TemporaryDirectory()
+    try FileManager.default.createDirectory(atPath: directory.file("d"), withIntermediateDirectories: false)
+    var data = BadInputTests.SampleData()
+    data.features = data.features.map { ($0.name, $0.values.map { _ in 0 }) }
+    data.lengths = nil
+    data.labels = (0..<16).map { ($0 < 4) == trueFirst ? 1 : 0 }
+    for split in ["train", "valid", "test"] { try data.write(to: directory.file("d/\(split).safetensors")) }
+    let run = try Program.run(["run", "--data", "d", "--output", "r", "--json"] + Program.tiny, in: directory)
+    let evaluated = try Program.run(["evaluate", "r", "--data", "d", "--json"], in: directory)
+    let share = trueFirst ? 0.25 : 0.75
+    #expect(evaluated.json["mAP"] as? Double == share, "\(evaluated)")
+    #expect((run.json["test"] as? [String: Any])?["mAP"] as? Double == share, "\(run)")
+  }
+
+  @Test func scoresThatAreNotFiniteEndIt() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try trained(in: directory).status == 0)
+    var data = BadInputTests.SampleData()
+    for i in 6..<12 { data.features[0].values[i] = i % 2 == 0 ? 3e38 : -3e38 }
+    try data.write(to: directory.file("large.safetensors"))
+    for command in ["evaluate", "predict"] {
+      let outcome = try Program.run([command, "r", "--data", "large.safetensors"], in: directory)
+      #expect(outcome.status == 2, "\(outcome)")
+      #expect(outcome.error.contains("large.safetensors: the scores of sample 1 are not finite"), "\(outcome.error)")
+    }
+  }
+}
