@@ -10,7 +10,9 @@ import Testing
     try FileManager.default.createDirectory(atPath: directory.file("d"), withIntermediateDirectories: false)
     for split in ["train", "valid", "test"] {
       var data = BadInputTests.SampleData()
-      data.labels = (0..<16).map { $0 % 2 == 1 ? (split == "train" && $0 > 8 ? 1 : 0) : Float($0 / 4 % 2) }
+      data.labels = [Float](repeating: 0, count: 16)
+      for i in stride(from: 4, to: 16, by: 4) { data.labels[i] = 1 }
+      if split == "train" { data.labels[9] = 1 }
       if split == "test" { data.ids = Self.ids }
       try data.write(to: directory.file("d/\(split).safetensors"))
     }
@@ -87,7 +89,9 @@ import Testing
     var data = BadInputTests.SampleData()
     data.features = data.features.map { ($0.name, $0.values.map { _ in 0 }) }
     data.lengths = nil
-    data.labels = (0..<16).map { ($0 < 4) == trueFirst ? 1 : 0 }
+    // Both labels of two samples, or of the other six.
+    let (first, others): (Float, Float) = trueFirst ? (1, 0) : (0, 1)
+    data.labels = [Float](repeating: first, count: 4) + [Float](repeating: others, count: 12)
     for split in ["train", "valid", "test"] { try data.write(to: directory.file("d/\(split).safetensors")) }
     let run = try Program.run(["run", "--data", "d", "--output", "r", "--json"] + Program.tiny, in: directory)
     let evaluated = try Program.run(["evaluate", "r", "--data", "d", "--json"], in: directory)
