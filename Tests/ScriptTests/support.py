@@ -98,7 +98,7 @@ def unaligned(random: np.random.Generator) -> Dict[str, Any]:
     return {split: {"text": random.standard_normal((n, 50, 300)).astype(np.float32),
                     "vision": random.standard_normal((n, 500, 35)), "audio": random.standard_normal((n, 500, 74)),
                     "labels": random.uniform(-3, 3, (n, 1, 1)),
-                    "id": np.array([[f"video{i}", "0.5", "7.25"] for i in range(n)])} for split, n in COUNTS.items()}
+                    "id": np.array([[f"{split}{i}", "0.5", "7.25"] for i in range(n)])} for split, n in COUNTS.items()}
 
 
 def mmsa(random: np.random.Generator) -> Dict[str, Any]:
@@ -109,7 +109,7 @@ def mmsa(random: np.random.Generator) -> Dict[str, Any]:
         mask = (np.arange(50)[None] < text_length[:, None]).astype(np.float32)
         content[split] = {
             "raw_text": np.array(["so it goes"] * n), "audio": random.standard_normal((n, 100, 25)).astype(np.float32),
-            "vision": random.standard_normal((n, 80, 20)).astype(np.float32), "id": [f"vid{i}$_${i % 3}" for i in range(n)],
+            "vision": random.standard_normal((n, 80, 20)).astype(np.float32), "id": [f"{split}{i}$_${i % 3}" for i in range(n)],
             "text": random.standard_normal((n, 50, 768)).astype(np.float32),
             "text_bert": np.stack([mask * 101, mask, mask * 0], 1), "annotations": ["Neutral"] * n,
             "audio_lengths": [int(k) for k in random.integers(0, 101, n)],

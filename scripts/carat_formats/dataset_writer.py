@@ -30,28 +30,40 @@ class LengthRule:
 class Plan:
     """What will be written: T of each modality, the same in all splits, and which of them have lengths."""
 
-    def __init__(self, source: SourceDataset, max_steps: Optional[Tuple[int, int, int]], rule: LengthRule) -> None:
-        self.source, self.rule = source, rule
-        limits = max_steps or source.default_steps
+    def __init__(self, source: SourceDataset, max_steps: Optional[Tuple[int, ...]], rule: LengthRule) -> None:
+        self.source, self.rule, self.modalities = source, rule, source.modalities
+        limits = source.default_steps if max_steps is None else dict(zip(self.modalities, max_steps))
         self.steps: Dict[str, int] = {}
         self.with_lengths: Dict[str, bool] = {}
-        for i, m in enumerate(MODALITIES):
+        for m in self.modalities:
             sequences = [split.modalities[m] for split in source.splits.values()]
             longest = max(s.steps for s in sequences)
-            self.steps[m] = min(longest, limits[i]) if limits else longest
+            self.steps[m] = min(longest, limits[m]) if limits else longest
             self.with_lengths[m] = rule.use and (
                 rule.infer or any(s.ragged or s.steps < self.steps[m] for s in sequences))
 
     @property
     def bytes(self) -> int:
         return sum(split.modalities[m].count * self.steps[m] * split.modalities[m].features * 4
-                   for split in self.source.splits.values() for m in MODALITIES)
+                   for split in self.source.splits.values() for m in self.modalities)
 
     def tensors(self, split: SourceSplit) -> List[Planned]:
         n, c = split.labels.shape
-        planned = [Planned(m, np.dtype(np.float32), (n, self.steps[m], split.modalities[m].features)) for m in MODALITIES]
+        planned = [Planned(m, np.dtype(np.float32), (n, self.steps[m], split.modalities[m].features)) for m in self.modalities]
         planned.append(Planned("labels", np.dtype(np.float32), (n, c)))
-        return planned + [Planned(f"{m}_length", np.dtype(np.int32), (n,)) for m in MODALITIES if self.with_lengths[m]]
+        planned += [Planned(f"{m}_length", np.dtype(np.int32), (n,)) for m in self.modalities if self.with_lengths[m]]
+        if split.ids is not None:                                            # last: bytes would put numbers out of alignment
+            planned.append(Planned("ids", np.dtype(np.uint8), ids_as_bytes(split.ids).shape))
+        return planned
+
+
+def ids_as_bytes(ids: List[str]) -> np.ndarray:
+    """[N, L] the UTF-8 of each id, with zero bytes behind it."""
+    encoded = [name.encode("utf-8") for name in ids]
+    out = np.zeros((len(ids), max(map(len, encoded))), np.uint8)
+    for row, text in zip(out, encoded):
+        row[:len(text)] = np.frombuffer(text, np.uint8)
+    return out
 
 
 def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) -> Dict[str, Any]:
@@ -86,21 +98,26 @@ def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) ->
 def _write_split(plan: Plan, name: str, path: str, progress: Progress, workspace: Workspace) -> Dict[str, Any]:
     split = plan.source.splits[name]
     metadata = {"label_names": ",".join(plan.source.label_names), "source": os.path.basename(plan.source.path.rstrip("/"))}
+    if tuple(plan.modalities) != MODALITIES:
+        metadata["modalities"] = ",".join(plan.modalities)
     writer = SafetensorsWriter(path, plan.tensors(split), metadata)
     summary: Dict[str, Any] = {"samples": len(split.labels), "modalities": {}}
-    for m in MODALITIES:
+    for m in plan.modalities:
         sequences, steps = split.modalities[m], plan.steps[m]
-        repairs = Repairs(cut=int((sequences.lengths() > steps).sum()))
-        rows = max(1, PORTION // (steps * sequences.features * 4))
+        repairs = Repairs(cut=0 if plan.rule.infer else int((sequences.lengths() > steps).sum()))
+        read_steps = max(steps, sequences.steps) if plan.rule.infer else steps   # padding at the front is not what is cut
+        rows = max(1, PORTION // (read_steps * sequences.features * 4))
         all_lengths = []
         for start in range(0, sequences.count, rows):
             stop = min(start + rows, sequences.count)
-            features, lengths = sequences.read(start, stop, steps)
+            features, lengths = sequences.read(start, stop, read_steps)
             if not features.flags.writeable:
                 features = features.copy()
             mend(features, m, repairs)
             if plan.rule.infer:
                 features, lengths = infer_lengths(features, plan.rule.padding, repairs)
+                repairs.cut += int((lengths > steps).sum())
+                features, lengths = features[:, :steps], np.minimum(lengths, steps)
             writer.write(m, start, features)
             all_lengths.append(usable_lengths(lengths, steps, repairs))
             progress.advance(features.nbytes, f"{name} {m}")
@@ -112,8 +129,11 @@ def _write_split(plan: Plan, name: str, path: str, progress: Progress, workspace
             summary["modalities"][m]["lengths"] = {
                 "min": int(lengths.min()), "mean": round(float(lengths.mean()), 2), "max": int(lengths.max())}
     writer.write("labels", 0, split.labels)
+    if split.ids is not None:
+        writer.write("ids", 0, ids_as_bytes(split.ids))
     writer.close()
     summary["labels"] = {n: int(k) for n, k in zip(plan.source.label_names, split.labels.sum(0))}
+    summary["ids"] = split.ids is not None
     summary["without_labels"] = int((split.labels.sum(1) == 0).sum())
     return summary
 

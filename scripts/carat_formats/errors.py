@@ -1,5 +1,7 @@
 """What can go wrong, in one line each, with the exit status it ends the program with."""
+import contextlib
 import unicodedata
+from typing import Iterator, List
 
 USAGE = 64
 DATA = 65
@@ -14,6 +16,42 @@ class FormatError(Exception):
     def __init__(self, file: str, expected: str, found: str, remedy: str, status: int = DATA) -> None:
         super().__init__(one_line(f"{file}: expected {expected[:400]}, found {found[:400]}; {remedy}"))
         self.status = status
+
+
+class FormatErrors(FormatError):
+    """Several of them, a line each."""
+
+    def __init__(self, errors: List[FormatError]) -> None:
+        Exception.__init__(self, f"{len(errors)} things are wrong:" + "".join(f"\n  {error}" for error in errors))
+        self.status = errors[0].status
+
+
+class Problems:
+    """What is wrong, collected so that all of it can be told at once."""
+
+    # More lines than these help nobody.
+    MOST = 20
+
+    def __init__(self) -> None:
+        self.errors: List[FormatError] = []
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Goes on after the part of the program inside, if that found something wrong."""
+        try:
+            yield
+        except FormatErrors:
+            raise
+        except FormatError as error:
+            if str(error) not in map(str, self.errors):
+                self.errors.append(error)
+
+    def tell(self) -> None:
+        """Raises what was collected, if anything."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise FormatErrors(self.errors[:self.MOST])
 
 
 class UsageError(Exception):

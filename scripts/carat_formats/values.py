@@ -1,5 +1,5 @@
 """What files hold, whatever wrote it, as NumPy arrays and Python lists."""
-from typing import Any, List, Optional
+from typing import Any, List
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from .plain_objects import PickledArray
 from .torch_objects import TorchTensor
 
 _REMEDY = "check what wrote the file"
+_NUMBERS = (int, float, np.number, np.bool_)
 
 
 def as_array(value: Any, path: str, what: str) -> np.ndarray:
@@ -17,10 +18,10 @@ def as_array(value: Any, path: str, what: str) -> np.ndarray:
             return value.array()
         if isinstance(value, np.ndarray):
             return value
-        if isinstance(value, (int, float)):
+        if isinstance(value, _NUMBERS):
             return np.asarray(value)
         if isinstance(value, (list, tuple)):
-            if all(isinstance(v, (int, float)) for v in value):
+            if all(isinstance(v, _NUMBERS) for v in value):
                 return np.asarray(value)
             array = np.empty(len(value), object)
             array[:] = list(value)
@@ -47,26 +48,15 @@ def as_items(value: Any, path: str, what: str) -> List[Any]:
     """The items of a list or of an array along its first dimension."""
     if isinstance(value, (list, tuple)):
         return list(value)
-    return list(as_array(value, path, what))
+    array = as_array(value, path, what)
+    if array.ndim == 0:
+        raise FormatError(path, f"'{what}' to be a list", "one value", _REMEDY)
+    return list(array)
 
 
-def as_names(value: Any) -> Optional[List[str]]:
-    """Names of samples, or None if it has none."""
-    if isinstance(value, (PickledArray, np.ndarray)):
-        value = list(as_array(value, "", "id"))
-    if not isinstance(value, (list, tuple)):
-        return None
-    names = []
-    for item in value:
-        if isinstance(item, PickledArray):
-            item = list(item.array())
-        if isinstance(item, np.ndarray):
-            item = list(item)
-        if isinstance(item, (list, tuple)) and item:                         # (video, start, end)
-            item = item[0]
-        if isinstance(item, bytes):
-            item = item.decode("utf-8", "replace")
-        if not isinstance(item, str):
-            return None
-        names.append(str(item))
-    return names
+def shape_text(value: Any) -> str:
+    """A field in few words, for messages: its shape or kind."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return "[" + ", ".join(map(str, shape)) + "]"
+    return f"{type(value).__name__} of {len(value)}" if isinstance(value, (list, tuple, dict)) else type(value).__name__

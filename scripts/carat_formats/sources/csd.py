@@ -1,18 +1,19 @@
-"""Computational sequences of the CMU Multimodal SDK (.csd, HDF5): one file a modality and one with the labels.
+"""A data set of computational sequences: one file a modality and one with the labels, whose intervals are the segments.
 
-In a file, `<root>/data/<name>/features` [n, F] and `intervals` [n, 2] in seconds. The name is a video, or after the SDK's
-own alignment a segment, `video[3]`. The labels of a video are its segments, each with its interval.
-"""
+A segment's steps are those that overlap its interval in time. Only where files are aligned to the labels already, and say
+so by names and intervals, or have no intervals, are they found by name."""
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from ..dataset import MODALITIES, SPLITS, Options, SourceDataset, SourceSplit
-from ..errors import MISSING_PACKAGE, FormatError, OutputError, UsageError
-from ..labels import NamedLabels, canonical_name, from_intensities, video_of
-from ..sequences import Portion, Sequences, _as_float32
-from . import folds
+from ..dataset import ALL, SPLITS, Options, SourceDataset, SourceSplit
+from ..errors import FormatError, UsageError
+from ..pairing import LabelTable
+from ..sample_ids import video_of
+from ..sequences import Portion, Sequences, as_float32
+from . import csd_labels, folds
+from .csd_file import CsdFile
 
 # Parts of the names that the SDK gives its sequences.
 _ROLES = {
@@ -22,69 +23,17 @@ _ROLES = {
     "audio": ("covarep", "coavarep", "opensmile", "acoustic", "audio"),
 }
 # Steps that longer segments are cut to if nobody says otherwise: the released code's for unaligned data, and for words.
-UNALIGNED_STEPS = (50, 500, 500)
-ALIGNED_STEPS = (60, 60, 60)
+UNALIGNED_STEPS = {"text": 50, "visual": 500, "audio": 500}
+ALIGNED_STEPS = 60
+# Seconds of overlap that rounding makes.
+_ROUNDING = 1e-4
 
 
 class Piece(NamedTuple):
-    """One sample: a name in the file, and the steps from `start` to `stop`."""
+    """One sample: a name in the file, and which of its steps."""
     name: str
-    start: int
-    stop: int
-
-
-class CsdFile:
-    """One computational sequence."""
-
-    def __init__(self, path: str) -> None:
-        h5py = _h5py()
-        self.path = path
-        try:
-            self._file = h5py.File(path, "r")
-            roots = [k for k in self._file if isinstance(self._file[k], h5py.Group) and "data" in self._file[k]]
-            if len(roots) != 1:
-                raise ValueError(f"{len(roots)} sequences")
-            self.root = roots[0]
-            self._data = self._file[self.root]["data"]
-            self.names = list(self._data)
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise FormatError(path, "a computational sequence (HDF5) with <root>/data", str(error), "fetch the file again")
-        self._last: Tuple[str, Any] = ("", None)
-
-    def intervals(self, name: str) -> np.ndarray:
-        """[n, 2] start and end of each step in seconds."""
-        array = self._read(name, "intervals")
-        if array.ndim != 2 or array.shape[1] != 2:
-            raise self._bad(f"intervals of '{name}' [n, 2]", f"{array.shape}")
-        return array.astype(np.float64)
-
-    def shape(self, name: str) -> Tuple[int, int]:
-        """Steps and features under a name."""
-        try:
-            shape = self._data[name]["features"].shape
-        except (KeyError, AttributeError, OSError, RuntimeError) as error:
-            raise self._bad(f"features of '{name}'", str(error))
-        if len(shape) != 2 or not shape[1]:
-            raise self._bad(f"features of '{name}' [n, F]", f"{shape}")
-        return shape
-
-    def features(self, name: str) -> np.ndarray:
-        """[n, F]; the last one read is kept, for segments of a video follow each other."""
-        if self._last[0] != name:
-            self._last = (name, self._read(name, "features"))
-        return self._last[1]
-
-    def _read(self, name: str, what: str) -> np.ndarray:
-        try:
-            array = self._data[name][what][()]
-        except (KeyError, OSError, RuntimeError, AttributeError, TypeError, MemoryError) as error:
-            raise self._bad(f"{what} of '{name}'", str(error))
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            raise self._bad(f"{what} of '{name}' as numbers", "others")
-        return array
-
-    def _bad(self, expected: str, found: str) -> FormatError:
-        return FormatError(self.path, expected, found, "fetch the file again")
+    steps: Union[slice, np.ndarray]
+    count: int
 
 
 class SegmentSequences(Sequences):
@@ -93,26 +42,28 @@ class SegmentSequences(Sequences):
     def __init__(self, file: CsdFile, pieces: List[Piece]) -> None:
         self._file, self._pieces = file, pieces
         self.count = len(pieces)
-        self._lengths = np.array([p.stop - p.start for p in pieces])
+        self._lengths = np.array([p.count for p in pieces])
+        widths = {name: file.shape(name)[1] for name in {p.name for p in pieces}}
+        self._widths = np.array([widths[p.name] for p in pieces])
         self.steps = int(self._lengths.max())
-        self.features = file.shape(pieces[0].name)[1]
+        self.features = int(self._widths.max())
         self.ragged = bool((self._lengths < self.steps).any())
 
     def lengths(self) -> np.ndarray:
         return self._lengths
 
+    def widths(self) -> np.ndarray:
+        return self._widths
+
     def read(self, start: int, stop: int, steps: int) -> Portion:
         part = np.zeros((stop - start, steps, self.features), np.float32)
         for row, piece in zip(part, self._pieces[start:stop]):
-            values = self._values(piece)[:steps]
-            if values.shape[1:] != (self.features,):
-                raise FormatError(self._file.path, f"{self.features} features", f"{values.shape} in '{piece.name}'",
-                                  "fetch the file again")
-            row[:len(values)] = _as_float32(values)
+            values = self._values(piece)[:steps, :self.features]
+            row[:len(values)] = as_float32(values)
         return Portion(part, np.minimum(self._lengths[start:stop], steps))
 
     def _values(self, piece: Piece) -> np.ndarray:
-        return self._file.features(piece.name)[piece.start:piece.stop]
+        return self._file.features(piece.name)[piece.steps]
 
 
 class WordSequences(SegmentSequences):
@@ -123,136 +74,182 @@ class WordSequences(SegmentSequences):
         self._words = words
 
     def _values(self, piece: Piece) -> np.ndarray:
-        spans = self._words.intervals(piece.name)[piece.start:piece.stop]
+        spans = self._words.intervals(piece.name)[piece.steps]
         features, times = self._file.features(piece.name), self._file.intervals(piece.name)
         out = np.zeros((len(spans), features.shape[1]), np.float64)
-        for row, (start, end) in zip(out, spans):
-            overlapping = features[(times[:, 1] > start) & (times[:, 0] < end)]
+        for row, span in zip(out, spans):
+            overlapping = features[_overlaps(times, span)]
             if len(overlapping):
                 row[:] = np.where(np.isfinite(overlapping), overlapping, 0).mean(0)
         return out
 
 
-def label_rows(file: CsdFile, options: Options) -> Tuple[Dict[str, np.ndarray], List[str]]:
-    """Labels [C] by segment name."""
-    names, rows = [], []
-    for name in file.names:
-        features = file.features(name)
-        for i, row in enumerate(features):
-            names.append(canonical_name(name) if len(features) == 1 and video_of(name) != name else f"{name}[{i}]")
-            rows.append(row)
-    if len({len(row) for row in rows}) != 1:
-        raise FormatError(file.path, "labels with one number of columns", "others", "fetch the file again")
-    labels, label_names = from_intensities(np.stack(rows), options.label_names, options.threshold, file.path,
-                                            sentiment_first=True)
-    return dict(zip(names, labels)), label_names
-
-
-def named_labels(path: str, options: Options) -> NamedLabels:
-    """Labels for another source's samples, by name."""
-    rows, names = label_rows(CsdFile(path), options)
-    return NamedLabels(rows, names, path)
-
-
 def open_source(paths: List[str], options: Options) -> SourceDataset:
+    if (options.folds is None) == (options.split is None):
+        raise UsageError("computational sequences do not say which video is for training: give --folds, or else --split")
+    if options.labels is not None:
+        raise UsageError("the labels of computational sequences have intervals: give a csd file, --keys labels=FILE")
     files = _by_role(paths, options)
-    if options.folds is None:
-        raise UsageError("computational sequences do not say which video is for training: give --folds")
-    split_of = folds.read(options.folds)
-    rows, label_names = label_rows(files["labels"], options)
-    by_segment = all(video_of(name) != name for m in MODALITIES for name in files[m].names)
-    pieces, labels, notes = _pieces(files, rows, split_of, by_segment, options.align == "words")
+    table = csd_labels.read(files.pop("labels"), options)
+    names = next(iter(table.numberings.values()))
+    notes = list(table.notes)
+    by_name = _named_as(files, names, table, notes)
+    align = options.align == "words"
+    if not by_name:
+        align = _by_time(files, notes) or align
+    if align and not by_name and "text" not in files:
+        raise UsageError("--align words needs text, whose steps are the words")
+    split_of = None if options.folds is None else folds.read(options.folds)
+    pieces, rows = _pieces(files, names, table, split_of, by_name, align, notes)
     splits: Dict[str, SourceSplit] = {}
-    for split in SPLITS:
-        if not labels[split]:
-            raise FormatError(files["labels"].path, f"segments of split {split}", "none whose video the folds name",
-                              "check the names in the folds")
-        modalities: Dict[str, Sequences] = {}
-        for m in MODALITIES:
-            words = options.align == "words" and m != "text" and not by_segment
-            modalities[m] = (WordSequences(files[m], pieces[split][m], files["text"]) if words
-                             else SegmentSequences(files[m], pieces[split][m]))
-        splits[split] = SourceSplit(modalities, np.stack(labels[split]))
-    steps = ALIGNED_STEPS if options.align == "words" or by_segment else UNALIGNED_STEPS
-    return SourceDataset("csd", files["labels"].path, label_names, splits, default_steps=steps, notes=notes)
+    for split, kept in rows.items():
+        if not kept:
+            raise FormatError(table.path, f"segments of split {split}" if split != ALL else "segments with steps", "none"
+                              + (" whose video the folds name" if split_of else ""), "check the names in the files and the folds")
+        modalities: Dict[str, Sequences] = {
+            m: (WordSequences(file, pieces[split][m], files["text"]) if align and not by_name and m != "text"
+                else SegmentSequences(file, pieces[split][m])) for m, file in files.items()}
+        ids = None if options.ids == "none" else [names[row] for row in kept]
+        splits[split] = SourceSplit(modalities, table.labels.rows[kept], ids)
+    for m, file in files.items():
+        if file.disordered:
+            notes.append(f"{m}: steps of {len(file.disordered)} videos were not in the order of time, and are put in it, such as "
+                         f"'{min(file.disordered)}'")
+    steps = {m: ALIGNED_STEPS if align or by_name else UNALIGNED_STEPS.get(m, 500) for m in files}
+    return SourceDataset("csd", table.path, table.labels.names, splits, default_steps=steps, notes=notes)
 
 
-def _pieces(files: Dict[str, CsdFile], rows: Dict[str, np.ndarray], split_of: Dict[str, str], by_segment: bool,
-            words: bool) -> Tuple[Dict[str, Dict[str, List[Piece]]], Dict[str, List[np.ndarray]], List[str]]:
-    """The samples of each split: a piece of every modality, and labels."""
-    pieces: Dict[str, Dict[str, List[Piece]]] = {s: {m: [] for m in MODALITIES} for s in SPLITS}
-    labels: Dict[str, List[np.ndarray]] = {s: [] for s in SPLITS}
+def _named_as(files: Dict[str, CsdFile], names: List[str], table: LabelTable, notes: List[str]) -> bool:
+    """Whether the files have the labels' segments under their names, at their times."""
+    assert table.spans is not None
+    if not all(file.by_clip for file in files.values()):
+        return False
+    untimed = 0
+    misplaced: Optional[FormatError] = None
+    for m, file in files.items():
+        known, covered = set(file.names), []
+        for name, span, place in zip(names, table.spans, table.places):
+            if name not in known:
+                continue
+            times = file.intervals(name)
+            if not times.any() or not span.any():
+                untimed += 1
+                continue
+            start, end = float(times[:, 0].min()), float(times[:, 1].max())
+            covered.append(max(min(end, span[1]) - max(start, span[0]), 0) / max(span[1] - span[0], _ROUNDING))
+            if covered[-1] == 0 and misplaced is None:
+                misplaced = FormatError(file.path, f"steps of '{name}' within {span[0]:g} to {span[1]:g} s, as {table.path} has it in "
+                                        f"{place}", f"{start:g} to {end:g} s", "use files of one alignment")
+        if not covered and not untimed:
+            return False
+        if covered and np.median(covered) < 0.5:                             # words, or other segments
+            return False
+    if misplaced is not None:
+        raise misplaced
+    if untimed:
+        notes.append(f"{untimed} pieces have no times: taken for the segments of their names")
+    return True
+
+
+def _by_time(files: Dict[str, CsdFile], notes: List[str]) -> bool:
+    """Makes all files sequences of videos. Whether they are aligned to words: the text has one step a name."""
+    words = "text" in files and files["text"].by_clip and all(files["text"].shape(n)[0] == 1 for n in files["text"].names)
+    for m, file in files.items():
+        if not file.by_clip:
+            continue
+        starts: Dict[str, List[float]] = {}
+        for name in file.names:
+            starts.setdefault(video_of(name), []).append(float(file.intervals(name)[:, 0].min(initial=np.inf)))
+        again = next((v for v, times in starts.items() if len(times) > 1 and len(set(times)) == 1), None)
+        if again is not None:
+            raise FormatError(file.path, f"times of the parts of '{again}' within the video", f"{len(starts[again])} parts that all "
+                              f"start at {starts[again][0]:g} s, and names that are not those of the labels' segments",
+                              "align it with the SDK to the labels, or keep the times")
+        file.join()
+        notes.append(f"{m}: parts of videos ({'words' if words else 'segments'}), put into the labels' segments by their times")
+    return words
+
+
+def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, split_of: Optional[Dict[str, str]], by_name: bool,
+            align: bool, notes: List[str]) -> Tuple[Dict[str, Dict[str, List[Piece]]], Dict[str, List[int]]]:
+    """The samples of each split: a piece of every modality, and the row of the labels."""
+    assert table.spans is not None
+    splits = (ALL,) if split_of is None else SPLITS
+    pieces: Dict[str, Dict[str, List[Piece]]] = {s: {m: [] for m in files} for s in splits}
+    rows: Dict[str, List[int]] = {s: [] for s in splits}
     strangers = empty = 0
-    intervals: Tuple[str, Dict[str, np.ndarray]] = ("", {})
-    names = {m: set(files[m].names) for m in MODALITIES}
-    spans = _label_spans(files["labels"]) if not by_segment else {}
-    for segment, row in rows.items():
+    known = {m: set(file.names) for m, file in files.items()}
+    for row, (segment, span) in enumerate(zip(names, table.spans)):
         video = video_of(segment)
-        split = split_of.get(video)
+        split = ALL if split_of is None else split_of.get(video)
         if split is None:
             strangers += 1
             continue
         found: Dict[str, Optional[Piece]] = {}
-        if by_segment:
-            for m in MODALITIES:
-                found[m] = Piece(segment, 0, files[m].shape(segment)[0]) if segment in names[m] else None
-        else:
-            if intervals[0] != video:
-                intervals = (video, {m: files[m].intervals(video) for m in MODALITIES if video in names[m]})
-            for m in MODALITIES:
-                found[m] = _overlap(video, intervals[1].get(m), spans[segment])
-            if words and found["text"] is not None:
-                found = {m: found["text"] if m == "text" or video in names[m] else None for m in MODALITIES}
-        if any(p is None or p.stop <= p.start for p in found.values()):
+        for m, file in files.items():
+            name = segment if by_name else video
+            if name not in known[m]:
+                found[m] = None
+            elif by_name:
+                count = file.shape(name)[0]
+                found[m] = Piece(name, slice(0, count), count)
+            else:
+                found[m] = _overlap(name, file.intervals(name), span)
+        if align and not by_name and found["text"] is not None:
+            found = {m: found["text"] if video in known[m] else None for m in files}
+        if any(piece is None or not piece.count for piece in found.values()):
             empty += 1
             continue
         for m, piece in found.items():
             assert piece is not None
             pieces[split][m].append(piece)
-        labels[split].append(row)
-    notes = [f"{n} segments left out: {why}" for n, why in (
+        rows[split].append(row)
+    notes += [f"{n} segments left out: {why}" for n, why in (
         (strangers, "the folds do not name their video"), (empty, "a modality has no step in them")) if n]
-    return pieces, labels, notes
+    return pieces, rows
 
 
-def _label_spans(file: CsdFile) -> Dict[str, Tuple[float, float]]:
-    """Start and end of every labelled segment."""
-    spans = {}
-    for name in file.names:
-        for i, (start, end) in enumerate(file.intervals(name)):
-            key = canonical_name(name) if video_of(name) != name else f"{name}[{i}]"
-            spans[key] = (float(start), float(end))
-    return spans
+def _overlaps(times: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """[n] which steps share time with a span."""
+    return (times[:, 1] - _ROUNDING > span[0]) & (times[:, 0] + _ROUNDING < span[1])
 
 
-def _overlap(name: str, intervals: Optional[np.ndarray], span: Tuple[float, float]) -> Optional[Piece]:
-    """The steps that overlap a segment; they follow each other, for steps are in the order of time."""
-    if intervals is None:
+def _overlap(name: str, times: np.ndarray, span: np.ndarray) -> Optional[Piece]:
+    inside = np.flatnonzero(_overlaps(times, span))
+    if not len(inside):
         return None
-    inside = np.flatnonzero((intervals[:, 1] > span[0]) & (intervals[:, 0] < span[1]))
-    return Piece(name, int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
+    adjacent = inside[-1] - inside[0] + 1 == len(inside)
+    return Piece(name, slice(int(inside[0]), int(inside[-1]) + 1) if adjacent else inside, len(inside))
 
 
 def _by_role(paths: List[str], options: Options) -> Dict[str, CsdFile]:
-    """Which file is text, visual, audio and labels: as the options say, or by the names of the sequences."""
-    files = {role: CsdFile(path) for role, path in options.roles.items()}
-    for path in _expand(paths):
-        if any(os.path.samefile(path, f.path) for f in files.values()):
-            continue
-        file = CsdFile(path)
-        title = (file.root + " " + os.path.basename(path)).lower().replace("_", "").replace(" ", "")
-        role = next((r for r, parts in _ROLES.items() if any(p in title for p in parts)), None)
-        if role is None:
-            continue
-        if role in files:
-            if role in options.roles:
-                continue
-            raise UsageError(f"both {files[role].path} and {path} may be {role}: say which with --{role}-csd")
-        files[role] = file
-    for role in _ROLES:
-        if role not in files:
-            raise UsageError(f"no computational sequence for {role} found: name it with --{role}-csd")
-    return files
+    """Which file is which modality and which the labels: as --keys says, or by the names of the sequences."""
+    wanted = list(dict.fromkeys([*paths, *(v for v in options.keys.values() if os.path.isfile(v))]))
+    files: List[CsdFile] = []
+    for path in _expand(wanted):
+        if not any(os.path.samefile(path, file.path) for file in files):
+            files.append(CsdFile(path))
+    roles: Dict[str, CsdFile] = {}
+    for role in (*options.modalities, "labels"):
+        if role in options.keys:
+            key = options.keys[role]
+            found = [f for f in files if key in (f.root, os.path.basename(f.path)) or
+                     os.path.isfile(key) and os.path.samefile(key, f.path)]
+        else:
+            claimed = [f.path for other in options.keys for f in files if roles.get(other) is f]
+            found = [f for f in files if f.path not in claimed and _role(f) == role]
+        if not found:
+            raise UsageError(f"no computational sequence for {role} among {', '.join(f.root for f in files) or 'no files'}: name it "
+                             f"with --keys {role}=FILE")
+        if len(found) > 1:
+            raise UsageError(f"{' and '.join(f.path for f in found)} may be {role}: say which with --keys {role}=FILE")
+        roles[role] = found[0]
+    return roles
+
+
+def _role(file: CsdFile) -> Optional[str]:
+    title = (file.root + " " + os.path.basename(file.path)).lower().replace("_", "").replace(" ", "")
+    return next((r for r, words in _ROLES.items() if any(word in title for word in words)), None)
 
 
 def _expand(paths: List[str]) -> List[str]:
@@ -263,12 +260,3 @@ def _expand(paths: List[str]) -> List[str]:
         else:
             out.append(path)
     return out
-
-
-def _h5py() -> Any:
-    try:
-        import h5py
-        return h5py
-    except ImportError:
-        raise OutputError("reading .csd files needs h5py: install the package python3-h5py, or pip install h5py",
-                          MISSING_PACKAGE)

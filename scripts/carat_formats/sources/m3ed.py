@@ -21,6 +21,11 @@ def is_m3ed(content: Any) -> bool:
             and all(isinstance(content[i], dict) for i in (_LABELS, *_FEATURES.values())))
 
 
+def _count(utterances: Any) -> int:
+    shape = getattr(utterances, "shape", None)
+    return int(shape[0]) if shape else len(utterances)
+
+
 def open_source(content: Any, path: str, options: Options) -> SourceDataset:
     labels = content[_LABELS]
     names = options.label_names or M3ED_EMOTIONS
@@ -32,7 +37,12 @@ def open_source(content: Any, path: str, options: Options) -> SourceDataset:
                     dialogue not in content[i] for i in (_LABELS, *_FEATURES.values())):
                 raise FormatError(path, "labels and features of every dialogue", f"none for '{dialogue}' of {split}",
                                   "fetch the file again")
+            counts = {m: _count(content[i][dialogue]) for m, i in {"labels": _LABELS, **_FEATURES}.items()}
+            if len(set(counts.values())) != 1:
+                raise FormatError(path, f"as many utterances of each kind in '{dialogue}' of {split}",
+                                  ", ".join(f"{n} of {m}" for m, n in counts.items()), "fetch the file again")
         modalities = {m: RaggedSequences([content[_FEATURES[m]][d] for d in dialogues], path, f"{split} {m}")
                       for m in MODALITIES}
-        splits[split] = SourceSplit(modalities, from_numbers([labels[d] for d in dialogues], names, path))
-    return SourceDataset("m3ed", path, list(names), splits, default_steps=(STEPS, STEPS, STEPS))
+        rows = from_numbers([labels[d] for d in dialogues], names, path, lambda row: f"'{dialogues[row]}' of {split}")
+        splits[split] = SourceSplit(modalities, rows, None if options.ids == "none" else [str(d) for d in dialogues])
+    return SourceDataset("m3ed", path, list(names), splits, default_steps=dict.fromkeys(MODALITIES, STEPS))

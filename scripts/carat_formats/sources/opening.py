@@ -1,25 +1,27 @@
 """Tells what kind of files these are, and opens them."""
 import os
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional
 
-from .. import labels as label_kinds
-from ..dataset import Options, SourceDataset
+from .. import label_tables
+from ..dataset import ALL, Options, SourceDataset
 from ..errors import FormatError, UsageError
-from ..labels import NamedLabels
 from ..mapped import Workspace
+from ..npz_file import NpzFile
+from ..pairing import LabelTable
 from ..torch_file import is_old_torch_stream, is_torch_zip, load
 from ..torch_objects import TORCH
 from ..unpickle import Unpickler
-from . import csd, m3ed, npz, split_dictionary
+from . import csd, csd_labels, field_source, fields, m3ed
+from .fields import Fields
 
 FORMATS = ("splits", "m3ed", "csd", "npz")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def kind_of(path: str, workspace: Workspace) -> str:
-    """"csd", "npz", or "pickle" for pickles and torch files."""
+    """"csd", "npz", or "pickle" for pickles and torch files; "directory" for one with a file a split."""
     if os.path.isdir(path):
-        return "csd" if any(name.endswith(".csd") for name in os.listdir(path)) else "npz"
+        return "csd" if any(name.endswith(".csd") for name in os.listdir(path)) else "directory"
     view = workspace.map(path)
     start = bytes(view[:8])
     if start == _HDF5:
@@ -40,62 +42,80 @@ def unpickled(path: str, workspace: Workspace) -> Any:
 
 
 def open_dataset(paths: List[str], options: Options, workspace: Workspace, forced: Optional[str] = None) -> SourceDataset:
-    """The data set in these files; of two pickles one may hold the features and the other the labels."""
+    """The data set in these files; of two one may hold the features and the other the labels."""
     for path in paths:
         if not os.path.exists(path):
             raise FormatError(path, "a file or directory", "none", "check the path")
-    kind = {None: None, "splits": "pickle", "m3ed": "pickle"}.get(forced, forced) or kind_of(paths[0], workspace)
-    if kind == "csd":
+    if (forced or kind_of(paths[0], workspace)) == "csd":
         return csd.open_source(paths, options)
     if len(paths) > 2 or len(paths) == 2 and options.labels is not None:
         raise UsageError("give one file, or one with features and one with labels")
-    if kind == "npz":
-        named, other = _labels(options.labels or (paths[1] if len(paths) == 2 else None), options, workspace)
-        options = _with_names(options, npz.label_names(npz.splits_of(paths[0], workspace)))
-        return npz.open_source(paths[0], workspace, options, named, other)
-    return _open_pickles(paths, options, workspace, forced)
+    if len(paths) == 1:
+        kind = kind_of(paths[0], workspace)
+        if kind == "pickle" and forced in (None, "m3ed"):
+            content = unpickled(paths[0], workspace)
+            if m3ed.is_m3ed(content):
+                return m3ed.open_source(content, paths[0], options)
+            if forced == "m3ed":
+                raise FormatError(paths[0], "M3ED's list", _outline(content), "leave --format out")
+            first = _require(fields.of_content(content, paths[0], "splits"), paths[0], content)
+        else:
+            first = _fields(paths[0], workspace)
+        table = None if options.labels is None else _table(options.labels, options, workspace)
+        return field_source.open_source(first, options, table)
+    first, second = _fields(paths[0], workspace), _fields(paths[1], workspace)
+    if _is_of_labels(first, options) and not _is_of_labels(second, options):
+        first, second = second, first
+    return field_source.open_source(first, options, field_source.label_table(second, options))
 
 
-def _open_pickles(paths: List[str], options: Options, workspace: Workspace, forced: Optional[str]) -> SourceDataset:
-    contents = [unpickled(path, workspace) for path in paths]
-    if forced != "splits" and m3ed.is_m3ed(contents[0]) and len(paths) == 1:
-        return m3ed.open_source(contents[0], paths[0], options)
-    splits = [split_dictionary.splits_of(content) for content in contents]
-    if forced == "m3ed" or any(s is None for s in splits):
-        wrong = next((p for p, s in zip(paths, splits) if s is None), paths[0])
-        raise FormatError(wrong, "a dictionary of splits train, valid, test" if forced != "m3ed" else "M3ED's list",
-                          _outline(contents[paths.index(wrong)]), "say what it is with --format, or see docs/DATA.md")
-    if len(paths) == 2 and "tgt" not in (splits[1] or {})["train"]:          # the one with the token lists is the labels'
-        paths, contents, splits = paths[::-1], contents[::-1], splits[::-1]
-    named, other = _labels(options.labels, options, workspace)
-    if len(paths) == 2:
-        other = split_dictionary.SplitLabels(contents[1], splits[1] or {}, paths[1], options)
-    return split_dictionary.open_source(contents[0], splits[0] or {}, paths[0], options, named, other)
+def _is_of_labels(content: Fields, options: Options) -> bool:
+    """Whether of two files this is the one with the labels: it lacks features, or has the authors' token lists."""
+    return content.has("tgt", options) or not all(content.has(m, options) for m in options.modalities)
 
 
-def _labels(path: Optional[str], options: Options, workspace: Workspace
-            ) -> Tuple[Optional[NamedLabels], Optional[split_dictionary.SplitLabels]]:
-    """Labels from a file of their own: by the names of samples (CSV, csd), or in their order (pickle, torch, npz)."""
-    if path is None:
-        return None, None
-    if path.endswith((".csv", ".tsv")):
-        return label_kinds.from_table(path, options.label_names, options.threshold), None
+def _fields(path: str, workspace: Workspace) -> Fields:
     kind = kind_of(path, workspace)
-    if kind == "csd":
-        return csd.named_labels(path, options), None
+    if kind == "directory":
+        return _of_directory(path, workspace)
     if kind == "npz":
-        splits = npz.splits_of(path, workspace)
-        return None, split_dictionary.SplitLabels({}, splits, path, _with_names(options, npz.label_names(splits)))
-    content = unpickled(path, workspace)
-    found = split_dictionary.splits_of(content)
+        file = NpzFile(path, workspace)
+        content: Any = {name: file.array(name) for name in file.names}
+    else:
+        content = unpickled(path, workspace)
+    return _require(fields.of_content(content, path, "npz" if kind == "npz" else "splits"), path, content)
+
+
+def _of_directory(path: str, workspace: Workspace) -> Fields:
+    """A file a split, each without splits of its own."""
+    files = fields.directory_files(path)
+    if not files:
+        raise FormatError(path, "train.npz, valid.npz and test.npz, or such .pkl or .pt files, or .csd files", "none",
+                          "check the path, or rename the files")
+    parts = {split: _fields(file, workspace) for split, file in files.items()}
+    for split, part in parts.items():
+        if list(part.splits) != [ALL]:
+            raise FormatError(files[split], "the fields of one split", f"splits {', '.join(part.splits)}",
+                              "give this file by itself")
+    named = [part for part in parts.values() if part.label_names is not None]
+    return Fields(path, next(iter(parts.values())).kind, {split: parts[split].splits[ALL] for split in files},
+                  named[0].label_names if named else None)
+
+
+def _require(found: Optional[Fields], path: str, content: Any) -> Fields:
     if found is None:
-        raise FormatError(path, "labels in a dictionary of splits", _outline(content), "see docs/DATA.md")
-    return None, split_dictionary.SplitLabels(content, found, path, options)
+        raise FormatError(path, "a dictionary of splits or fields, or a list of samples", _outline(content),
+                          "see docs/DATA.md for what is read")
+    return found
 
 
-def _with_names(options: Options, names: Optional[List[str]]) -> Options:
-    from dataclasses import replace
-    return options if options.label_names is not None or names is None else replace(options, label_names=names)
+def _table(path: str, options: Options, workspace: Workspace) -> LabelTable:
+    """Labels from a file of their own."""
+    if path.endswith(label_tables.SUFFIXES):
+        return label_tables.read(path, options)
+    if kind_of(path, workspace) == "csd":
+        return csd_labels.read(csd_labels.open_file(path), options)
+    return field_source.label_table(_fields(path, workspace), options)
 
 
 def _outline(content: Any) -> str:

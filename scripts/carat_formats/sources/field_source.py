@@ -1,0 +1,206 @@
+"""A data set of named fields: the authors' `train_valid_test.pt` and `m3ed_data_60.pt`, `mosei_senti_data_noalign.pkl`,
+MMSA's `aligned_50.pkl` and `unaligned_50.pkl`, npz files, lists of samples, and what people make of these."""
+from dataclasses import replace
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ..dataset import ALL, Options, SourceDataset, SourceSplit
+from ..errors import FormatError, Problems
+from ..labels import Labels, from_tokens, from_values, names_of_tokens
+from ..pairing import LabelTable, Samples
+from ..sample_ids import ids_of
+from ..sequences import FrontPadded, Sequences, sequences_of
+from ..values import as_array, as_items, as_numbers
+from .fields import Fields, with_text_keys
+
+
+def label_table(fields: Fields, options: Options) -> LabelTable:
+    """The labels that a file holds, with what can pair them with samples."""
+    rows = [(split, i) for split in fields.splits for i in range(_count(fields, split, options))]
+    ids: Optional[List[str]] = None
+    if options.ids != "none" and fields.has("id", options):
+        ids = [name for split in fields.splits for name in _ids(fields, split, options) or []]
+        if len(ids) != len(rows):
+            raise FormatError(fields.path, "an id for every row of labels", f"{len(ids)} for {len(rows)}", "check what wrote the file")
+    places = [f"row {i} of {split}" + (f" ('{ids[n]}')" if ids is not None else "") for n, (split, i) in enumerate(rows)]
+    labels = _labels(fields, options, places)
+    return LabelTable(fields.path, labels, places, {} if ids is None else {"": ids}, [split for split, _ in rows], ordered=True,
+                      notes=labels.notes)
+
+
+def open_source(fields: Fields, options: Options, table: Optional[LabelTable] = None) -> SourceDataset:
+    """The data set in a file, with labels from another if there is one."""
+    path, problems, notes = fields.path, Problems(), []
+    modalities: Dict[str, Dict[str, Sequences]] = {split: {} for split in fields.splits}
+    ids: Dict[str, Optional[List[str]]] = dict.fromkeys(fields.splits)
+    unknown, flat = [], set()
+    with problems.collected():
+        _require_modalities(fields, options)
+    for split in fields.splits:
+        for modality in options.modalities:
+            with problems.collected():
+                key, value = options.find(fields.splits[split], modality)
+                if key is None:
+                    continue
+                lengths, front = _lengths(fields, split, modality, options)
+                sequences = sequences_of(value, path, _named(split, key), lengths)
+                modalities[split][modality] = sequences
+                if front:
+                    modalities[split][modality] = FrontPadded(sequences, path, _named(split, key))
+                    notes.append(f"{modality}: the mask of split {split} has its padding first: moved behind the steps")
+                unknown += [modality] if lengths is None and not sequences.ragged and sequences.steps > 1 else []
+                flat |= {modality} if getattr(as_array(value, path, key), "ndim", 0) == 2 and sequences.steps == 1 else set()
+        with problems.collected():
+            ids[split] = _ids(fields, split, options)
+    labels: Optional[Dict[str, np.ndarray]] = None
+    names: List[str] = []
+    with problems.collected():
+        labels, names = _labels_of(fields, options, table, ids, notes)
+    problems.tell()
+    assert labels is not None
+    notes += [f"{modality}: has no steps in time, so each sample is one step" for modality in options.modalities if modality in flat]
+    if unknown:
+        some = [m for m in options.modalities if m in unknown]
+        notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero steps "
+                     "for padding)")
+    splits = {split: SourceSplit(modalities[split], labels[split], ids[split]) for split in fields.splits}
+    return SourceDataset(fields.kind, path, names, splits, notes=notes)
+
+
+def _named(split: str, key: str) -> str:
+    return key if split == ALL else f"{split} {key}"
+
+
+def _in(split: str) -> str:
+    return "" if split == ALL else f" in split {split}"
+
+
+def _require_modalities(fields: Fields, options: Options) -> None:
+    for split, found in fields.splits.items():
+        missing = [m for m in options.modalities if options.find(found, m)[0] is None]
+        if missing:
+            raise FormatError(
+                fields.path, "; ".join(f"{m}: {' or '.join(options.names_of(m))}" for m in missing),
+                f"only {fields.describe(split)}{_in(split)}",
+                f"say what they are called, --keys {','.join(m + '=NAME' for m in missing)}, or which there are, --modalities")
+
+
+def _count(fields: Fields, split: str, options: Options) -> int:
+    for role in ("tgt", "labels", "sentiment", "id"):
+        key, value = options.find(fields.splits[split], role)
+        if key is not None:
+            return len(as_items(value, fields.path, key))
+    raise FormatError(fields.path, f"labels{_in(split)}", fields.describe(split), "name them with --keys labels=NAME")
+
+
+def _ids(fields: Fields, split: str, options: Options) -> Optional[List[str]]:
+    if options.ids == "none":
+        return None
+    key, value = options.find(fields.splits[split], "id")
+    if key is None:
+        if "id" in options.keys:
+            raise FormatError(fields.path, f"ids in '{options.keys['id']}'", f"{fields.describe(split)}{_in(split)}",
+                              "correct --keys")
+        return None
+    return ids_of(value, fields.path, _named(split, key))
+
+
+def _sentiment(fields: Fields, split: str, options: Options) -> Optional[np.ndarray]:
+    """[N], where a field is one number a sample and called as a sentiment is."""
+    for key in options.names_of("sentiment"):
+        if fields.splits[split].get(key) is None or options.one_hot and key in options.names_of("labels"):
+            continue
+        try:
+            values = as_numbers(fields.splits[split][key], fields.path, key)
+        except FormatError:
+            continue
+        if values.ndim and values.size == len(values):
+            return values.reshape(-1).astype(np.float64)
+    return None
+
+
+def _labels_of(fields: Fields, options: Options, table: Optional[LabelTable], ids: Dict[str, Optional[List[str]]],
+               notes: List[str]) -> Tuple[Dict[str, np.ndarray], List[str]]:
+    """Labels of each split's samples: the file's own, or another's."""
+    if table is None:
+        table = label_table(fields, replace(options, ids="none"))            # its own rows are in its own order
+        labels = {split: table.labels.rows[np.array(table.splits) == split] for split in fields.splits}
+    else:
+        samples = {}
+        for split in fields.splits:
+            counts = [len(as_items(value, fields.path, key)) for key, value in (
+                options.find(fields.splits[split], m) for m in options.modalities) if key is not None]
+            samples[split] = Samples(counts[0] if counts else 0, ids[split], _sentiment(fields, split, options))
+        labels = table.pair(samples, fields.path)
+    notes += table.notes
+    return labels, list(table.labels.names)
+
+
+def _labels(fields: Fields, options: Options, places: List[str]) -> Labels:
+    """The labels in a file, all its splits together."""
+    path, options = fields.path, _with_names(fields, options)
+    if options.sentiment_classes is None and "labels" not in options.keys and fields.has("tgt", options):
+        names = options.label_names or names_of_tokens(with_text_keys(fields.words) if isinstance(fields.words, dict) else None)
+        lists = [tokens for split in fields.splits for tokens in as_items(fields.splits[split]["tgt"], path, "tgt")]
+        return from_tokens(lists, names, path, lambda row: places[row])
+    sentiments = [_sentiment(fields, split, options) for split in fields.splits]
+    sentiment = None if any(s is None for s in sentiments) else np.concatenate(sentiments)   # type: ignore[arg-type]
+    split = next(iter(fields.splits))
+    for key in options.names_of("labels"):
+        if any(f.get(key) is None for f in fields.splits.values()):
+            continue
+        parts = [as_array(f[key], path, key) for f in fields.splits.values()]
+        if not options.one_hot:
+            parts = [as_numbers(f[key], path, key) for f in fields.splits.values()]
+        shapes = {part.shape[1:] for part in parts}
+        if len(shapes) > 1:
+            raise FormatError(path, f"as many labels in '{key}' of every split", ", ".join(map(str, sorted(shapes))),
+                              "make all splits with the same labels")
+        columns = int(np.prod(parts[0].shape[1:], dtype=np.int64))
+        if columns == 1 and not options.one_hot and "labels" not in options.keys:
+            continue                                                         # a sentiment
+        return from_values(np.concatenate(parts), options, path, lambda row: places[row], sentiment=sentiment)
+    if options.sentiment_classes is not None:
+        if sentiment is None:
+            raise FormatError(path, "a sentiment: " + " or ".join(options.names_of("sentiment")), fields.describe(split), "use --labels")
+        return from_values(sentiment[:, None], options, path, lambda row: places[row], sentiment=sentiment)
+    raise FormatError(path, "labels: tgt, " + ", ".join(options.names_of("labels")) + " of two or more columns",
+                      f"only {fields.describe(split)}{_in(split)}",
+                      "name them with --keys labels=NAME; give a file that has them with --labels; for class numbers say "
+                      "--one-hot; or derive them with --sentiment-classes")
+
+
+def _with_names(fields: Fields, options: Options) -> Options:
+    """The file's own label names, where nobody gave others: a list, or one text with commas."""
+    if options.label_names is not None or fields.label_names is None or options.sentiment_classes is not None:
+        return options
+    value = fields.label_names
+    names = [value] if isinstance(value, str) else ids_of(
+        value.reshape(-1) if isinstance(value, np.ndarray) else value, fields.path, "label_names")
+    return replace(options, label_names=[n.strip() for n in (names[0].split(",") if len(names) == 1 else names)])
+
+
+def _lengths(fields: Fields, split: str, modality: str, options: Options) -> Tuple[Optional[np.ndarray], bool]:
+    """How many steps of each sample are not padding, where the file says so, and whether its mask has padding first."""
+    path = fields.path
+    key, value = options.find(fields.splits[split], f"{modality}_length")
+    if key is not None:
+        lengths = as_numbers(value, path, key).reshape(-1)
+        if (lengths != np.floor(lengths)).any():
+            raise FormatError(path, f"whole numbers of steps in '{key}'", f"{lengths[lengths != np.floor(lengths)][0]}{_in(split)}",
+                              "check the lengths")
+        return lengths.astype(np.int64), False
+    if modality == "text" and fields.splits[split].get("text_bert") is not None:   # [N, 3, T]: tokens, mask, segment
+        tokens = as_numbers(fields.splits[split]["text_bert"], path, "text_bert")
+        if tokens.ndim == 3 and tokens.shape[1] == 3:
+            mask = tokens[:, 1] > 0
+            lengths = mask.sum(1)
+            steps = np.arange(mask.shape[1])
+            if (mask == (steps < lengths[:, None])).all():
+                return lengths, False
+            if (mask == (steps >= mask.shape[1] - lengths[:, None])).all():
+                return lengths, True
+            raise FormatError(path, "a mask in text_bert with its padding on one side", f"another{_in(split)}",
+                              "take text_bert out, or write text_lengths")
+    return None, False
