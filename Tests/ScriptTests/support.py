@@ -69,6 +69,54 @@ class FileTestCase(unittest.TestCase):
             self.assertIn(word, done.stderr)
 
 
+class ContradictionTestCase(FileTestCase):
+    """Small files of MMSA's kind: ids, lengths, a sentiment, and six emotions."""
+
+    def content(self, steps: int = 10) -> dict:
+        content = {}
+        for split, n in COUNTS.items():
+            lengths = {m: self.random.integers(1, steps, n) for m in ("text", "vision", "audio")}
+            split_content = {"id": [f"{split}{i // 4}$_${i % 4}" for i in range(n)],
+                             "regression_labels": np.round(self.random.uniform(-3, 3, n), 1),
+                             "emotion_labels": np.where(self.random.random((n, 6)) < 0.6, 0, self.random.integers(1, 10, (n, 6)) / 3)}
+            for (m, length), width in zip(lengths.items(), (8, 5, 6)):
+                array = self.random.standard_normal((n, steps, width)).astype(np.float32)
+                array[np.arange(steps) >= length[:, None]] = 0
+                split_content.update({m: array, f"{m}_lengths": length})
+            content[split] = split_content
+        return content
+
+    def truth(self, content: dict, split: str) -> np.ndarray:
+        return (content[split]["emotion_labels"] > 0).astype(np.float32)
+
+    def without_labels(self, content: dict) -> dict:
+        return {s: {k: v for k, v in f.items() if k != "emotion_labels"} for s, f in content.items()}
+
+    def shuffled_labels(self, content: dict) -> dict:
+        out = {}
+        for split, fields in content.items():
+            order = self.random.permutation(len(fields["id"]))
+            out[split] = {k: [fields[k][i] for i in order] for k in ("id", "emotion_labels", "regression_labels")}
+        return out
+
+    def refused(self, *arguments: str, status: int = 65, words: tuple = ()) -> str:
+        """What was said; nothing was written."""
+        done = self.run_script("convert", *arguments, "-o", self.path("refused"))
+        self.assertEqual(done.returncode, status, done.stderr + done.stdout)
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertFalse(os.path.exists(self.path("refused")))
+        for word in words:
+            self.assertIn(word, done.stderr)
+        return done.stderr
+
+    def assert_note(self, read: dict, words: str) -> None:
+        self.assertTrue(any(words in note for note in read["notes"]), read["notes"])
+
+    def read_ids(self, read: dict, split: str) -> list:
+        return [bytes(row).rstrip(b"\0").decode("utf-8") for row in read["tensors"][split]["ids"]]
+
+
 def tokens(labels: np.ndarray) -> List[List[int]]:
     """Token lists as the authors have them: 2, a token from 4 on a label, 3."""
     return [[2, *(int(i) + 4 for i in np.flatnonzero(row)), 3] for row in labels]

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from .errors import Problems
 from .sequences import Selection, Sequences
 
 MODALITIES = ("text", "visual", "audio")
@@ -81,7 +82,10 @@ class SourceDataset:
     splits: Dict[str, SourceSplit]
     default_steps: Optional[Dict[str, int]] = None
     notes: List[str] = field(default_factory=list)
+    # What was wrong so far, to be told with what the checks find.
+    problems: Problems = field(default_factory=Problems)
 
     @property
     def modalities(self) -> List[str]:
-        return list(next(iter(self.splits.values())).modalities)
+        splits = list(self.splits.values())
+        return [m for m in splits[0].modalities if all(m in split.modalities for split in splits)]

@@ -62,15 +62,19 @@ def names_of_tokens(dictionary: Any) -> Optional[List[str]]:
 
 def from_tokens(lists: Sequence[Any], names: Optional[Sequence[str]], path: str, place: Place) -> Labels:
     """Labels of a list of tokens a sample: start, a token a label, end."""
-    numbers = [[token - FIRST_LABEL_TOKEN for token in as_numbers(tokens, path, "tgt").ravel() if token >= FIRST_LABEL_TOKEN]
-               for tokens in lists]
+    numbers = []
+    for i, tokens in enumerate(lists):
+        row = as_numbers(tokens, path, "tgt").ravel()
+        if not np.isfinite(row).all() or (row != np.floor(row)).any():
+            raise FormatError(path, "whole numbers as tokens in 'tgt'", f"{row.tolist()} in {place(i)}", _REMEDY)
+        numbers.append([int(token) - FIRST_LABEL_TOKEN for token in row if token >= FIRST_LABEL_TOKEN])
     notes = []
     if names is None:
-        names = default_names(max(len(EMOTIONS), *(int(n) + 1 for row in numbers for n in row), 0))
+        names = default_names(max([len(EMOTIONS), *(n + 1 for row in numbers for n in row)]))
         notes.append(f"labels: the file does not name them: taken for {', '.join(names)} (--label-names)")
     for i, row in enumerate(numbers):
         for number in row:
-            if number != int(number) or number >= len(names):
+            if number >= len(names):
                 raise FormatError(path, f"label tokens up to {FIRST_LABEL_TOKEN + len(names) - 1} for the {len(names)} "
                                   f"labels {', '.join(names)}", f"{number + FIRST_LABEL_TOKEN} in {place(i)}", _REMEDY)
     return Labels(_multi_hot(numbers, len(names)), list(names), notes=notes)
@@ -205,11 +209,11 @@ def _above(array: np.ndarray, options: Options, path: str, notes: List[str]) -> 
     between = ~np.isin(array, (0, 1))
     if not between.any():
         return present
-    if options.threshold is None and array.max() <= 1:
-        shares = bool(np.allclose(array.sum(1), 1, atol=1e-3))
-        if shares or present.mean() > MOST_PRESENT:
-            raise FormatError(path, "labels of 0 and 1, or intensities", f"fractions, {present.mean():.0%} of them above 0" + (
-                ", that add up to 1 in every sample" if shares else ""), "say what is present, such as --threshold 0.5")
+    shares = bool(np.allclose(array.sum(1), 1, atol=1e-3))
+    if options.threshold is None and (shares or present.mean() > MOST_PRESENT):
+        raise FormatError(path, "labels of 0 and 1, or intensities that are 0 where a label does not apply", f"{array.min():g} to "
+                          f"{array.max():g}, {present.mean():.0%} of them above 0" + (", 1 in sum for every sample" if shares else ""),
+                          "say what is present, such as --threshold 0.5")
     notes.append(f"labels: {between.sum()} of {array.size} values are neither 0 nor 1; present is what is above {threshold:g} "
                  "(--threshold)")
     return present

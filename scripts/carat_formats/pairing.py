@@ -92,7 +92,9 @@ class LabelTable:
             count = sum(s.count for s in samples.values())
             raise FormatError(self.path, f"labels for every sample of {path}", f"none for {len(missing)} of {count}, first "
                               f"{samples[split].place(split, row)}", "check that the names in both files are alike")
-        if len(candidates) > 1:
+        if len(candidates) == 1:
+            self.notes.append(f"labels: of {self.path}, by id" + self._confirmed(pairs, samples))
+        else:
             self.notes.append(f"labels: clip k of a video is its segment k in {self.path}, {pairs.numbering}"
                               + (self._confirmed(pairs, samples) or ": taken so, for nothing allows a check"))
         return pairs

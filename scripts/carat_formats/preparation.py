@@ -17,35 +17,27 @@ def prepare(source: SourceDataset, options: Options) -> None:
     """Makes three splits that agree with each other.
 
     - Throws: FormatError for what contradicts, in a split or between splits."""
-    problems = Problems()
+    problems, before = source.problems, len(source.problems.errors)
+    if options.split is not None and list(source.splits) != [ALL]:
+        raise UsageError(f"{source.path} has its splits: leave --split out")
+    _check_counts(source, problems)
+    countable = len(problems.errors) == before
+    _check_ids(source, problems)
     with problems.collected():
-        _check_counts(source, problems)
-    problems.tell()
-    with problems.collected():
-        _check_ids(source, options, problems)
-    with problems.collected():
-        _agree_on_features(source, options, problems)
+        _check_splits(source, options)
     with problems.collected():
         _check_names(source)
+    if countable:
+        with problems.collected():
+            _agree_on_features(source, options, problems)
+        for modality in source.modalities:
+            with problems.collected():
+                _find_padding(source, modality, options)
     problems.tell()
-    if list(source.splits) == [ALL]:
-        if options.split is None:
-            raise FormatError(source.path, "splits train, valid and test", f"{_count(source.splits[ALL])} samples without",
-                              "say how to split them, such as --split 0.8,0.1,0.1")
+    if options.split is not None:
         source.splits, note = split_at_random(source, options.split, options.seed)
         source.notes.append(note)
-    elif options.split is not None:
-        raise UsageError(f"{source.path} has its splits: leave --split out")
-    for split in SPLITS:
-        with problems.collected():
-            if split not in source.splits:
-                raise FormatError(source.path, f"a split {split}", ", ".join(source.splits), "give all of train, valid, test")
-    problems.tell()
-    for modality in source.modalities:
-        with problems.collected():
-            _find_padding(source, modality, options)
     _note_shared_videos(source)
-    problems.tell()
 
 
 def _count(split: SourceSplit) -> int:
@@ -64,11 +56,17 @@ def _check_counts(source: SourceDataset, problems: Problems) -> None:
                                   ", ".join(f"{n} of {m}" for m, n in counts.items()), "check what wrote the file")
 
 
-def _check_ids(source: SourceDataset, options: Options, problems: Problems) -> None:
+def _check_splits(source: SourceDataset, options: Options) -> None:
+    if list(source.splits) == [ALL] and options.split is None:
+        raise FormatError(source.path, "splits train, valid and test", f"{_count(source.splits[ALL])} samples without",
+                          "say how to split them, such as --split 0.8,0.1,0.1; or give a directory with a file a split")
+    missing = [split for split in SPLITS if split not in source.splits]
+    if list(source.splits) != [ALL] and missing:
+        raise FormatError(source.path, f"a split {' and '.join(missing)}", ", ".join(source.splits), "give all of train, valid, test")
+
+
+def _check_ids(source: SourceDataset, problems: Problems) -> None:
     """That every name is that of one sample, in all splits."""
-    if options.ids == "number":
-        for split in source.splits.values():
-            split.ids = None if split.ids is None else sample_ids.numbered(split.ids)
     first: Dict[str, Tuple[str, int]] = {}
     repeated: Dict[Tuple[str, str], List[Tuple[str, int, int]]] = {}
     for name, split in source.splits.items():

@@ -1,5 +1,6 @@
 """The names of samples: `video[3]` or `video$_$3` for a numbered clip, `video[0.5,7.25]` for one from second to second."""
 import re
+from collections import Counter
 from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -73,10 +74,9 @@ def _text(item: Any, path: str, what: str) -> Optional[str]:
 
 def numbered(names: Sequence[str]) -> List[str]:
     """Names that repeat, with a number in the order of the samples: video[0], video[1]."""
-    repeated = {name for name, count in zip(*np.unique(names, return_counts=True)) if count > 1}
-    seen: dict = {}
+    counts, seen = Counter(names), Counter()                                 # type: ignore[var-annotated]
     out = []
     for name in names:
-        seen[name] = seen.get(name, -1) + 1
-        out.append(f"{name}[{seen[name]}]" if name in repeated else name)
+        out.append(f"{name}[{seen[name]}]" if counts[name] > 1 else name)
+        seen[name] += 1
     return out

@@ -90,6 +90,9 @@ class RaggedSequences(Sequences):
     def __init__(self, items: Sequence[Any], path: str, what: str, lengths: Optional[np.ndarray] = None) -> None:
         self._items, self._path, self._what = items, path, what
         shapes = [self._shape(item) for item in items]
+        if all(shape[0] <= 1 for shape in shapes) and len({shape[1] for shape in shapes if shape[0]}) > 2:
+            raise FormatError(path, f"sequences of '{what}' of shape [T, F]", "rows [T] of different lengths, as numbers of words are",
+                              "give vectors of features, or say which field has them with --keys")
         self._widths = np.array([shape[1] if shape[0] else 0 for shape in shapes])
         self.features = int(self._widths.max())
         if self.features == 0:
@@ -187,11 +190,12 @@ class Selection(Wrapped):
 
 
 class FrontPadded(Wrapped):
-    """Sequences whose padding comes first; it is moved behind the steps."""
+    """Sequences whose padding comes first; it is moved behind the steps. The padding has to be `zeros`, or may be anything
+    where the file itself marks it."""
 
-    def __init__(self, inner: Sequences, path: str, what: str) -> None:
+    def __init__(self, inner: Sequences, path: str, what: str, zeros: bool = True) -> None:
         super().__init__(inner)
-        self._path, self._what = path, what
+        self._path, self._what, self._zeros = path, what, zeros
 
     def read(self, start: int, stop: int, steps: int) -> Portion:
         part, lengths = self._inner.read(start, stop, self.steps)
@@ -199,7 +203,7 @@ class FrontPadded(Wrapped):
         moved = np.zeros((stop - start, steps, self.features), np.float32)
         for i, (row, padded, length) in enumerate(zip(moved, part, lengths)):
             padding = self.steps - int(length)
-            if (padded[:padding] != 0).any():
+            if self._zeros and (padded[:padding] != 0).any():
                 raise FormatError(self._path, f"{padding} steps of zeros before the {length} steps of '{self._what}', as in "
                                   "other samples", f"values in row {start + i}", "check the lengths, or say --padding end")
             kept = padded[padding:][:steps]

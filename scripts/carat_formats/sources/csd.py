@@ -230,20 +230,19 @@ def _by_role(paths: List[str], options: Options) -> Dict[str, CsdFile]:
         if not any(os.path.samefile(path, file.path) for file in files):
             files.append(CsdFile(path))
     roles: Dict[str, CsdFile] = {}
+    missing: List[str] = []
+    named = {role: [f for f in files if key in (f.root, os.path.basename(f.path)) or
+                    os.path.isfile(key) and os.path.samefile(key, f.path)] for role, key in options.keys.items()}
+    claimed = [f.path for found in named.values() for f in found]
     for role in (*options.modalities, "labels"):
-        if role in options.keys:
-            key = options.keys[role]
-            found = [f for f in files if key in (f.root, os.path.basename(f.path)) or
-                     os.path.isfile(key) and os.path.samefile(key, f.path)]
-        else:
-            claimed = [f.path for other in options.keys for f in files if roles.get(other) is f]
-            found = [f for f in files if f.path not in claimed and _role(f) == role]
-        if not found:
-            raise UsageError(f"no computational sequence for {role} among {', '.join(f.root for f in files) or 'no files'}: name it "
-                             f"with --keys {role}=FILE")
+        found = named[role] if role in named else [f for f in files if f.path not in claimed and _role(f) == role]
         if len(found) > 1:
             raise UsageError(f"{' and '.join(f.path for f in found)} may be {role}: say which with --keys {role}=FILE")
-        roles[role] = found[0]
+        missing += [] if found else [role]
+        roles.update({role: f for f in found})
+    if missing:
+        raise UsageError(f"no computational sequence for {', '.join(missing)} among {', '.join(f.root for f in files) or 'no files'}: "
+                         f"say which it is, --keys {','.join(role + '=FILE' for role in missing)}")
     return roles
 
 

@@ -1,7 +1,7 @@
 """A data set of named fields: the authors' `train_valid_test.pt` and `m3ed_data_60.pt`, `mosei_senti_data_noalign.pkl`,
 MMSA's `aligned_50.pkl` and `unaligned_50.pkl`, npz files, lists of samples, and what people make of these."""
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ..dataset import ALL, Options, SourceDataset, SourceSplit
 from ..errors import FormatError, Problems
 from ..labels import Labels, from_tokens, from_values, names_of_tokens
 from ..pairing import LabelTable, Samples
-from ..sample_ids import ids_of
+from ..sample_ids import ids_of, numbered
 from ..sequences import FrontPadded, Sequences, sequences_of
 from ..values import as_array, as_items, as_numbers
 from .fields import Fields, with_text_keys
@@ -29,8 +29,9 @@ def label_table(fields: Fields, options: Options) -> LabelTable:
                       notes=labels.notes)
 
 
-def open_source(fields: Fields, options: Options, table: Optional[LabelTable] = None) -> SourceDataset:
-    """The data set in a file, with labels from another if there is one."""
+def open_source(fields: Fields, options: Options, table: Optional[Callable[[], LabelTable]] = None) -> SourceDataset:
+    """The data set in a file, with labels from another if there is one. What is wrong is in its `problems`, unless nothing
+    is left to look at."""
     path, problems, notes = fields.path, Problems(), []
     modalities: Dict[str, Dict[str, Sequences]] = {split: {} for split in fields.splits}
     ids: Dict[str, Optional[List[str]]] = dict.fromkeys(fields.splits)
@@ -47,25 +48,35 @@ def open_source(fields: Fields, options: Options, table: Optional[LabelTable] = 
                 sequences = sequences_of(value, path, _named(split, key), lengths)
                 modalities[split][modality] = sequences
                 if front:
-                    modalities[split][modality] = FrontPadded(sequences, path, _named(split, key))
+                    modalities[split][modality] = FrontPadded(sequences, path, _named(split, key), zeros=False)
                     notes.append(f"{modality}: the mask of split {split} has its padding first: moved behind the steps")
                 unknown += [modality] if lengths is None and not sequences.ragged and sequences.steps > 1 else []
                 flat |= {modality} if getattr(as_array(value, path, key), "ndim", 0) == 2 and sequences.steps == 1 else set()
         with problems.collected():
             ids[split] = _ids(fields, split, options)
+    if options.ids == "number":
+        ids = _numbered(ids)
     labels: Optional[Dict[str, np.ndarray]] = None
     names: List[str] = []
     with problems.collected():
-        labels, names = _labels_of(fields, options, table, ids, notes)
-    problems.tell()
-    assert labels is not None
+        labels, names = _labels_of(fields, options, None if table is None else table(), ids, notes)
+    if labels is None:                                                       # so that the rest can be looked at
+        labels = {split: np.zeros((next(iter(found.values())).count, 1), np.float32) for split, found in modalities.items() if found}
+    if not all(modalities.values()):
+        problems.tell()
     notes += [f"{modality}: has no steps in time, so each sample is one step" for modality in options.modalities if modality in flat]
     if unknown:
         some = [m for m in options.modalities if m in unknown]
         notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero steps "
                      "for padding)")
     splits = {split: SourceSplit(modalities[split], labels[split], ids[split]) for split in fields.splits}
-    return SourceDataset(fields.kind, path, names, splits, notes=notes)
+    return SourceDataset(fields.kind, path, names, splits, notes=notes, problems=problems)
+
+
+def _numbered(ids: Dict[str, Optional[List[str]]]) -> Dict[str, Optional[List[str]]]:
+    """Numbers over all splits, for clips of a video may be in several."""
+    every = iter(numbered([name for names in ids.values() for name in names or []]))
+    return {split: None if names is None else [next(every) for _ in names] for split, names in ids.items()}
 
 
 def _named(split: str, key: str) -> str:

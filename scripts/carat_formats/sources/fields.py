@@ -1,7 +1,7 @@
 """Named fields by split, whatever holds them: a pickle, a torch or npz file, or a directory with a file a split.
 
 A file is a dictionary of splits, each a dictionary of fields or a list of samples; a dictionary whose names start with a
-split, `train_text` or `train/text`; or has no splits."""
+split, `train_text` or `train/text`, or end with one; or has no splits."""
 import os
 import re
 from dataclasses import dataclass
@@ -63,10 +63,12 @@ def of_content(content: Any, path: str, kind: str) -> Optional[Fields]:
         _add(splits, split, fields, path)
     if not splits:
         for name, value in content.items():
-            match = re.fullmatch(r"([A-Za-z]+)[_/.-](.+)", name)
-            split = split_of(match[1]) if match else None
-            if split is not None and match is not None:
-                splits.setdefault(split, {})[match[2]] = value
+            for pattern in (r"(?P<split>[A-Za-z]+)[_/.-](?P<field>.+)", r"(?P<field>.+)[_/.-](?P<split>[A-Za-z]+)"):
+                match = re.fullmatch(pattern, name)
+                split = split_of(match["split"]) if match else None
+                if split is not None and match is not None:
+                    splits.setdefault(split, {})[match["field"]] = value
+                    break
     if not splits:
         splits = {ALL: {k: v for k, v in content.items() if k not in ("dict", "label_names")}}
     ordered = {split: splits[split] for split in (*SPLITS, ALL) if split in splits}

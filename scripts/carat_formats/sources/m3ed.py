@@ -3,7 +3,7 @@ dialogue and the dialogues of each split. `m3ed_reader.py` of CARAT's released c
 from typing import Any, Dict, List
 
 from ..dataset import MODALITIES, SPLITS, Options, SourceDataset, SourceSplit
-from ..errors import FormatError
+from ..errors import FormatError, UsageError
 from ..labels import M3ED_EMOTIONS, from_numbers
 from ..sequences import RaggedSequences
 from ..values import as_items
@@ -27,6 +27,9 @@ def _count(utterances: Any) -> int:
 
 
 def open_source(content: Any, path: str, options: Options) -> SourceDataset:
+    if options.keys or options.labels is not None or any(m not in _FEATURES for m in options.modalities):
+        raise UsageError(f"M3ED's file has its labels, and {', '.join(_FEATURES)} in their places: leave --keys, --labels and "
+                         "other modalities out")
     labels = content[_LABELS]
     names = options.label_names or M3ED_EMOTIONS
     splits: Dict[str, SourceSplit] = {}
@@ -42,7 +45,7 @@ def open_source(content: Any, path: str, options: Options) -> SourceDataset:
                 raise FormatError(path, f"as many utterances of each kind in '{dialogue}' of {split}",
                                   ", ".join(f"{n} of {m}" for m, n in counts.items()), "fetch the file again")
         modalities = {m: RaggedSequences([content[_FEATURES[m]][d] for d in dialogues], path, f"{split} {m}")
-                      for m in MODALITIES}
+                      for m in options.modalities}
         rows = from_numbers([labels[d] for d in dialogues], names, path, lambda row: f"'{dialogues[row]}' of {split}")
         splits[split] = SourceSplit(modalities, rows, None if options.ids == "none" else [str(d) for d in dialogues])
     return SourceDataset("m3ed", path, list(names), splits, default_steps=dict.fromkeys(MODALITIES, STEPS))

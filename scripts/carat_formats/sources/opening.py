@@ -48,6 +48,8 @@ def open_dataset(paths: List[str], options: Options, workspace: Workspace, force
             raise FormatError(path, "a file or directory", "none", "check the path")
     if (forced or kind_of(paths[0], workspace)) == "csd":
         return csd.open_source(paths, options)
+    if options.folds is not None or options.align != "none":
+        raise UsageError("--folds and --align are for computational sequences")
     if len(paths) > 2 or len(paths) == 2 and options.labels is not None:
         raise UsageError("give one file, or one with features and one with labels")
     if len(paths) == 1:
@@ -61,12 +63,12 @@ def open_dataset(paths: List[str], options: Options, workspace: Workspace, force
             first = _require(fields.of_content(content, paths[0], "splits"), paths[0], content)
         else:
             first = _fields(paths[0], workspace)
-        table = None if options.labels is None else _table(options.labels, options, workspace)
-        return field_source.open_source(first, options, table)
+        path = options.labels
+        return field_source.open_source(first, options, None if path is None else lambda: _table(path, options, workspace))
     first, second = _fields(paths[0], workspace), _fields(paths[1], workspace)
     if _is_of_labels(first, options) and not _is_of_labels(second, options):
         first, second = second, first
-    return field_source.open_source(first, options, field_source.label_table(second, options))
+    return field_source.open_source(first, options, lambda: field_source.label_table(second, options))
 
 
 def _is_of_labels(content: Fields, options: Options) -> bool:
