@@ -201,6 +201,7 @@ class LabelValueTests(ContradictionTestCase):
             self.assertEqual(read["label_names"], ["label0", "label1", "label2", "label3"])
             np.testing.assert_array_equal(read["tensors"]["train"]["labels"], np.eye(4)[np.arange(12) % 4])
         path = self.with_labels(lambda s, n: [["joy", "anger", "none"][i % 3] for i in range(n)])
+        self.refused(path, words=("such as 'joy'", "--one-hot"))
         read = self.convert(path, "--one-hot", output="words")
         self.assertEqual(read["label_names"], ["anger", "joy", "none"])
         self.assertEqual(read["tensors"]["test"]["labels"][:3].argmax(1).tolist(), [1, 0, 2])

@@ -65,6 +65,7 @@ class ArrayTests(ContradictionTestCase):
         said = self.refused(self.path("g.pkl"), words=("facet [12, 10, 5]", "--keys visual=NAME,audio=NAME"))
         self.assertEqual(len(said.splitlines()), 3)                          # besides, it has no labels
         self.refused(self.path("g.pkl"), "--keys", keys.replace("=who", "=whom"), words=("'whom'",))
+        self.refused(self.path("g.pkl"), "--keys", keys.replace("=n", "=m"), words=("audio_length in 'm'",))
         for wrong in ("text", "text=", "=a", "text=a,text=b", "labels_length=a", ""):
             self.refused(self.path("g.pkl"), "--keys", wrong, status=64)
 

@@ -21,16 +21,19 @@ class FormatError(Exception):
 class FormatErrors(FormatError):
     """Several of them, a line each."""
 
+    # More lines than these help nobody.
+    MOST = 20
+
     def __init__(self, errors: List[FormatError]) -> None:
-        Exception.__init__(self, f"{len(errors)} things are wrong:" + "".join(f"\n  {error}" for error in errors))
+        lines = [str(error) for error in errors[:self.MOST]]
+        if len(errors) > self.MOST:
+            lines.append(f"and {len(errors) - self.MOST} more")
+        Exception.__init__(self, "\n  ".join([f"{len(errors)} things are wrong:", *lines]))
         self.status = errors[0].status
 
 
 class Problems:
     """What is wrong, collected so that all of it can be told at once."""
-
-    # More lines than these help nobody.
-    MOST = 20
 
     def __init__(self) -> None:
         self.errors: List[FormatError] = []
@@ -51,7 +54,7 @@ class Problems:
         if len(self.errors) == 1:
             raise self.errors[0]
         if self.errors:
-            raise FormatErrors(self.errors[:self.MOST])
+            raise FormatErrors(self.errors)
 
 
 class UsageError(Exception):

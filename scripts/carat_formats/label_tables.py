@@ -1,6 +1,6 @@
 """Labels in a table of text (CSV, TSV), a row a sample: a column `id`, or `video_id` and `clip_id`, and a column a label."""
 import csv
-from typing import Dict, List, Optional
+from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def read(path: str, options: Options) -> LabelTable:
     return LabelTable(path, labels, places, {"": [str(n) for n in names]}, modes, notes=labels.notes)
 
 
-def _rows(path: str) -> tuple:
+def _rows(path: str) -> Tuple[List[Dict[str, str]], List[int], List[str]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             first = file.readline()

@@ -90,7 +90,7 @@ def from_numbers(numbers: Sequence[Any], names: Sequence[str], path: str, place:
     return _multi_hot(rows, len(names))
 
 
-def _multi_hot(numbers: Sequence[Sequence[Any]], count: int) -> np.ndarray:
+def _multi_hot(numbers: Sequence[Any], count: int) -> np.ndarray:
     labels = np.zeros((len(numbers), count), np.float32)
     for row, sample in zip(labels, numbers):
         row[[int(n) for n in sample]] = 1

@@ -15,7 +15,7 @@ SAME_TIME = 0.05
 
 class Samples(NamedTuple):
     """What is known of the samples of a split besides their features."""
-    count: int
+    size: int
     ids: Optional[List[str]]
     sentiment: Optional[np.ndarray]
 
@@ -70,8 +70,8 @@ class LabelTable:
         rows = {}
         for split, s in samples.items():
             rows[split] = np.flatnonzero(np.array(self.splits) == split)
-            if len(rows[split]) != s.count:
-                raise FormatError(self.path, f"labels for {s.count} samples in split {split}, as {path} has",
+            if len(rows[split]) != s.size:
+                raise FormatError(self.path, f"labels for {s.size} samples in split {split}, as {path} has",
                                   f"{len(rows[split])}", "give the labels of these samples, or ids in both files")
         pairs = Pairs("by position", rows)
         without = path if self.numberings else self.path
@@ -89,11 +89,11 @@ class LabelTable:
         missing = [(split, int(row)) for split, rows in pairs.rows.items() for row in np.flatnonzero(rows < 0)]
         if missing:
             split, row = missing[0]
-            count = sum(s.count for s in samples.values())
+            count = sum(s.size for s in samples.values())
             raise FormatError(self.path, f"labels for every sample of {path}", f"none for {len(missing)} of {count}, first "
                               f"{samples[split].place(split, row)}", "check that the names in both files are alike")
         if len(candidates) == 1:
-            self.notes.append(f"labels: of {self.path}, by id" + self._confirmed(pairs, samples))
+            self.notes.append(f"labels: from {self.path}, by id" + self._confirmed(pairs, samples))
         else:
             self.notes.append(f"labels: clip k of a video is its segment k in {self.path}, {pairs.numbering}"
                               + (self._confirmed(pairs, samples) or ": taken so, for nothing allows a check"))
@@ -153,7 +153,7 @@ class LabelTable:
 
     def _checked(self, pairs: Pairs, samples: Dict[str, Samples]) -> int:
         """How many samples have a sentiment in both files."""
-        return 0 if self.labels.sentiment is None else sum(s.count for s in samples.values() if s.sentiment is not None)
+        return 0 if self.labels.sentiment is None else sum(s.size for s in samples.values() if s.sentiment is not None)
 
     def _confirmed(self, pairs: Pairs, samples: Dict[str, Samples]) -> str:
         checked = self._checked(pairs, samples)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import sample_ids
 from .dataset import ALL, SPLITS, Options, SourceDataset, SourceSplit
-from .errors import FormatError, FormatErrors, Problems, UsageError
+from .errors import FormatError, Problems, UsageError
 from .sequences import FrontPadded
 from .splitting import split_at_random
 

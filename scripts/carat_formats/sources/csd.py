@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     """One sample: a name in the file, and which of its steps."""
     name: str
     steps: Union[slice, np.ndarray]
-    count: int
+    length: int
 
 
 class SegmentSequences(Sequences):
@@ -42,7 +42,7 @@ class SegmentSequences(Sequences):
     def __init__(self, file: CsdFile, pieces: List[Piece]) -> None:
         self._file, self._pieces = file, pieces
         self.count = len(pieces)
-        self._lengths = np.array([p.count for p in pieces])
+        self._lengths = np.array([p.length for p in pieces])
         widths = {name: file.shape(name)[1] for name in {p.name for p in pieces}}
         self._widths = np.array([widths[p.name] for p in pieces])
         self.steps = int(self._lengths.max())
@@ -197,7 +197,7 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
                 found[m] = _overlap(name, file.intervals(name), span)
         if align and not by_name and found["text"] is not None:
             found = {m: found["text"] if video in known[m] else None for m in files}
-        if any(piece is None or not piece.count for piece in found.values()):
+        if any(piece is None or not piece.length for piece in found.values()):
             empty += 1
             continue
         for m, piece in found.items():

@@ -36,8 +36,9 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
     modalities: Dict[str, Dict[str, Sequences]] = {split: {} for split in fields.splits}
     ids: Dict[str, Optional[List[str]]] = dict.fromkeys(fields.splits)
     unknown, flat = [], set()
-    with problems.collected():
-        _require_modalities(fields, options)
+    for check in (_require_modalities, _require_keys):
+        with problems.collected():
+            check(fields, options)
     for split in fields.splits:
         for modality in options.modalities:
             with problems.collected():
@@ -97,6 +98,14 @@ def _require_modalities(fields: Fields, options: Options) -> None:
                 f"say what they are called, --keys {','.join(m + '=NAME' for m in missing)}, or which there are, --modalities")
 
 
+def _require_keys(fields: Fields, options: Options) -> None:
+    """What --keys names is there. Labels may be in another file."""
+    for role, key in options.keys.items():
+        for split, found in fields.splits.items():
+            if role != "labels" and role not in options.modalities and found.get(key) is None:
+                raise FormatError(fields.path, f"{role} in '{key}'", f"{fields.describe(split)}{_in(split)}", "correct --keys")
+
+
 def _count(fields: Fields, split: str, options: Options) -> int:
     for role in ("tgt", "labels", "sentiment", "id"):
         key, value = options.find(fields.splits[split], role)
@@ -110,9 +119,6 @@ def _ids(fields: Fields, split: str, options: Options) -> Optional[List[str]]:
         return None
     key, value = options.find(fields.splits[split], "id")
     if key is None:
-        if "id" in options.keys:
-            raise FormatError(fields.path, f"ids in '{options.keys['id']}'", f"{fields.describe(split)}{_in(split)}",
-                              "correct --keys")
         return None
     return ids_of(value, fields.path, _named(split, key))
 
@@ -163,6 +169,9 @@ def _labels(fields: Fields, options: Options, places: List[str]) -> Labels:
             continue
         parts = [as_array(f[key], path, key) for f in fields.splits.values()]
         if not options.one_hot:
+            if any(isinstance(value, str) for part in parts for value in part.ravel()[:1]):
+                raise FormatError(path, "labels as numbers", f"words in '{key}', such as '{parts[0].ravel()[0]}'",
+                                  "for names of classes say --one-hot")
             parts = [as_numbers(f[key], path, key) for f in fields.splits.values()]
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) > 1:
