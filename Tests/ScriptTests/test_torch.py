@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 from support import COUNTS, SCRIPTS, FileTestCase, aligned
 
-from carat_formats import torch_file
+from carat_formats import pickle_file
 from carat_formats.mapped import Workspace
 
 try:
@@ -20,8 +20,7 @@ except ImportError:
 @unittest.skipIf(torch is None, "no torch")
 class TorchTests(FileTestCase):
     def load(self, path: str) -> dict:
-        workspace = Workspace()
-        return torch_file.load(workspace.map(path), path, workspace)
+        return pickle_file.load(path, Workspace())
 
     def test_tensors_of_every_kind(self) -> None:
         base = torch.randn(6, 5)

@@ -9,10 +9,10 @@ import unittest
 import numpy as np
 from support import FileTestCase, aligned, torch_stream, torch_zip
 
+from carat_formats import pickle_file
 from carat_formats.errors import FormatError
 from carat_formats.mapped import Workspace
 from carat_formats.plain_objects import PickledArray
-from carat_formats.sources.opening import unpickled
 from carat_formats.torch_objects import TORCH
 from carat_formats.unpickle import Unpickler
 
@@ -32,7 +32,7 @@ class Call:
 
 
 class PlainDataTests(unittest.TestCase):
-    def test_every_binary_protocol(self) -> None:
+    def test_every_protocol(self) -> None:
         x = np.random.default_rng(1).standard_normal((40, 7, 3)).astype(np.float32)
         objects = np.empty(2, object)
         objects[:] = [x[0], x[1, :2]]
@@ -40,7 +40,7 @@ class PlainDataTests(unittest.TestCase):
                    "objects": objects, "names": np.array(["ab", "c"]), "empty": x[:0], "number": np.float32(3.5),
                    "list": [1, -2, 300, 70000, 2**40, -2**80, 2.5, "s", "ü" * 200, b"b" * 500, None, True, (1, 2), {1, 2}],
                    "ordered": collections.OrderedDict(q=1), "default": collections.defaultdict(list, {1: [2]})}
-        for protocol in range(1, pickle.HIGHEST_PROTOCOL + 1):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with self.subTest(protocol=protocol):
                 read = load(pickle.dumps(content, protocol=protocol))
                 for key in ("c", "fortran", "big", "half", "empty"):
@@ -119,7 +119,7 @@ class HostileTests(FileTestCase):
     def _read(self, path: str) -> None:
         """Whatever it is, it is read or refused with our own error."""
         try:
-            content = unpickled(path, Workspace())
+            content = pickle_file.load(path, Workspace())
             if isinstance(content, dict):
                 for split in content.values():
                     for value in split.values() if isinstance(split, dict) else ():

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from support import FileTestCase
 
-from carat_formats import safetensors_file, torch_file
+from carat_formats import pickle_file, safetensors_file, torch_file
 from carat_formats.carat_weights import Sizes, expected
 from carat_formats.mapped import Workspace
 
@@ -43,7 +43,7 @@ class WeightsTests(FileTestCase):
                 model["queue_ptr"][0] = 0
             self.weights(self.write("model.bin", model))
             self.weights(self.path("out.safetensors"), output="back.pt")
-            back = torch_file.load(Workspace().map(self.path("back.pt")), "back.pt", Workspace())
+            back = pickle_file.load(self.path("back.pt"), Workspace())
             self.assertEqual(list(back), list(model))
             for name, values in self.read().items():
                 self.assertEqual(values.dtype, model[name].dtype)

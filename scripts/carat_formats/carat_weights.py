@@ -15,7 +15,9 @@ FUSIONS = ("tv2a", "ta2v", "va2t")
 ALIGNMENTS = {"audio": "a2t_ctc", "visual": "v2t_ctc"}
 # What a checkpoint of this project's trainer, or a training script, has beside the model's weights.
 _TRAINING_STATE = re.compile(r"(first_moment|second_moment|key|best)\..+|step|header_sha256")
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights")
+# What DataParallel, AveragedModel, torch.compile and a class around the model put before names, in any order.
+_PREFIXES = ("module", "_orig_mod", "model", "net")
 _REMEDY = "check that these are the weights of a CARAT model"
 
 Shape = Tuple[int, ...]
@@ -37,32 +39,43 @@ class Sizes(NamedTuple):
 def tensors_in(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
     """The tensors of a state dict by our names, and a line for each thing that was done to get there."""
     notes: List[str] = []
-    if isinstance(content, dict):
-        for wrapper in _WRAPPERS:
-            if isinstance(content.get(wrapper), dict):
-                content = content[wrapper]
-                notes.append(f"took the entry '{wrapper}'")
-                break
+    while isinstance(content, dict):
+        wrapper = next((w for w in _WRAPPERS if isinstance(content.get(w), dict)), None)
+        if wrapper is None:
+            break
+        beside = [str(k) for k in content if k != wrapper]
+        notes.append(f"took the entry '{wrapper}'" + (f" and left {_some(beside)}" if beside else ""))
+        content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(k, str) for k in content):
         raise FormatError(path, "a state_dict: tensors by name", type(content).__name__,
                           "save the model with torch.save(model.state_dict(), …)")
     found: Dict[str, Any] = {}
-    renamed = {"'module.' taken from the names": 0, "gamma and beta of LayerNorms called weight and bias": 0}
+    prefixes: Dict[str, None] = {}
+    layer_norms = False
     for key, value in content.items():
-        name = key
-        if name.startswith("module."):                                       # torch.nn.DataParallel
-            name = name[len("module."):]
-            renamed["'module.' taken from the names"] += 1
+        parts = key.split(".")
+        name = ".".join(p for p in parts if p not in _PREFIXES)
+        prefixes.update((p, None) for p in parts if p in _PREFIXES)
         old = re.fullmatch(r"(.*(?:LayerNorm|norm2d))\.(gamma|beta)", name)
         if old:
             name = f"{old[1]}.{'weight' if old[2] == 'gamma' else 'bias'}"
-            renamed["gamma and beta of LayerNorms called weight and bias"] += 1
+            layer_norms = True
         if name in found:
             raise FormatError(path, "every name once", f"'{name}' twice", _REMEDY)
         if not isinstance(value, (TorchTensor, np.ndarray)):
             raise FormatError(path, f"a tensor '{key}'", type(value).__name__, _REMEDY)
         found[name] = value
-    return found, notes + [what for what, count in renamed.items() if count]
+    if found.pop("n_averaged", None) is not None:
+        notes.append("these are averaged weights; n_averaged left out")
+    if prefixes:
+        notes.append(f"{' and '.join(repr(p + '.') for p in prefixes)} taken from the names")
+    if layer_norms:
+        notes.append("gamma and beta of LayerNorms called weight and bias")
+    return found, notes
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
 
 
 def without_training_state(tensors: Dict[str, Any]) -> Tuple[Dict[str, Any], int]:
@@ -77,7 +90,8 @@ def sizes_of(tensors: Dict[str, Any], path: str) -> Sizes:
     def shape(name: str, dimensions: int) -> Shape:
         tensor = tensors.get(name)
         if tensor is None or len(tensor.shape) != dimensions:
-            found = "none" if tensor is None else f"shape {tuple(tensor.shape)}"
+            found = (f"shape {tuple(tensor.shape)}" if tensor is not None else
+                     f"none: the file has {_some(list(tensors)) or 'no tensor'}")
             raise FormatError(path, f"a tensor '{name}' of {dimensions} dimensions", found, _REMEDY)
         return tuple(tensor.shape)
 
@@ -150,16 +164,19 @@ def expected(s: Sizes) -> Dict[str, Shape]:
 
 def check(tensors: Dict[str, Any], path: str) -> Dict[str, Shape]:
     """The names and shapes a model must have, after checking that these are they; all that differs in one line."""
-    wanted = expected(sizes_of(tensors, path))
+    sizes = sizes_of(tensors, path)
+    wanted = expected(sizes)
     missing = [n for n in wanted if n not in tensors]
     unexpected = [n for n in tensors if n not in wanted]
     misshapen = [f"{n} {tuple(tensors[n].shape)} instead of {wanted[n]}" for n in wanted
                  if n in tensors and tuple(tensors[n].shape) != wanted[n]]
-    differences = [f"{len(names)} {what}: {', '.join(names[:6])}{', …' if len(names) > 6 else ''}"
+    differences = [f"{len(names)} {what}: {_some(names)}"
                    for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen))
                    if names]
     if differences:
-        raise FormatError(path, "the tensors of a CARAT model", "; ".join(differences), _REMEDY)
+        raise FormatError(path, f"the {len(wanted)} tensors of a CARAT model with layers "
+                          f"{','.join(str(n) for n in sizes.layers.values())}, hidden size {sizes.hidden}, {sizes.labels} labels",
+                          f"{len(tensors)}, {'; '.join(differences)}", _REMEDY)
     return wanted
 
 

@@ -4,7 +4,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from .unpickle import Blob, Global, Record, raw_bytes
+from .unpickle import Global, LongText, Record, raw_bytes
 
 _SIMPLE_KINDS = "fiub"
 _TYPE_NAME = re.compile(r"[<>|=]?[a-zA-Z?]\d{0,6}")
@@ -98,15 +98,18 @@ def _scalar(dtype: Any, content: Any = None) -> Any:
 
 def _encode(text: Any, encoding: Any = "latin-1") -> Any:
     """How protocol 2 writes bytes: as a string, which stays where it is."""
-    if encoding not in ("latin1", "latin-1") or not isinstance(text, (str, Blob)):
+    if encoding not in ("latin1", "latin-1") or not isinstance(text, (str, LongText)):
         raise ValueError("bytes in another encoding than Latin-1")
     return text
 
 
-def _bytes(content: Any = b"", encoding: Any = "latin-1") -> Any:
-    if not isinstance(content, (str, bytes, Blob, list, tuple)):
+def _bytes(content: Any = b"", _: Any = None) -> Any:
+    """Bytes as protocols before 3 write them: what is in a text or a list."""
+    if isinstance(content, (list, tuple)):
+        return bytes(content)
+    if not isinstance(content, (str, bytes, memoryview, LongText)):
         raise ValueError("bytes out of a number")
-    return content if isinstance(content, (Blob, str, bytes)) else b""
+    return content
 
 
 def _items(items: Any = ()) -> Any:

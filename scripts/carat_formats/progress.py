@@ -1,7 +1,8 @@
 """A progress bar on the standard error, if that is a terminal."""
 import sys
 import time
-from typing import TextIO
+
+from .program import diagnostic
 
 _WIDTH = 30
 
@@ -9,9 +10,9 @@ _WIDTH = 30
 class Progress:
     """`total` units of work; `advance` says what was done."""
 
-    def __init__(self, total: int, stream: TextIO = sys.stderr) -> None:
-        self._total, self._done, self._stream = max(total, 1), 0, stream
-        self._shown = stream.isatty()
+    def __init__(self, total: int) -> None:
+        self._total, self._done = max(total, 1), 0
+        self._shown = sys.stderr is not None and sys.stderr.isatty()
         self._last = 0.0
 
     def advance(self, units: int, what: str) -> None:
@@ -20,10 +21,9 @@ class Progress:
         if self._shown and (now - self._last > 0.1 or self._done >= self._total):
             self._last = now
             full = self._done * _WIDTH // self._total
-            self._stream.write(f"\r\x1b[K[{'#' * full}{' ' * (_WIDTH - full)}] {self._done * 100 // self._total:3d} % {what}")
-            self._stream.flush()
+            percent = self._done * 100 // self._total
+            diagnostic(f"\r\x1b[K[{'#' * full}{' ' * (_WIDTH - full)}] {percent:3d} % {what}", end="")
 
     def close(self) -> None:
         if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            diagnostic("\r\x1b[K", end="")

@@ -1,4 +1,4 @@
-"""Safetensors files: 8 bytes of little-endian header length, a JSON header, then the elements without gaps."""
+"""Safetensors files: read and written by the package `safetensors`, but data sets, which are written row by row."""
 import json
 import os
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -7,40 +7,52 @@ import numpy as np
 
 from .errors import CANNOT_CREATE, CANNOT_WRITE, FormatError, OutputError
 from .mapped import Workspace
+from .program import need
 
-_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "I16": np.int16,
-          "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
-_NAMES = {np.dtype(kind): name for name, kind in _TYPES.items()}
-_LONGEST_HEADER = 100_000_000
+_TYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "u2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8",
+          "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?"}
+_NAMES = {np.dtype(kind): name for name, kind in _TYPES.items() if name != "BF16"}
 _ALIGNMENT = 64
-_REMEDY = "the file is damaged or no safetensors file; fetch or write it again"
+
+
+def is_safetensors(view: memoryview) -> bool:
+    """Whether it starts as such a file does: 8 bytes of little-endian header length, then JSON."""
+    return len(view) > 10 and bytes(view[8:9]) == b"{" and int.from_bytes(view[:8], "little") <= len(view) - 8
 
 
 def load(path: str, workspace: Workspace) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
-    """The tensors, as views of the mapped file, and the metadata."""
+    """The tensors, bfloat16 as float32, and the metadata."""
+    need("safetensors")
+    import safetensors
     view = workspace.map(path)
-    length = int.from_bytes(view[:8], "little")
-    if len(view) < 10 or not 2 <= length <= min(_LONGEST_HEADER, len(view) - 8) or view[8] != ord("{"):
-        raise FormatError(path, "a safetensors file", "no header at its start", _REMEDY)
-    tensors: Dict[str, np.ndarray] = {}
     try:
-        header = json.loads(bytes(view[8:8 + length]))
-        metadata = header.pop("__metadata__", {})
-        data = view[8 + length:]
-        for name, entry in header.items():
-            dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(entry["shape"])
-            start, end = entry["data_offsets"]
-            count = 1
-            for n in shape:
-                if not isinstance(n, int) or n < 0:
-                    raise ValueError(f"shape {shape}")
-                count *= n
-            if not 0 <= start <= end <= len(data) or end - start != count * dtype.itemsize:
-                raise ValueError(f"'{name}' of {dtype} {shape} at {start} to {end}")
-            tensors[name] = np.frombuffer(data[start:end], dtype).reshape(shape) if count else np.empty(shape, dtype)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(path, "a header of tensors with dtype, shape, data_offsets", f"{error}", _REMEDY)
-    return tensors, {str(k): str(v) for k, v in metadata.items()}
+        # Not as arrays: NumPy has no bfloat16.
+        found = safetensors.deserialize(bytes(view))
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise FormatError(path, "a safetensors file", str(error), "the file is damaged or of another kind; fetch or write it again")
+    tensors: Dict[str, np.ndarray] = {}
+    for name, entry in found:
+        kind = entry["dtype"]
+        if kind not in _TYPES:
+            raise FormatError(path, "tensors of float, integer or bool", f"'{name}' of {kind}", "save it as float32")
+        array = np.frombuffer(entry["data"], np.dtype(_TYPES[kind]).newbyteorder("<")).reshape(entry["shape"])
+        tensors[name] = (array.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else array
+    return tensors, metadata
+
+
+def save(path: str, tensors: Mapping[str, np.ndarray], metadata: Optional[Mapping[str, str]] = None) -> None:
+    """Writes a whole file at once; not atomically."""
+    need("safetensors")
+    import safetensors
+    from safetensors.numpy import save_file
+    try:
+        save_file({n: np.require(a, requirements="C") for n, a in tensors.items()}, path, dict(metadata or {}))
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise OutputError(f"{path}: can't write it: {getattr(error, 'strerror', None) or error}", CANNOT_WRITE)
 
 
 class Planned(NamedTuple):
@@ -58,7 +70,8 @@ class Planned(NamedTuple):
 
 
 class SafetensorsWriter:
-    """A file whose tensors are planned first and then written row by row, in any order, at their places.
+    """A file whose tensors are planned first and then written row by row, in any order, at their places: data sets are
+    greater than memory, and the package `safetensors` writes whole tensors only.
 
     The file is at `path` from the start, of its full size; `close` writes it through to the disk."""
 
@@ -114,13 +127,3 @@ class SafetensorsWriter:
 
     def _failure(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path}: can't write it: {error.strerror}", CANNOT_WRITE)
-
-
-def save(path: str, tensors: Mapping[str, np.ndarray], metadata: Optional[Mapping[str, str]] = None) -> None:
-    """Writes a whole file at once; not atomically."""
-    writer = SafetensorsWriter(path, [Planned(n, a.dtype, a.shape) for n, a in tensors.items()], metadata)
-    for name, array in tensors.items():
-        start, _ = writer._places[name]
-        if array.size:
-            writer._write(start, memoryview(np.ascontiguousarray(array)).cast("B"))
-    writer.close()

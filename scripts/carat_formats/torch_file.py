@@ -8,34 +8,29 @@ import numpy as np
 from .errors import FormatError
 from .mapped import Workspace
 from .torch_objects import TORCH, Storage, storage_reference
-from .unpickle import Unpickler
+from .unpickle import Global, Unpickler, raw_bytes
 from .zip_entries import ZipEntries
 
 _OLD_MAGIC = 0x1950A86A20F9469CFC6C
 _REMEDY = "fetch the file again, or save it anew with torch.save"
 
 
-def is_torch_zip(view: memoryview, path: str, workspace: Workspace) -> bool:
+def is_torch_zip(entries: ZipEntries) -> bool:
     """Whether a zip file is one of `torch.save`."""
-    return any(name.endswith("/data.pkl") for name in ZipEntries(view, path, workspace).names)
+    return any(name.endswith("/data.pkl") for name in entries.names)
 
 
 def is_old_torch_stream(view: memoryview) -> bool:
     return bytes(view[:2]) == b"\x80\x02" and _OLD_MAGIC.to_bytes(10, "little") in bytes(view[:32])
 
 
-def load(view: memoryview, path: str, workspace: Workspace) -> Any:
-    """What was saved, with tensors that still lie in the file."""
-    return _load_zip(view, path, workspace) if bytes(view[:2]) == b"PK" else _load_stream(view, path, workspace)
-
-
-def _load_zip(view: memoryview, path: str, workspace: Workspace) -> Any:
-    entries = ZipEntries(view, path, workspace)
+def load_zip(entries: ZipEntries, path: str, workspace: Workspace) -> Any:
+    """What PyTorch 1.6 and later saved, with tensors that still lie in the file."""
     roots = [name[:-len("data.pkl")] for name in entries.names if name.endswith("/data.pkl")]
     if len(roots) != 1:
         raise FormatError(path, "one data.pkl in the zip file", f"{len(roots)}", _REMEDY)
     root, names = roots[0], set(entries.names)
-    if root + "byteorder" in names and bytes(entries.read(root + "byteorder")[:6]) != b"little":
+    if root + "byteorder" in names and bytes(entries.read(root + "byteorder", checked=False)[:6]) != b"little":
         raise FormatError(path, "tensors in little-endian order", "another order", "save it on another machine")
     contents: Dict[str, memoryview] = {}
 
@@ -47,16 +42,16 @@ def _load_zip(view: memoryview, path: str, workspace: Workspace) -> Any:
 
         def content() -> memoryview:
             if key not in contents:
-                contents[key] = entries.read(name)
+                contents[key] = entries.read(name, checked=False)
             return contents[key]
 
         return Storage(kind, count, content)
 
-    return Unpickler(entries.read(root + "data.pkl"), path, TORCH, workspace, persistent=find).load()
+    return Unpickler(entries.read(root + "data.pkl", checked=False), path, TORCH, workspace, persistent=find).load()
 
 
-def _load_stream(view: memoryview, path: str, workspace: Workspace) -> Any:
-    """Four pickles (magic number, version, system, what was saved), one with the storages' keys, then the storages."""
+def load_stream(view: memoryview, path: str, workspace: Workspace) -> Any:
+    """What earlier versions saved: four pickles (magic number, version, system, what was saved), one with the storages' keys, then the storages."""
     places: Dict[str, Tuple[int, int]] = {}
     sizes: Dict[str, int] = {}
 
@@ -89,6 +84,16 @@ def _load_stream(view: memoryview, path: str, workspace: Workspace) -> Any:
         raise FormatError(path, "all storages", f"none for '{missing[0]}'", _REMEDY)
     return parts[3]
 
+
+def _storage_from_bytes(content: Any) -> Any:
+    """The storage of a tensor that pickle itself wrote, and not torch.save: a file of torch.save within the pickle."""
+    view = memoryview(raw_bytes(content))
+    if not is_old_torch_stream(view):
+        raise ValueError("a tensor without a storage; save it with torch.save, or as a NumPy array")
+    return load_stream(view, "a tensor's storage", Workspace())
+
+
+TORCH["torch.storage", "_load_from_bytes"] = Global("torch.storage._load_from_bytes", _storage_from_bytes)
 
 _STORAGE_NAMES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.int64): "LongStorage"}
 

@@ -1,17 +1,18 @@
-"""The entries of a zip file as bytes in the mapped file; compressed ones through a scratch file."""
+"""The entries of a zip file as bytes: stored ones where they lie in the mapped file, compressed ones through a scratch file.
+
+`zipfile` reads the directory and inflates. Only the mapping of stored entries is ours: arrays of any size then take no memory.
+"""
 import io
 import struct
 import zipfile
 import zlib
-from typing import Callable, Dict, List
+from typing import IO, Callable, Dict, List
 
 from .errors import FormatError
 from .mapped import Workspace
 
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_LOCAL_HEADER = 30
 _REMEDY = "the file is damaged or of another kind; fetch or write it again"
-# A deflated byte stands for at most 1032 bytes: what claims more is no honest file.
-_GREATEST_RATIO = 1032
 
 
 class ZipEntries:
@@ -20,12 +21,11 @@ class ZipEntries:
     def __init__(self, view: memoryview, path: str, workspace: Workspace) -> None:
         self._view, self._path, self._workspace = view, path, workspace
         try:
-            with zipfile.ZipFile(_Readable(view)) as archive:
-                infos = archive.infolist()
+            self._archive = zipfile.ZipFile(io.BufferedReader(_Readable(view)))
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, EOFError) as error:
             raise FormatError(path, "a zip file", str(error), _REMEDY)
         self._infos: Dict[str, zipfile.ZipInfo] = {}
-        for info in infos:
+        for info in self._archive.infolist():
             if info.filename in self._infos:
                 raise FormatError(path, "every name once in the zip file", f"'{info.filename}' twice", _REMEDY)
             self._infos[info.filename] = info
@@ -34,58 +34,43 @@ class ZipEntries:
     def names(self) -> List[str]:
         return list(self._infos)
 
-    def read(self, name: str) -> memoryview:
-        """An entry's bytes, of exactly the size that the zip file's directory gives."""
+    def read(self, name: str, checked: bool = True) -> memoryview:
+        """An entry's bytes, of exactly the size that the zip file's directory gives.
+
+        Not `checked`: their checksum is not looked at, which torch.save may leave out."""
         info = self._infos[name]
-        data = self._stored(info)
-        if info.compress_type == zipfile.ZIP_STORED:
-            if info.compress_size != info.file_size:
-                raise self._damaged(name, "two sizes")
-            return data
-        if info.compress_type != zipfile.ZIP_DEFLATED:
-            raise FormatError(self._path, f"'{name}' stored or deflated", f"method {info.compress_type}", "save it anew")
-        if info.file_size > info.compress_size * _GREATEST_RATIO + 64:
-            raise self._damaged(name, f"{info.compress_size} bytes that stand for {info.file_size}")
-        inflated = self._workspace.scratch(lambda write: self._inflate(name, data, info.file_size, write))
-        return inflated
+        try:
+            with self._archive.open(info) as entry:                          # whose local header is checked here
+                content = self._stored(info) if info.compress_type == zipfile.ZIP_STORED else self._inflated(entry)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+                struct.error) as error:
+            raise FormatError(self._path, f"a whole entry '{name}' of the zip file", str(error), _REMEDY)
+        found = "" if len(content) == info.file_size else f"{len(content)} bytes where {info.file_size} should be"
+        if checked and not found and self._checksum(content) != info.CRC:
+            found = "another checksum than its own"
+        if found:
+            raise FormatError(self._path, f"a whole entry '{name}' of the zip file", found, _REMEDY)
+        return content
+
+    def _checksum(self, content: memoryview) -> int:
+        checksum = 0
+        for start in range(0, len(content), 1 << 22):
+            checksum = zlib.crc32(content[start:start + (1 << 22)], checksum)
+            self._workspace.release()
+        return checksum
 
     def _stored(self, info: zipfile.ZipInfo) -> memoryview:
-        start = info.header_offset
-        if info.flag_bits & 1:
-            raise FormatError(self._path, f"'{info.filename}' readable", "an encrypted entry", "save it anew")
-        if start < 0 or start + _LOCAL_HEADER.size > len(self._view):
-            raise self._damaged(info.filename, "no entry where the directory says")
-        header = _LOCAL_HEADER.unpack(self._view[start:start + _LOCAL_HEADER.size])
-        start += _LOCAL_HEADER.size + header[9] + header[10]
-        if header[0] != b"PK\x03\x04" or start + info.compress_size > len(self._view):
-            raise self._damaged(info.filename, "no entry where the directory says")
+        at = info.header_offset
+        start = at + _LOCAL_HEADER + sum(struct.unpack("<2H", self._view[at + 26:at + 30]))
         return self._view[start:start + info.compress_size]
 
-    def _inflate(self, name: str, data: memoryview, size: int, write: Callable[[bytes], object]) -> None:
-        inflater = zlib.decompressobj(-15)
-        done = 0
-        rest = b""
-        position, step = 0, 1 << 20
-        try:
-            while not inflater.eof:
-                if not rest:
-                    rest = bytes(data[position:position + step])
-                    position += len(rest)
-                fed = bool(rest)
-                part = inflater.decompress(rest, 1 << 22)
-                rest = inflater.unconsumed_tail
-                done += len(part)
-                if done > size or not fed and not part:
-                    break
+    def _inflated(self, entry: IO[bytes]) -> memoryview:
+        def inflate(write: Callable[[bytes], object]) -> None:
+            while part := entry.read(1 << 22):
                 write(part)
                 self._workspace.release()
-        except zlib.error as error:
-            raise self._damaged(name, str(error))
-        if done != size:
-            raise self._damaged(name, f"{done} bytes or more where {size} should be")
 
-    def _damaged(self, name: str, found: str) -> FormatError:
-        return FormatError(self._path, f"a whole entry '{name}' of the zip file", found, _REMEDY)
+        return self._workspace.scratch(inflate)
 
 
 class _Readable(io.RawIOBase):
@@ -99,9 +84,6 @@ class _Readable(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-    def tell(self) -> int:
-        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]

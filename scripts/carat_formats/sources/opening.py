@@ -8,9 +8,8 @@ from ..errors import FormatError, UsageError
 from ..mapped import Workspace
 from ..npz_file import NpzFile
 from ..pairing import LabelTable
-from ..torch_file import is_old_torch_stream, is_torch_zip, load
-from ..torch_objects import TORCH
-from ..unpickle import Unpickler
+from ..pickle_file import is_npz
+from ..pickle_file import load as unpickled
 from . import csd, csd_labels, field_source, fields, m3ed
 from .fields import Fields
 
@@ -27,18 +26,10 @@ def kind_of(path: str, workspace: Workspace) -> str:
     if start == _HDF5:
         return "csd"
     if start[:2] == b"PK":
-        return "pickle" if is_torch_zip(view, path, workspace) else "npz"
+        return "npz" if is_npz(path, workspace) else "pickle"
     if start[:2] == b"\x1f\x8b":
         raise FormatError(path, "a pickle, torch, npz or csd file", "a gzip file", "unpack it with gunzip")
     return "pickle"
-
-
-def unpickled(path: str, workspace: Workspace) -> Any:
-    """What a pickle or torch file holds."""
-    view = workspace.map(path)
-    if bytes(view[:2]) == b"PK" or is_old_torch_stream(view):
-        return load(view, path, workspace)
-    return Unpickler(view, path, TORCH, workspace).load()
 
 
 def open_dataset(paths: List[str], options: Options, workspace: Workspace, forced: Optional[str] = None) -> SourceDataset:
