@@ -1,13 +1,16 @@
 """Files that look like those people have: the same nesting, types and oddities, small and random."""
 import argparse
 import collections
+import io
 import json
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
+import unittest.mock
 import zipfile
 from typing import Any, Dict, List, Tuple
 
@@ -206,3 +209,27 @@ def torch_stream(path: str, content: Any) -> str:
         for part in parts:
             pickle.dump(part, file, protocol=2)
     return path
+
+
+class _Storage:
+    """What torch.save refers to."""
+
+
+def torch_storage(values: np.ndarray) -> bytes:
+    """The file of torch.save, of before 1.6, in which `pickle.dump` puts the storage of a tensor."""
+    class FloatStorage:
+        pass
+
+    torch = types.ModuleType("torch")
+    FloatStorage.__module__, FloatStorage.__qualname__, torch.FloatStorage = "torch", "FloatStorage", FloatStorage
+    with unittest.mock.patch.dict(sys.modules, {"torch": torch}):
+        file = io.BytesIO()
+        for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True, "protocol_version": 1001}):
+            pickle.dump(part, file, protocol=2)
+        pickler = pickle.Pickler(file, protocol=2)
+        pickler.persistent_id = lambda value: (  # type: ignore[method-assign]
+            ("storage", FloatStorage, "94", "cpu", values.size, None) if isinstance(value, _Storage) else None)
+        pickler.dump(_Storage())
+        pickle.dump(["94"], file, protocol=2)
+        file.write(values.size.to_bytes(8, "little") + values.astype("<f4").tobytes())
+        return file.getvalue()

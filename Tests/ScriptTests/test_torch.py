@@ -35,9 +35,17 @@ class TorchTests(FileTestCase):
                 if isinstance(value, torch.Tensor):
                     value = value.detach()
                     wanted = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
-                    np.testing.assert_array_equal(read[name].array(), wanted, name)
-            np.testing.assert_array_equal(read["array"].array(), saved["array"])
+                    np.testing.assert_array_equal(read[name], wanted, name)
+            np.testing.assert_array_equal(read["array"], saved["array"])
             self.assertEqual(read["list"], [[2, 4, 3]])
+
+    def test_tensors_of_pickle(self) -> None:
+        base = torch.randn(6, 5)
+        tensors = {"plain": base, "view": base[2:4, 1:], "half": base.half(), "parameter": torch.nn.Parameter(base)}
+        for protocol in (2, 4, 5):
+            read = self.load(self.pickle("t.pkl", tensors, protocol))
+            for name, value in tensors.items():
+                np.testing.assert_array_equal(read[name], value.detach().numpy(), name)
 
     def test_data_set(self) -> None:
         content, labels = aligned(self.random)

@@ -1,4 +1,5 @@
 """scripts/weights, without torch."""
+import json
 import os
 import pickle
 import unittest
@@ -48,7 +49,7 @@ class WeightsTests(FileTestCase):
             for name, values in self.read().items():
                 self.assertEqual(values.dtype, model[name].dtype)
                 np.testing.assert_array_equal(values, model[name])
-                np.testing.assert_array_equal(back[name].array(), model[name])
+                np.testing.assert_array_equal(back[name], model[name])
 
     def test_names_of_other_programs(self) -> None:
         model = self.model()
@@ -58,6 +59,43 @@ class WeightsTests(FileTestCase):
         self.assertIn("module.", said)
         for name, values in self.read().items():
             np.testing.assert_array_equal(values, model[name])
+
+    def test_wrappers_and_prefixes(self) -> None:
+        model = self.model()
+        averaged = {"n_averaged": np.array([7], np.int64), **{"module." + n: v for n, v in model.items()}}
+        inside = {n.replace("text.", "text._orig_mod.", 1) if n.startswith("text.") else n: v for n, v in model.items()}
+        for state, words in (({"_orig_mod.module." + n: v for n, v in model.items()}, ("'_orig_mod.' and 'module.'",)),
+                             ({"module._orig_mod.net.model." + n: v for n, v in model.items()}, ("'net.'",)),
+                             (averaged, ("n_averaged",)), (inside, ("_orig_mod",))):
+            said = self.weights(self.write("model.bin", state))
+            for word in words:
+                self.assertIn(word, said)
+            for name, values in self.read().items():
+                np.testing.assert_array_equal(values, model[name])
+        for wrapped in ({"state_dict": model, "epoch": 3}, {"model": {"net": model}}, {"model_state_dict": model, "optimizer": {}}):
+            said = self.weights(self.pickle("checkpoint.pkl", wrapped))
+            self.assertIn(f"took the entry '{next(iter(wrapped))}'", said)
+            np.testing.assert_array_equal(self.read()["queue"], model["queue"])
+
+    def test_halves(self) -> None:
+        model = {n: np.round(v * 8) / 8 if v.dtype == np.float32 else v for n, v in self.model().items()}
+        safetensors_file.save(self.path("half.safetensors"), {
+            n: v.astype(np.float16) if v.dtype == np.float32 else v for n, v in model.items()})
+        # bfloat16 is the upper half of a float32.
+        specs = {n: {"dtype": "bfloat16" if v.dtype == np.float32 else "int64", "shape": v.shape, "data": (
+            (np.ascontiguousarray(v).view(np.uint32) >> 16).astype(np.uint16) if v.dtype == np.float32 else v).tobytes()}
+            for n, v in model.items()}
+        header, data = {}, b""
+        for n, spec in specs.items():
+            header[n] = {"dtype": "BF16" if spec["dtype"] == "bfloat16" else "I64", "shape": spec["shape"],
+                         "data_offsets": [len(data), len(data) + len(spec["data"])]}
+            data += spec["data"]
+        text = json.dumps(header).encode()
+        self.bytes("bfloat.safetensors", len(text).to_bytes(8, "little") + text + data)
+        for source in ("half", "bfloat"):
+            self.weights(self.path(source + ".safetensors"), output="m.pt")
+            for name, values in pickle_file.load(self.path("m.pt"), Workspace()).items():
+                np.testing.assert_array_equal(values, model[name], name)
 
     def test_unfilled_queue_of_the_released_code(self) -> None:
         model = self.model()
@@ -84,7 +122,7 @@ class WeightsTests(FileTestCase):
         refuse({n: v for n, v in self.model().items() if "pooler" not in n}, "6 missing: text.pooler.dense.weight")
         refuse({**self.model(), "more": np.zeros(2, np.float32)}, "1 unexpected: more")
         refuse({**self.model(), "agg.output.bias": np.zeros(2, np.float32)}, "agg.output.bias (2,) instead of (3,)")
-        refuse({"weight": np.zeros((2, 2), np.float32)}, "text_clf_weight")
+        refuse({"weight": np.zeros((2, 2), np.float32)}, "text_clf_weight", "the file has weight")
         refuse({**self.model(), "queue_ptr": np.array([20], np.int64)}, "queue_ptr")
         refuse({**self.model(), "agg.output.bias": np.full(3, np.nan, np.float32)}, "finite")
         path = self.bytes("p", pickle.dumps({"text_clf_weight": [1]}))
@@ -104,7 +142,7 @@ class WeightsTests(FileTestCase):
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in entries.items():
                 archive.writestr(name, content)
-        self.assert_refused(self.run_script("weights", path, self.path("x")), 65, "text_clf_weight")
+        self.assert_refused(self.run_script("weights", path, self.path("x")), 65, "92 bytes for a storage of 24 elements")
 
 
 if __name__ == "__main__":

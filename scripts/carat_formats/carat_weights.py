@@ -9,7 +9,6 @@ import numpy as np
 
 from .dataset import MODALITIES
 from .errors import FormatError
-from .torch_objects import TorchTensor
 
 FUSIONS = ("tv2a", "ta2v", "va2t")
 ALIGNMENTS = {"audio": "a2t_ctc", "visual": "v2t_ctc"}
@@ -62,7 +61,7 @@ def tensors_in(content: Any, path: str) -> Tuple[Dict[str, Any], List[str]]:
             layer_norms = True
         if name in found:
             raise FormatError(path, "every name once", f"'{name}' twice", _REMEDY)
-        if not isinstance(value, (TorchTensor, np.ndarray)):
+        if not isinstance(value, np.ndarray):
             raise FormatError(path, f"a tensor '{key}'", type(value).__name__, _REMEDY)
         found[name] = value
     if found.pop("n_averaged", None) is not None:
@@ -185,11 +184,7 @@ def as_weights(tensors: Dict[str, Any], wanted: Dict[str, Shape], path: str) -> 
     out: Dict[str, np.ndarray] = {}
     notes: List[str] = []
     for name in wanted:
-        tensor = tensors[name]
-        try:
-            array = tensor.array() if isinstance(tensor, TorchTensor) else tensor
-        except ValueError as error:
-            raise FormatError(path, f"a whole tensor '{name}'", str(error), "fetch the file again")
+        array = tensors[name]
         if name == "queue_ptr":
             out[name] = array.astype(np.int64)
             continue

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from .errors import FormatError
 from .mapped import Workspace
-from .plain_objects import PLAIN, PickledArray
+from .plain_objects import PLAIN
 from .unpickle import Unpickler
 from .zip_entries import ZipEntries
 
@@ -40,9 +40,9 @@ class NpzFile:
             content = data[start.tell():]
             if dtype.hasobject:
                 pickled = Unpickler(content, f"{self.path}: {name}", PLAIN, self._workspace).load()
-                if not isinstance(pickled, PickledArray):
+                if not isinstance(pickled, np.ndarray):
                     raise ValueError("objects without an array")
-                return pickled.array()
+                return pickled
             if dtype.kind not in "fiubSU" or min(shape, default=0) < 0:
                 raise ValueError(f"elements of {dtype}, shape {shape}")
             if math.prod(shape) * dtype.itemsize != len(content):

@@ -7,7 +7,7 @@ import numpy as np
 
 from .errors import FormatError
 from .mapped import Workspace
-from .torch_objects import TORCH, Storage, storage_reference
+from .torch_objects import TORCH, StorageType, storage_reference
 from .unpickle import Global, Unpickler, raw_bytes
 from .zip_entries import ZipEntries
 
@@ -32,56 +32,49 @@ def load_zip(entries: ZipEntries, path: str, workspace: Workspace) -> Any:
     root, names = roots[0], set(entries.names)
     if root + "byteorder" in names and bytes(entries.read(root + "byteorder", checked=False)[:6]) != b"little":
         raise FormatError(path, "tensors in little-endian order", "another order", "save it on another machine")
-    contents: Dict[str, memoryview] = {}
+    storages: Dict[str, np.ndarray] = {}
 
-    def find(reference: Any) -> Storage:
+    def find(reference: Any) -> np.ndarray:
         kind, key, count, _ = storage_reference(reference)
-        name = f"{root}data/{key}"
-        if name not in names:
-            raise ValueError(f"no storage '{key}'")
-
-        def content() -> memoryview:
-            if key not in contents:
-                contents[key] = entries.read(name, checked=False)
-            return contents[key]
-
-        return Storage(kind, count, content)
+        if key not in storages:
+            if f"{root}data/{key}" not in names:
+                raise ValueError(f"no storage '{key}'")
+            storages[key] = kind.elements(entries.read(f"{root}data/{key}", checked=False), count)
+        return storages[key]
 
     return Unpickler(entries.read(root + "data.pkl", checked=False), path, TORCH, workspace, persistent=find).load()
 
 
 def load_stream(view: memoryview, path: str, workspace: Workspace) -> Any:
-    """What earlier versions saved: four pickles (magic number, version, system, what was saved), one with the storages' keys, then the storages."""
-    places: Dict[str, Tuple[int, int]] = {}
-    sizes: Dict[str, int] = {}
+    """What earlier versions saved: four pickles (magic number, version, system, what was saved), one with the storages'
+    keys, then the storages. These are read into memory: where they are is known only after the tensors."""
+    storages: Dict[str, Tuple[StorageType, np.ndarray]] = {}
 
-    def find(reference: Any) -> Storage:
+    def find(reference: Any) -> np.ndarray:
         kind, key, count, part = storage_reference(reference)
         if part is not None:
             raise ValueError("a view of a storage, as PyTorch before 0.4 wrote it")
-        storage = Storage(kind, count, lambda: view[places[key][0]:places[key][1]])
-        sizes[key] = storage.item_size
-        return storage
+        if key not in storages:
+            if count * kind.stored.itemsize > len(view):
+                raise ValueError(f"a storage of {count} elements in a file of {len(view)} bytes")
+            storages[key] = kind, np.empty(count, kind.dtype)
+        return storages[key][1]
 
     position, parts = 0, []
     for _ in range(5):
         unpickler = Unpickler(view, path, TORCH, workspace, position, persistent=find)
         parts.append(unpickler.load())
         position = unpickler.position
-    if parts[0] != _OLD_MAGIC or not isinstance(parts[4], list):
-        raise FormatError(path, "a file of torch.save", "another file", _REMEDY)
+    if parts[0] != _OLD_MAGIC or not isinstance(parts[4], list) or set(parts[4]) != set(storages):
+        raise FormatError(path, "a file of torch.save with the storages of its tensors", "others, or another file", _REMEDY)
     for key in parts[4]:
-        if not isinstance(key, str) or key not in sizes or position + 8 > len(view):
-            raise FormatError(path, "the storages that the file lists", f"none for '{key}'", _REMEDY)
-        count = struct.unpack("<q", view[position:position + 8])[0]
-        end = position + 8 + count * sizes[key]
-        if count < 0 or end > len(view):
-            raise FormatError(path, f"a storage of {count} elements", f"the file's end at {len(view)}", _REMEDY)
-        places[key] = (position + 8, end)
-        position = end
-    missing = [key for key in sizes if key not in places]
-    if missing:
-        raise FormatError(path, "all storages", f"none for '{missing[0]}'", _REMEDY)
+        kind, elements = storages[key]
+        start = position + 8
+        position = start + elements.size * kind.stored.itemsize
+        if position > len(view) or struct.unpack("<q", view[start - 8:start])[0] != elements.size:
+            raise FormatError(path, f"a storage of {elements.size} elements at byte {start}",
+                              f"another size, or the file's end at {len(view)}", _REMEDY)
+        elements[:] = kind.elements(view[start:position], elements.size)
     return parts[3]
 
 

@@ -8,7 +8,7 @@ import pickle
 import struct
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
-from .errors import FormatError
+from .errors import FormatError, OutputError
 from .mapped import Workspace
 
 # Bytes and text that are longer stay where they are: they are the contents of arrays.
@@ -70,9 +70,10 @@ class Record:
     def __init__(self, *_: Any) -> None:
         self.fields: Dict[str, Any] = {}
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Any) -> "Record":
         if isinstance(state, dict):
             self.fields.update(state)
+        return self
 
 
 Table = Mapping[Tuple[str, str], Global]
@@ -92,16 +93,13 @@ class _Input:
         return part if size > SHORT else bytes(part)
 
     def readline(self) -> bytes:
-        end, step = self.position, 1 << 16
-        while True:
-            part = bytes(self.data[end:end + step])
-            found = part.find(b"\n")
-            end += len(part) if found < 0 else found + 1
-            if found >= 0 or not part:
-                break
-        line = bytes(self.data[self.position:end])
-        self.position = end
-        return line
+        line = bytearray()
+        while self.position < len(self.data) and not line.endswith(b"\n"):
+            part = bytes(self.data[self.position:self.position + (1 << 16)])
+            part = part[:part.find(b"\n") + 1 or None]
+            line += part
+            self.position += len(part)
+        return bytes(line)
 
 
 class Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
@@ -122,7 +120,7 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     def load(self) -> Any:
         try:
             return super().load()
-        except FormatError:
+        except (FormatError, OutputError):
             raise
         except Exception as error:                                           # the machine trusts its file: any may come
             found = "a cut pickle, or none" if isinstance(error, EOFError) and not error.args else str(error)
@@ -153,12 +151,16 @@ class Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
 
     def _build(self) -> None:
-        """Only objects of ours take a state; of others, attributes could be replaced by one."""
+        """Only objects of ours take a state, and say what is to be in their place. Of others it could replace attributes."""
         state, target = self.stack.pop(), self.stack[-1]
-        if hasattr(target, "set_state"):
-            target.set_state(state)
-        elif not isinstance(target, dict):                                   # attributes of a dictionary: no use here
+        if isinstance(target, dict):                                         # attributes of a dictionary: no use here
+            return
+        if not hasattr(target, "set_state"):
             raise ValueError("a state for what takes none")
+        made = self.stack[-1] = target.set_state(state)
+        key = next((k for k in reversed(self.memo) if self.memo[k] is target), None)
+        if key is not None:
+            self.memo[key] = made
 
     def _new_with_names(self) -> None:
         if self.stack.pop():

@@ -4,8 +4,6 @@ from typing import Any, List
 import numpy as np
 
 from .errors import FormatError
-from .plain_objects import PickledArray
-from .torch_objects import TorchTensor
 
 _REMEDY = "check what wrote the file"
 _NUMBERS = (int, float, np.number, np.bool_)
@@ -14,8 +12,6 @@ _NUMBERS = (int, float, np.number, np.bool_)
 def as_array(value: Any, path: str, what: str) -> np.ndarray:
     """An array, a view where possible; lists of numbers or of equal arrays become one array, others one of objects."""
     try:
-        if isinstance(value, (PickledArray, TorchTensor)):
-            return value.array()
         if isinstance(value, np.ndarray):
             return value
         if isinstance(value, _NUMBERS):
