@@ -19,6 +19,8 @@ if words == ["run", "--help"]:
 options = dict(zip(words[1::2], words[2::2]))
 output = options["--output"]
 assert words[0] == "run" and options["--resume"] == "auto"
+if "/probe/" in output:
+    sys.exit({probe})
 with open(os.path.join(os.path.dirname(os.path.dirname(output)), "calls"), "a") as calls:
     calls.write(" ".join(words) + "\\n")
 seed = int(options["--seed"])
@@ -37,7 +39,7 @@ class SweepTests(unittest.TestCase):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        self.directory, self.yes = directory.name, True
         self.stub()
         self.write("settings.txt", "# a comment\nfull model =\n\nheavy = --contrastive-weight 2\n")
 
@@ -49,15 +51,15 @@ class SweepTests(unittest.TestCase):
             file.write(text)
         return self.path(name)
 
-    def stub(self, help_text: str = "--seed") -> None:
-        os.chmod(self.write("train", STUB.format(python=sys.executable, help=help_text)), 0o755)
+    def stub(self, help_text: str = "--seed", probe: int = 0) -> None:
+        os.chmod(self.write("train", STUB.format(python=sys.executable, help=help_text, probe=probe)), 0o755)
 
     def sweep(self, *arguments: str, settings: str = "settings.txt") -> "subprocess.CompletedProcess[str]":
         return self.run_script("sweep", self.path(settings), *arguments)
 
     def run_script(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         at = arguments.index("--") if "--" in arguments else len(arguments)
-        own = ["--train", self.path("train"), "--output", self.path("out")]
+        own = ["--train", self.path("train"), "--output", self.path("out")] + ["--yes"] * self.yes
         return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", script), *arguments[:at], *own, *arguments[at:]],
                               capture_output=True, text=True, cwd=self.directory)
 
@@ -92,7 +94,7 @@ class SweepTests(unittest.TestCase):
         self.assertIn("1/2", done.stdout)
         done = self.sweep("--seeds", "1,3", "--jobs", "2")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("2 of 4 runs are finished", done.stdout)
+        self.assertIn("2 of 4 runs are finished", done.stderr)
         self.assertEqual(len(self.calls()), 6)
         self.assertIn("2/2", done.stdout)
         # --table starts nothing, and one seed has no deviation.
@@ -107,13 +109,36 @@ class SweepTests(unittest.TestCase):
         self.assertIn("status 65", done.stderr)
         self.assertIn("1/2", done.stdout)
 
+    def test_generated_data_wants_a_yes(self) -> None:
+        self.yes = False
+        done = self.sweep("--seeds", "1-2", "--", "--epochs", "2")
+        self.assertEqual(done.returncode, 64)
+        for words in ("4 runs into", "2 settings, seeds 1, 2; options of all: --epochs 2", "heavy: --contrastive-weight 2",
+                      "of training steps a run", "4 of these runs have no --data"):
+            self.assertIn(words, done.stderr)
+        self.assertFalse(os.path.exists(self.path("out")))
+        done = self.sweep("--seeds", "1-2", "--", "--data", "here")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("full model, seed 1: done; about", done.stderr)
+        self.write("settings.txt", "a = --data here\nb =\n")
+        self.assertIn("sweep: 1 of these runs have no --data", self.sweep("--seeds", "5").stderr)
+        self.yes = True
+        self.assertEqual(self.sweep("--seeds", "5").returncode, 0)
+
+    def test_what_would_fail_is_told_before_it_starts(self) -> None:
+        self.stub(probe=65)
+        done = self.sweep("--seeds", "1")
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("a run of `full model` fails with status 65", done.stderr)
+        self.assertFalse(os.path.exists(self.path("out")))
+
     def test_control_c(self) -> None:
         """The run ends in its own way, and no other is started."""
-        self.write("train", f"#!{sys.executable}\nimport os, signal, sys, time\nprint('called')\n"
-                   "os.kill(os.getppid(), signal.SIGINT)\ntime.sleep(0.5)\nsys.exit(130)\n")
+        self.write("train", f"#!{sys.executable}\nimport os, signal, sys, time\n"
+                   "if '/probe/' in ' '.join(sys.argv): sys.exit(0)\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(0.5)\nsys.exit(130)\n")
         done = self.sweep("--seeds", "1-2")
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertEqual(done.stdout.count("unfinished, status 130"), 4)
+        self.assertEqual(done.stderr.count("seed 1: unfinished, status 130") + done.stderr.count("seed 2: unfinished, status 130"), 4)
         logs = [name for _, _, names in os.walk(self.path("out")) for name in names if name.endswith(".log")]
         self.assertEqual(logs, ["seed-1.log"])
 
@@ -160,6 +185,22 @@ class SweepTests(unittest.TestCase):
         done = self.run_script("ablations", "--seeds", "1-2", "--", "--epochs", "1")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(self.table()), 15)
+
+    def test_ablations_of_other_modalities(self) -> None:
+        self.stub("--modalities <name,…>")
+        os.mkdir(self.path("data"))
+        header = json.dumps({"__metadata__": {"modalities": "eeg, gaze\u001b[31m"}}).encode()
+        with open(self.path("data", "train.safetensors"), "wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+        listed = self.run_script("ablations", "--list", "--", "--data", self.path("data"), "--layers=2,1").stdout
+        self.assertIn("without eeg = --modalities 'gaze\\u{1b}[31m' --layers 1\n", listed)
+        self.assertTrue(listed.endswith(" = --modalities eeg --layers 2\n"))
+        self.assertNotIn("visual", listed)
+        listed = self.run_script("ablations", "--list", "--", "--data", "none", "--modalities", "a,b,c,d").stdout
+        self.assertIn("without c = --modalities a,b,d\n", listed)
+        self.assertNotIn("--modalities", self.run_script("ablations", "--list", "--", "--modalities", "a").stdout)
+        done = self.run_script("ablations", "--list", "--", "--data", "none")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (66, 1))
 
 
 if __name__ == "__main__":
