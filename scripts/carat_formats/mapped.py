@@ -38,11 +38,13 @@ class Workspace:
                 raise FormatError(path, "a regular file", "a directory or special file", "give the path of a file")
             if status.st_size == 0:
                 raise FormatError(path, "data", "an empty file", "fetch or write it again")
-            return self._view(mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ))
+            view = self._view(mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ))
         except (OSError, ValueError) as error:
             raise FormatError(path, "a file that can be mapped into memory", str(error), "check the file system")
         finally:
             os.close(descriptor)
+        refuse_stand_in(path, bytes(view[:512]))
+        return view
 
     def scratch(self, fill: Callable[[Callable[[bytes], object]], None]) -> memoryview:
         """The bytes that `fill` passes to the function it is given, in a file that has no name."""
@@ -61,3 +63,14 @@ class Workspace:
     def _view(self, map_: mmap.mmap) -> memoryview:
         self._maps.add(map_)
         return memoryview(map_)
+
+
+def refuse_stand_in(path: str, start: bytes) -> None:
+    """Refuses what a download or a clone leaves in the place of a file, by how the file starts."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise FormatError(path, "the file itself", "a pointer of Git LFS, which only says where it is",
+                          "fetch it with `git lfs pull` in that repository")
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        raise FormatError(path, "the file itself", "a web page, such as a server shows for a login, a warning or an error",
+                          "open the address in a browser and download the file from there")

@@ -84,6 +84,9 @@ def _status(program: str, main: Callable[[Optional[Sequence[str]]], Optional[int
     except RecursionError:
         diagnostic(f"{program}: lists within lists without end; check what wrote the file")
         return DATA
+    except OSError as error:                                                 # of a file that no function says more of
+        diagnostic(f"{program}: {one_line(str(error.filename or 'a file'))}: {error.strerror or error}")
+        return CANNOT_WRITE
     except KeyboardInterrupt:
         diagnostic(f"{program}: interrupted; nothing was written")
         return 130
