@@ -275,13 +275,14 @@ class OutputTests(FileTestCase):
     def test_the_trainer_takes_it(self) -> None:
         content, _ = aligned(self.random, steps=8)
         read = self.convert(torch_zip(self.path("a.pt"), content))
-        os.mkdir(self.path("npz"))                                           # the same, for the trainer's own reader
+        os.mkdir(self.path("npz"))                                           # the same, once more
         for split, tensors in read["tensors"].items():
             np.savez(self.path(f"npz/{split}.npz"), label_names=",".join(EMOTIONS), **tensors)
+        self.convert(self.path("npz"), output="again")
         digests = []
-        for data in ("out", "npz"):
+        for data in ("out", "again"):
             done = subprocess.run(
-                [TRAIN, "run", "--data", self.path(data), "--output", self.path("run"), "--epochs", "1", "--batch-size", "4",
+                [TRAIN, "run", "--data", self.path(data), "--output", self.path("run-" + data), "--epochs", "1", "--batch-size", "4",
                  "--layers", "1,1,1", "--hidden-size", "32", "--heads", "2", "--queue-size", "64", "--workers", "1", "--json"],
                 capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)

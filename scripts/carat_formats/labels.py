@@ -15,6 +15,8 @@ from .values import as_array, as_items, as_numbers
 EMOTIONS = ["happy", "sad", "anger", "surprise", "disgust", "fear"]
 # The order of M3ED's label numbers.
 M3ED_EMOTIONS = ["happy", "neutral", "sad", "disgust", "anger", "fear", "surprise"]
+# The authors' name for lists of label tokens.
+TOKENS = "tgt"
 # Token numbers below are sentinels: 0 blank, 1 unknown, 2 start, 3 end.
 FIRST_LABEL_TOKEN = 4
 
@@ -50,7 +52,7 @@ def default_names(count: int) -> List[str]:
 
 def names_of_tokens(dictionary: Any) -> Optional[List[str]]:
     """The labels' names in the order of their tokens, where a file has a dictionary from word to token."""
-    words = dictionary.get("tgt") if isinstance(dictionary, dict) else None
+    words = dictionary.get(TOKENS) if isinstance(dictionary, dict) else None
     if not isinstance(words, dict):
         return None
     named = sorted((number, word) for word, number in words.items()
@@ -64,7 +66,7 @@ def from_tokens(lists: Sequence[Any], names: Optional[Sequence[str]], path: str,
     """Labels of a list of tokens a sample: start, a token a label, end."""
     numbers = []
     for i, tokens in enumerate(lists):
-        row = as_numbers(tokens, path, "tgt").ravel()
+        row = as_numbers(tokens, path, TOKENS).ravel()
         if not np.isfinite(row).all() or (row != np.floor(row)).any():
             raise FormatError(path, "whole numbers as tokens in 'tgt'", f"{row.tolist()} in {place(i)}", _REMEDY)
         numbers.append([int(token) - FIRST_LABEL_TOKEN for token in row if token >= FIRST_LABEL_TOKEN])
@@ -113,6 +115,8 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
         array = array[:, :, 1]
         notes.append("labels: one-hot pairs (absent, present), the second is the label")
     array = array.reshape(len(array), -1)
+    if sentiment is not None and len(sentiment) != len(array):
+        raise FormatError(path, f"a sentiment for each of {len(array)} rows of labels", f"{len(sentiment)}", "check what wrote the file")
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         raise FormatError(path, "labels that are numbers", f"{array[tuple(bad[0])]} in column {bad[0][1] + 1} of "

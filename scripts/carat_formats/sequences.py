@@ -95,8 +95,8 @@ class RaggedSequences(Sequences):
                               "give vectors of features, or say which field has them with --keys")
         self._widths = np.array([shape[1] if shape[0] else 0 for shape in shapes])
         self.features = int(self._widths.max())
-        if self.features == 0:
-            raise FormatError(path, f"sequences of '{what}' with features", "none", _REMEDY)
+        if any(shape[0] and not shape[1] for shape in shapes) or self.features == 0:
+            raise FormatError(path, f"sequences of '{what}' with features", "one without", _REMEDY)
         self.count = len(shapes)
         own = np.array([shape[0] for shape in shapes])
         self.steps = int(max(own.max(), 1))
@@ -214,7 +214,7 @@ class FrontPadded(Wrapped):
 def sequences_of(value: Any, path: str, what: str, lengths: Optional[np.ndarray] = None) -> Sequences:
     """The sequences that a file holds as one array or as a list of arrays."""
     array = as_array(value, path, what)
-    if len(array) == 0:
+    if array.ndim == 0 or len(array) == 0:
         raise FormatError(path, f"samples of '{what}'", "none", _REMEDY)
     if array.dtype != object:
         return DenseSequences(array, path, what, lengths)

@@ -1,32 +1,44 @@
 """A data set of named fields: the authors' `train_valid_test.pt` and `m3ed_data_60.pt`, `mosei_senti_data_noalign.pkl`,
 MMSA's `aligned_50.pkl` and `unaligned_50.pkl`, npz files, lists of samples, and what people make of these."""
 from dataclasses import replace
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from ..dataset import ALL, Options, SourceDataset, SourceSplit
 from ..errors import FormatError, Problems
-from ..labels import Labels, from_tokens, from_values, names_of_tokens
+from ..labels import TOKENS, from_tokens, from_values, names_of_tokens
 from ..pairing import LabelTable, Samples
 from ..sample_ids import ids_of, numbered
 from ..sequences import FrontPadded, Sequences, sequences_of
-from ..values import as_array, as_items, as_numbers
+from ..values import as_array, as_items, as_numbers, shape_text
 from .fields import Fields, with_text_keys
 
 
 def label_table(fields: Fields, options: Options) -> LabelTable:
     """The labels that a file holds, with what can pair them with samples."""
-    rows = [(split, i) for split in fields.splits for i in range(_count(fields, split, options))]
+    options = _with_names(fields, options)
+    key, parts = _label_parts(fields, options)
+    rows = [(split, i) for split, part in zip(fields.splits, parts) for i in range(len(part))]
     ids: Optional[List[str]] = None
     if options.ids != "none" and fields.has("id", options):
         ids = [name for split in fields.splits for name in _ids(fields, split, options) or []]
         if len(ids) != len(rows):
-            raise FormatError(fields.path, "an id for every row of labels", f"{len(ids)} for {len(rows)}", "check what wrote the file")
+            raise FormatError(fields.path, "an id for every row of labels", f"{len(ids)} for {len(rows)}",
+                              "check what wrote the file")
     places = [f"row {i} of {split}" + (f" ('{ids[n]}')" if ids is not None else "") for n, (split, i) in enumerate(rows)]
-    labels = _labels(fields, options, places)
-    return LabelTable(fields.path, labels, places, {} if ids is None else {"": ids}, [split for split, _ in rows], ordered=True,
-                      notes=labels.notes)
+
+    def place(row: int) -> str:
+        return places[row]
+
+    if key == TOKENS:
+        words = with_text_keys(fields.words) if isinstance(fields.words, dict) else None
+        lists = [tokens for part in parts for tokens in part]
+        labels = from_tokens(lists, options.label_names or names_of_tokens(words), fields.path, place)
+    else:
+        labels = from_values(np.concatenate(parts), options, fields.path, place, sentiment=_sentiments(fields, options))
+    return LabelTable(fields.path, labels, places, {} if ids is None else {"": ids}, [split for split, _ in rows],
+                      ordered=True, notes=labels.notes)
 
 
 def open_source(fields: Fields, options: Options, table: Optional[Callable[[], LabelTable]] = None) -> SourceDataset:
@@ -106,14 +118,6 @@ def _require_keys(fields: Fields, options: Options) -> None:
                 raise FormatError(fields.path, f"{role} in '{key}'", f"{fields.describe(split)}{_in(split)}", "correct --keys")
 
 
-def _count(fields: Fields, split: str, options: Options) -> int:
-    for role in ("tgt", "labels", "sentiment", "id"):
-        key, value = options.find(fields.splits[split], role)
-        if key is not None:
-            return len(as_items(value, fields.path, key))
-    raise FormatError(fields.path, f"labels{_in(split)}", fields.describe(split), "name them with --keys labels=NAME")
-
-
 def _ids(fields: Fields, split: str, options: Options) -> Optional[List[str]]:
     if options.ids == "none":
         return None
@@ -148,47 +152,63 @@ def _labels_of(fields: Fields, options: Options, table: Optional[LabelTable], id
         for split in fields.splits:
             counts = [len(as_items(value, fields.path, key)) for key, value in (
                 options.find(fields.splits[split], m) for m in options.modalities) if key is not None]
-            samples[split] = Samples(counts[0] if counts else 0, ids[split], _sentiment(fields, split, options))
+            sentiment = _sentiment(fields, split, options)
+            for what, values in (("a sentiment", sentiment), ("an id", ids[split])):
+                if counts and values is not None and len(values) != counts[0]:
+                    raise FormatError(fields.path, f"{what} for each of {counts[0]} samples{_in(split)}", f"{len(values)}",
+                                      "check what wrote the file")
+            samples[split] = Samples(counts[0] if counts else 0, ids[split], sentiment)
         labels = table.pair(samples, fields.path)
     notes += table.notes
     return labels, list(table.labels.names)
 
 
-def _labels(fields: Fields, options: Options, places: List[str]) -> Labels:
-    """The labels in a file, all its splits together."""
-    path, options = fields.path, _with_names(fields, options)
-    if options.sentiment_classes is None and "labels" not in options.keys and fields.has("tgt", options):
-        names = options.label_names or names_of_tokens(with_text_keys(fields.words) if isinstance(fields.words, dict) else None)
-        lists = [tokens for split in fields.splits for tokens in as_items(fields.splits[split]["tgt"], path, "tgt")]
-        return from_tokens(lists, names, path, lambda row: places[row])
-    sentiments = [_sentiment(fields, split, options) for split in fields.splits]
-    sentiment = None if any(s is None for s in sentiments) else np.concatenate(sentiments)   # type: ignore[arg-type]
-    split = next(iter(fields.splits))
+def _label_parts(fields: Fields, options: Options) -> Tuple[str, List[Any]]:
+    """Which field has the labels, and what it has in each split: lists of tokens, or arrays of one shape but for the rows."""
+    path = fields.path
+    if options.sentiment_classes is None and "labels" not in options.keys and fields.has(TOKENS, options):
+        return TOKENS, [as_items(found[TOKENS], path, TOKENS) for found in fields.splits.values()]
     for key in options.names_of("labels"):
-        if any(f.get(key) is None for f in fields.splits.values()):
+        if any(found.get(key) is None for found in fields.splits.values()):
             continue
-        parts = [as_array(f[key], path, key) for f in fields.splits.values()]
-        if not options.one_hot:
-            if any(isinstance(value, str) for part in parts for value in part.ravel()[:1]):
-                raise FormatError(path, "labels as numbers", f"words in '{key}', such as '{parts[0].ravel()[0]}'",
-                                  "for names of classes say --one-hot")
-            parts = [as_numbers(f[key], path, key) for f in fields.splits.values()]
-        shapes = {part.shape[1:] for part in parts}
+        parts = [_array(found[key], path, key, options) for found in fields.splits.values()]
+        shapes = sorted({part.shape[1:] for part in parts})
         if len(shapes) > 1:
-            raise FormatError(path, f"as many labels in '{key}' of every split", ", ".join(map(str, sorted(shapes))),
+            raise FormatError(path, f"as many labels in '{key}' of every split", ", ".join(map(str, shapes)),
                               "make all splits with the same labels")
-        columns = int(np.prod(parts[0].shape[1:], dtype=np.int64))
-        if columns == 1 and not options.one_hot and "labels" not in options.keys:
-            continue                                                         # a sentiment
-        return from_values(np.concatenate(parts), options, path, lambda row: places[row], sentiment=sentiment)
+        # One column of a name that sentiments have too is one, unless somebody says otherwise.
+        if np.prod(shapes[0]) != 1 or options.one_hot or "labels" in options.keys:
+            return key, parts
+    sentiment = [_sentiment(fields, split, options) for split in fields.splits]
+    if options.sentiment_classes is not None and all(part is not None for part in sentiment):
+        return "sentiment", [part[:, None] for part in sentiment if part is not None]
+    split = next(iter(fields.splits))
     if options.sentiment_classes is not None:
-        if sentiment is None:
-            raise FormatError(path, "a sentiment: " + " or ".join(options.names_of("sentiment")), fields.describe(split), "use --labels")
-        return from_values(sentiment[:, None], options, path, lambda row: places[row], sentiment=sentiment)
+        raise FormatError(path, "a sentiment: " + " or ".join(options.names_of("sentiment")), fields.describe(split),
+                          "use --labels")
     raise FormatError(path, "labels: tgt, " + ", ".join(options.names_of("labels")) + " of two or more columns",
                       f"only {fields.describe(split)}{_in(split)}",
                       "name them with --keys labels=NAME; give a file that has them with --labels; for class numbers say "
                       "--one-hot; or derive them with --sentiment-classes")
+
+
+def _array(value: Any, path: str, key: str, options: Options) -> np.ndarray:
+    """The labels of a split."""
+    array = as_array(value, path, key)
+    if array.ndim == 0 or not array.size:
+        raise FormatError(path, f"labels in '{key}' of every split", shape_text(value), "check what wrote the file")
+    if options.one_hot:
+        return array
+    if isinstance(array.ravel()[0], str):
+        raise FormatError(path, "labels as numbers", f"words in '{key}', such as '{array.ravel()[0]}'",
+                          "for names of classes say --one-hot")
+    return as_numbers(value, path, key)
+
+
+def _sentiments(fields: Fields, options: Options) -> Optional[np.ndarray]:
+    """Of all splits together; None unless all have one."""
+    parts = [part for part in (_sentiment(fields, split, options) for split in fields.splits) if part is not None]
+    return np.concatenate(parts) if len(parts) == len(fields.splits) else None
 
 
 def _with_names(fields: Fields, options: Options) -> Options:

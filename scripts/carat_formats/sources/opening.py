@@ -5,6 +5,7 @@ from typing import Any, List, Optional
 from .. import label_tables
 from ..dataset import ALL, Options, SourceDataset
 from ..errors import FormatError, UsageError
+from ..labels import TOKENS
 from ..mapped import Workspace
 from ..npz_file import NpzFile
 from ..pairing import LabelTable
@@ -64,7 +65,7 @@ def open_dataset(paths: List[str], options: Options, workspace: Workspace, force
 
 def _is_of_labels(content: Fields, options: Options) -> bool:
     """Whether of two files this is the one with the labels: it lacks features, or has the authors' token lists."""
-    return content.has("tgt", options) or not all(content.has(m, options) for m in options.modalities)
+    return content.has(TOKENS, options) or not all(content.has(m, options) for m in options.modalities)
 
 
 def _fields(path: str, workspace: Workspace) -> Fields:
