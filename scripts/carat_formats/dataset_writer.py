@@ -49,7 +49,8 @@ class Plan:
 
     def tensors(self, split: SourceSplit) -> List[Planned]:
         n, c = split.labels.shape
-        planned = [Planned(m, np.dtype(np.float32), (n, self.steps[m], split.modalities[m].features)) for m in self.modalities]
+        planned = [Planned(m, np.dtype(np.float32), (n, self.steps[m], split.modalities[m].features))
+                   for m in self.modalities]
         planned.append(Planned("labels", np.dtype(np.float32), (n, c)))
         planned += [Planned(f"{m}_length", np.dtype(np.int32), (n,)) for m in self.modalities if self.with_lengths[m]]
         if split.ids is not None:                                            # last: bytes would put numbers out of alignment

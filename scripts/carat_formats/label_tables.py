@@ -1,4 +1,4 @@
-"""Labels in a table of text (CSV, TSV), a row a sample: a column `id`, or `video_id` and `clip_id`, and a column a label."""
+"""Labels in a table of text (CSV, TSV): a row a sample; a column `id`, or `video_id` and `clip_id`; a column a label."""
 import csv
 from typing import Dict, List, Tuple
 
@@ -62,7 +62,8 @@ def _rows(path: str) -> Tuple[List[Dict[str, str]], List[int], List[str]]:
         raise FormatError(path, "a table of labels", str(error), "check the path, or save it as CSV in UTF-8")
     if not rows or len(set(columns)) != len(columns):
         raise FormatError(path, "a first line of different names, then a row a sample",
-                          f"{len(rows)} rows with columns {', '.join(columns)}", "save it as CSV, with the columns' names at the top")
+                          f"{len(rows)} rows with columns {', '.join(columns)}",
+                          "save it as CSV, with the columns' names at the top")
     for row, line in zip(rows, lines):
         if None in row or None in row.values():
             raise FormatError(path, f"{len(columns)} cells in every line", f"another number in line {line}", "mend the line")

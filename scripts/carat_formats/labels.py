@@ -28,6 +28,8 @@ SENTIMENT_NAMES = {
 }
 # How far two records of one sentiment may be apart: some files have one decimal.
 SAME_SENTIMENT = 0.06
+# More classes are no emotions: the file is another.
+MOST_LABELS = 1024
 # With more of all values above 0 than this, they are no intensities: most people feel few things at once.
 MOST_PRESENT = 0.75
 
@@ -72,7 +74,8 @@ def from_tokens(lists: Sequence[Any], names: Optional[Sequence[str]], path: str,
         numbers.append([int(token) - FIRST_LABEL_TOKEN for token in row if token >= FIRST_LABEL_TOKEN])
     notes = []
     if names is None:
-        names = default_names(max([len(EMOTIONS), *(n + 1 for row in numbers for n in row)]))
+        count = max([len(EMOTIONS), *(n + 1 for row in numbers for n in row)])
+        names = default_names(min(count, MOST_LABELS))
         notes.append(f"labels: the file does not name them: taken for {', '.join(names)} (--label-names)")
     for i, row in enumerate(numbers):
         for number in row:
@@ -111,16 +114,19 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
     notes: List[str] = []
     if array.ndim == 3 and array.shape[2] == 2 and array.shape[1] > 1:
         if not (np.isin(array, (0, 1)).all() and (array.sum(2) == 1).all()):
-            raise FormatError(path, "labels [N, C], or one-hot pairs [N, C, 2]", f"{array.shape} that are no such pairs", _REMEDY)
+            raise FormatError(path, "labels [N, C], or one-hot pairs [N, C, 2]", f"{array.shape} that are no such pairs",
+                              _REMEDY)
         array = array[:, :, 1]
         notes.append("labels: one-hot pairs (absent, present), the second is the label")
     array = array.reshape(len(array), -1)
     if sentiment is not None and len(sentiment) != len(array):
-        raise FormatError(path, f"a sentiment for each of {len(array)} rows of labels", f"{len(sentiment)}", "check what wrote the file")
+        raise FormatError(path, f"a sentiment for each of {len(array)} rows of labels", f"{len(sentiment)}",
+                          "check what wrote the file")
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         raise FormatError(path, "labels that are numbers", f"{array[tuple(bad[0])]} in column {bad[0][1] + 1} of "
-                          f"{place(int(bad[0][0]))}, {len(bad)} such in all", "leave those samples out, or write what they are")
+                          f"{place(int(bad[0][0]))}, {len(bad)} such in all",
+                          "leave those samples out, or write what they are")
     index = _sentiment_column(array, options, path, place, columns, sentiment, notes)
     if index is not None:
         sentiment = array[:, index]
@@ -162,7 +168,8 @@ def _sentiment_column(array: np.ndarray, options: Options, path: str, place: Pla
         notes.append(f"labels: column {same[0] + 1} of {count} is the sentiment that the file has elsewhere: no label")
         return same[0]
     if len(negative) == 1:
-        notes.append(f"labels: column {negative[0] + 1} of {count}, the only one with negative values, is taken for the sentiment")
+        notes.append(f"labels: column {negative[0] + 1} of {count}, the only one with negative values, is taken for the "
+                     "sentiment")
         return _agreeing(array, int(negative[0]), path, place, sentiment)
     if given is not None and len(given) == count - 1:
         raise FormatError(path, f"a column for each of the {len(given)} labels {', '.join(given)}, and a sentiment",
@@ -215,11 +222,12 @@ def _above(array: np.ndarray, options: Options, path: str, notes: List[str]) -> 
         return present
     shares = bool(np.allclose(array.sum(1), 1, atol=1e-3))
     if options.threshold is None and (shares or present.mean() > MOST_PRESENT):
-        raise FormatError(path, "labels of 0 and 1, or intensities that are 0 where a label does not apply", f"{array.min():g} to "
-                          f"{array.max():g}, {present.mean():.0%} of them above 0" + (", 1 in sum for every sample" if shares else ""),
+        found = f"{array.min():g} to {array.max():g}, {present.mean():.0%} of them above 0"
+        raise FormatError(path, "labels of 0 and 1, or intensities that are 0 where a label does not apply",
+                          found + (", 1 in sum for every sample" if shares else ""),
                           "say what is present, such as --threshold 0.5")
-    notes.append(f"labels: {between.sum()} of {array.size} values are neither 0 nor 1; present is what is above {threshold:g} "
-                 "(--threshold)")
+    notes.append(f"labels: {between.sum()} of {array.size} values are neither 0 nor 1; present is what is above "
+                 f"{threshold:g} (--threshold)")
     return present
 
 
@@ -227,7 +235,8 @@ def _from_classes(values: Any, options: Options, path: str, place: Place) -> Lab
     """One label a sample, by its number or name."""
     array = as_array(values, path, "labels")
     if array.dtype == object:
-        items = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in as_items(values, path, "labels")]
+        items = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item
+                 for item in as_items(values, path, "labels")]
         array = (np.array(items) if all(isinstance(item, str) for item in items) else as_numbers(values, path, "labels"))
     array = array.reshape(len(array), -1)
     if array.shape[1] != 1:
@@ -238,17 +247,19 @@ def _from_classes(values: Any, options: Options, path: str, place: Place) -> Lab
         names = options.label_names or sorted(set(classes.tolist()))
         for row, name in enumerate(classes):
             if name not in names:
-                raise FormatError(path, f"one of {', '.join(names)}", f"'{name}' in {place(row)}", "give all with --label-names")
+                raise FormatError(path, f"one of {', '.join(names)}", f"'{name}' in {place(row)}",
+                                  "give all with --label-names")
         return Labels(_multi_hot([[names.index(name)] for name in classes], len(names)), list(names))
     classes = as_numbers(classes, path, "labels").astype(np.float64)
     whole = np.isfinite(classes) & (classes == np.floor(classes)) & (classes >= 0)
     if not whole.all():
         row = int(np.argmin(whole))
         raise FormatError(path, "class numbers 0, 1, 2, …", f"{classes[row]:g} in {place(row)}", "leave --one-hot out")
-    if options.label_names is None and classes.max() > 1023:
-        raise FormatError(path, "class numbers up to 1023", f"{classes.max():g}", "check the labels")
+    if options.label_names is None and classes.max() >= MOST_LABELS:
+        raise FormatError(path, f"class numbers below {MOST_LABELS}", f"{classes.max():g}", "check the labels")
     names = options.label_names or default_names(max(int(classes.max()) + 1, 2))
-    notes = [] if options.label_names else [f"labels: classes 0 to {len(names) - 1} are called {', '.join(names)} (--label-names)"]
+    notes = ([] if options.label_names else
+             [f"labels: classes 0 to {len(names) - 1} are called {', '.join(names)} (--label-names)"])
     absent = sorted(set(range(len(names))) - set(classes.astype(int).tolist()))
     if absent:
         notes.append(f"labels: no sample is of class {', '.join(map(str, absent[:8]))}")

@@ -65,8 +65,8 @@ class LabelTable:
 
     def _by_position(self, samples: Dict[str, Samples], path: str) -> Pairs:
         if not self.ordered or self.splits is None:
-            raise FormatError(path, f"samples with ids, to look them up in {self.path}", "none", "add a field of ids, or name it "
-                              "with --keys id=NAME")
+            raise FormatError(path, f"samples with ids, to look them up in {self.path}", "none",
+                              "add a field of ids, or name it with --keys id=NAME")
         rows = {}
         for split, s in samples.items():
             rows[split] = np.flatnonzero(np.array(self.splits) == split)
@@ -186,4 +186,4 @@ class LabelTable:
             return
         other = sum(int((np.array(self.splits)[rows] != split).sum()) for split, rows in pairs.rows.items())
         if other:
-            self.notes.append(f"labels: {other} samples are in another split in {self.path}; the splits of the features count")
+            self.notes.append(f"labels: {other} samples are in another split in {self.path}; those of the features count")

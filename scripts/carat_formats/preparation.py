@@ -62,7 +62,8 @@ def _check_splits(source: SourceDataset, options: Options) -> None:
                           "say how to split them, such as --split 0.8,0.1,0.1; or give a directory with a file a split")
     missing = [split for split in SPLITS if split not in source.splits]
     if list(source.splits) != [ALL] and missing:
-        raise FormatError(source.path, f"a split {' and '.join(missing)}", ", ".join(source.splits), "give all of train, valid, test")
+        raise FormatError(source.path, f"a split {' and '.join(missing)}", ", ".join(source.splits),
+                          "give all of train, valid, test")
 
 
 def _check_ids(source: SourceDataset, problems: Problems) -> None:
@@ -152,10 +153,11 @@ def _find_padding(source: SourceDataset, modality: str, options: Options) -> Non
             if split.modalities[modality].edges() is not None:
                 split.modalities[modality] = FrontPadded(split.modalities[modality], source.path, f"{name} {modality}")
         if places["front"] or places["end"]:
-            source.notes.append(f"{modality}: padding was before the steps: moved behind them, in {len(places['front'])} samples")
+            source.notes.append(f"{modality}: padding was before the steps: moved behind them, in {len(places['front'])} "
+                                "samples")
     elif unclear:
-        source.notes.append(f"{modality}: {unclear} samples have values in steps that their lengths call padding; such steps "
-                            "do not count")
+        source.notes.append(f"{modality}: {unclear} samples have values in steps that their lengths call padding; such "
+                            "steps do not count")
 
 
 def _note_shared_videos(source: SourceDataset) -> None:

@@ -74,7 +74,8 @@ def _status(program: str, main: Callable[[Optional[Sequence[str]]], Optional[int
     try:
         return main(None) or 0
     except (FormatError, UsageError, OutputError) as error:
-        diagnostic(f"{program}: {one_line(str(error))}")
+        # A FormatError shows control characters escaped already, and may list several things, a line each.
+        diagnostic(f"{program}: {error if isinstance(error, FormatError) else one_line(str(error))}")
         return error.status
     except SystemExit as end:                                                # of --help
         return end.code if isinstance(end.code, int) else 0

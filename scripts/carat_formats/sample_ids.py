@@ -10,6 +10,8 @@ from .values import as_items
 
 _CLIP = re.compile(r"(.*)(?:\[(\d+)\]|\$_\$(\d+))", re.DOTALL)
 _SPAN = re.compile(r"(.*)\[([-+.\deE]+),([-+.\deE]+)\]", re.DOTALL)
+# Characters of a name; longer ones are no names.
+LONGEST = 1024
 _REMEDY = "give every sample a name of its own as text, or leave the ids out with --ids none"
 
 
@@ -44,8 +46,9 @@ def ids_of(value: Any, path: str, what: str) -> List[str]:
     names = []
     for row, item in enumerate(as_items(value, path, what)):
         name = _text(item, path, what)
-        if name is None or not name.strip() or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
-            raise FormatError(path, f"names of samples in '{what}'", f"'{name}' in row {row}" if name is not None else
+        if name is None or not name.strip() or "\0" in name or len(name) > LONGEST or any(
+                "\ud800" <= c <= "\udfff" for c in name):
+            raise FormatError(path, f"names of samples in '{what}'", f"'{name[:64]}' in row {row}" if name is not None else
                               f"{type(item).__name__} in row {row}", _REMEDY)
         names.append(name)
     return names

@@ -91,7 +91,8 @@ class RaggedSequences(Sequences):
         self._items, self._path, self._what = items, path, what
         shapes = [self._shape(item) for item in items]
         if all(shape[0] <= 1 for shape in shapes) and len({shape[1] for shape in shapes if shape[0]}) > 2:
-            raise FormatError(path, f"sequences of '{what}' of shape [T, F]", "rows [T] of different lengths, as numbers of words are",
+            raise FormatError(path, f"sequences of '{what}' of shape [T, F]",
+                              "rows [T] of different lengths, as numbers of words are",
                               "give vectors of features, or say which field has them with --keys")
         self._widths = np.array([shape[1] if shape[0] else 0 for shape in shapes])
         self.features = int(self._widths.max())

@@ -33,7 +33,8 @@ def split_at_random(source: SourceDataset, shares: Tuple[float, float, float], s
         raise FormatError(source.path, "samples for three splits", f"{count} samples of {len(groups)} videos",
                           "split it yourself, or give other shares with --split")
     splits = {name: samples.select(np.sort(np.array(part))) for name, part in zip(SPLITS, rows)}
-    note = f"split at random, seed {seed}: " + ", ".join(f"{name} {len(part)}" for name, part in zip(SPLITS, rows)) + " samples"
+    sizes = ", ".join(f"{name} {len(part)}" for name, part in zip(SPLITS, rows))
+    note = f"split at random, seed {seed}: {sizes} samples"
     if samples.ids is None:
         return splits, note + "; no ids tell which are of one video"
     return splits, note + f" of {', '.join(map(str, videos))} videos, each video in one split"

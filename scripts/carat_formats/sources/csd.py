@@ -104,8 +104,9 @@ def open_source(paths: List[str], options: Options) -> SourceDataset:
     splits: Dict[str, SourceSplit] = {}
     for split, kept in rows.items():
         if not kept:
-            raise FormatError(table.path, f"segments of split {split}" if split != ALL else "segments with steps", "none"
-                              + (" whose video the folds name" if split_of else ""), "check the names in the files and the folds")
+            raise FormatError(table.path, "segments with steps" + (f" in split {split}" if split_of else ""),
+                              "none" + (" whose video the folds name" if split_of else ""),
+                              "check the names in the files and the folds")
         modalities: Dict[str, Sequences] = {
             m: (WordSequences(file, pieces[split][m], files["text"]) if align and not by_name and m != "text"
                 else SegmentSequences(file, pieces[split][m])) for m, file in files.items()}
@@ -113,8 +114,8 @@ def open_source(paths: List[str], options: Options) -> SourceDataset:
         splits[split] = SourceSplit(modalities, table.labels.rows[kept], ids)
     for m, file in files.items():
         if file.disordered:
-            notes.append(f"{m}: steps of {len(file.disordered)} videos were not in the order of time, and are put in it, such as "
-                         f"'{min(file.disordered)}'")
+            notes.append(f"{m}: steps of {len(file.disordered)} videos were not in the order of time, and are put in it, such "
+                         f"as '{min(file.disordered)}'")
     steps = {m: ALIGNED_STEPS if align or by_name else UNALIGNED_STEPS.get(m, 500) for m in files}
     return SourceDataset("csd", table.path, table.labels.names, splits, default_steps=steps, notes=notes)
 
@@ -138,8 +139,9 @@ def _named_as(files: Dict[str, CsdFile], names: List[str], table: LabelTable, no
             start, end = float(times[:, 0].min()), float(times[:, 1].max())
             covered.append(max(min(end, span[1]) - max(start, span[0]), 0) / max(span[1] - span[0], _ROUNDING))
             if covered[-1] == 0 and misplaced is None:
-                misplaced = FormatError(file.path, f"steps of '{name}' within {span[0]:g} to {span[1]:g} s, as {table.path} has it in "
-                                        f"{place}", f"{start:g} to {end:g} s", "use files of one alignment")
+                misplaced = FormatError(
+                    file.path, f"steps of '{name}' within {span[0]:g} to {span[1]:g} s, as {table.path} has it in {place}",
+                    f"{start:g} to {end:g} s", "use files of one alignment")
         if not covered and not untimed:
             return False
         if covered and np.median(covered) < 0.5:                             # words, or other segments
@@ -162,16 +164,17 @@ def _by_time(files: Dict[str, CsdFile], notes: List[str]) -> bool:
             starts.setdefault(video_of(name), []).append(float(file.intervals(name)[:, 0].min(initial=np.inf)))
         again = next((v for v, times in starts.items() if len(times) > 1 and len(set(times)) == 1), None)
         if again is not None:
-            raise FormatError(file.path, f"times of the parts of '{again}' within the video", f"{len(starts[again])} parts that all "
-                              f"start at {starts[again][0]:g} s, and names that are not those of the labels' segments",
-                              "align it with the SDK to the labels, or keep the times")
+            raise FormatError(file.path, f"times of the parts of '{again}' within the video",
+                              f"{len(starts[again])} parts that all start at {starts[again][0]:g} s, and names that are not "
+                              "those of the labels' segments", "align it with the SDK to the labels, or keep the times")
         file.join()
-        notes.append(f"{m}: parts of videos ({'words' if words else 'segments'}), put into the labels' segments by their times")
+        notes.append(f"{m}: parts of videos ({'words' if words else 'segments'}), put into the labels' segments by their "
+                     "times")
     return words
 
 
-def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, split_of: Optional[Dict[str, str]], by_name: bool,
-            align: bool, notes: List[str]) -> Tuple[Dict[str, Dict[str, List[Piece]]], Dict[str, List[int]]]:
+def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, split_of: Optional[Dict[str, str]],
+            by_name: bool, align: bool, notes: List[str]) -> Tuple[Dict[str, Dict[str, List[Piece]]], Dict[str, List[int]]]:
     """The samples of each split: a piece of every modality, and the row of the labels."""
     assert table.spans is not None
     splits = (ALL,) if split_of is None else SPLITS
@@ -241,8 +244,9 @@ def _by_role(paths: List[str], options: Options) -> Dict[str, CsdFile]:
         missing += [] if found else [role]
         roles.update({role: f for f in found})
     if missing:
-        raise UsageError(f"no computational sequence for {', '.join(missing)} among {', '.join(f.root for f in files) or 'no files'}: "
-                         f"say which it is, --keys {','.join(role + '=FILE' for role in missing)}")
+        raise UsageError(f"no computational sequence for {', '.join(missing)} among "
+                         f"{', '.join(f.root for f in files) or 'no files'}: say which it is, --keys "
+                         + ",".join(f"{role}=FILE" for role in missing))
     return roles
 
 

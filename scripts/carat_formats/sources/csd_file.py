@@ -73,7 +73,8 @@ class CsdFile:
             wrong = ~np.isfinite(array).all(1) | (array[:, 1] < array[:, 0])
             if wrong.any():
                 row = int(np.argmax(wrong))
-                raise self._bad(f"intervals of '{name}' from start to end", f"{array[row, 0]:g} to {array[row, 1]:g} in row {row}")
+                raise self._bad(f"intervals of '{name}' from start to end",
+                                f"{array[row, 0]:g} to {array[row, 1]:g} in row {row}")
             order = np.argsort(array[:, 0], kind="stable")
             if (np.diff(order) != 1).any():
                 self.disordered.add(name)

@@ -64,7 +64,7 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
                     modalities[split][modality] = FrontPadded(sequences, path, _named(split, key), zeros=False)
                     notes.append(f"{modality}: the mask of split {split} has its padding first: moved behind the steps")
                 unknown += [modality] if lengths is None and not sequences.ragged and sequences.steps > 1 else []
-                flat |= {modality} if getattr(as_array(value, path, key), "ndim", 0) == 2 and sequences.steps == 1 else set()
+                flat |= {modality} if as_array(value, path, key).ndim == 2 and sequences.steps == 1 else set()
         with problems.collected():
             ids[split] = _ids(fields, split, options)
     if options.ids == "number":
@@ -74,14 +74,15 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
     with problems.collected():
         labels, names = _labels_of(fields, options, None if table is None else table(), ids, notes)
     if labels is None:                                                       # so that the rest can be looked at
-        labels = {split: np.zeros((next(iter(found.values())).count, 1), np.float32) for split, found in modalities.items() if found}
+        labels = {split: np.zeros((next(iter(found.values())).count, 1), np.float32)
+                  for split, found in modalities.items() if found}
     if not all(modalities.values()):
         problems.tell()
-    notes += [f"{modality}: has no steps in time, so each sample is one step" for modality in options.modalities if modality in flat]
+    notes += [f"{m}: has no steps in time, so each sample is one step" for m in options.modalities if m in flat]
     if unknown:
         some = [m for m in options.modalities if m in unknown]
-        notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero steps "
-                     "for padding)")
+        notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero "
+                     "steps for padding)")
     splits = {split: SourceSplit(modalities[split], labels[split], ids[split]) for split in fields.splits}
     return SourceDataset(fields.kind, path, names, splits, notes=notes, problems=problems)
 
@@ -228,8 +229,8 @@ def _lengths(fields: Fields, split: str, modality: str, options: Options) -> Tup
     if key is not None:
         lengths = as_numbers(value, path, key).reshape(-1)
         if (lengths != np.floor(lengths)).any():
-            raise FormatError(path, f"whole numbers of steps in '{key}'", f"{lengths[lengths != np.floor(lengths)][0]}{_in(split)}",
-                              "check the lengths")
+            raise FormatError(path, f"whole numbers of steps in '{key}'",
+                              f"{lengths[lengths != np.floor(lengths)][0]}{_in(split)}", "check the lengths")
         return lengths.astype(np.int64), False
     if modality == "text" and fields.splits[split].get("text_bert") is not None:   # [N, 3, T]: tokens, mask, segment
         tokens = as_numbers(fields.splits[split]["text_bert"], path, "text_bert")
