@@ -4,10 +4,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from . import MODALITIES
 from .errors import Problems
 from .sequences import Selection, Sequences
 
-MODALITIES = ("text", "visual", "audio")
 SPLITS = ("train", "valid", "test")
 SPLIT_NAMES = {"train": ("train", "training"), "valid": ("valid", "val", "dev", "validation"), "test": ("test",)}
 # The one split of a file that has none.

@@ -14,7 +14,6 @@ from ..pickle_file import load as unpickled
 from . import csd, csd_labels, field_source, fields, m3ed
 from .fields import Fields
 
-FORMATS = ("splits", "m3ed", "csd", "npz")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
