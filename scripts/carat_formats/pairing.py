@@ -138,17 +138,18 @@ class LabelTable:
     def _index(self, names: List[str]) -> Dict[str, int]:
         """The row of each name. The same labels twice are harmless."""
         index: Dict[str, int] = {}
-        repeated = 0
+        same, other = 0, []
         for row, name in enumerate(names):
             first = index.setdefault(sample_ids.canonical(name), row)
-            if first == row:
-                continue
-            repeated += 1
-            if not np.array_equal(self.labels.rows[first], self.labels.rows[row]):
-                raise FormatError(self.path, "one set of labels for every id",
-                                  f"two for '{name}', in {self.places[first]} and {self.places[row]}", "leave one out")
-        if repeated:
-            self.notes.append(f"labels: {repeated} rows of {self.path} repeat another with the same labels")
+            if np.array_equal(self.labels.rows[first], self.labels.rows[row]):
+                same += first != row
+            else:
+                other.append(f"two for '{name}', in {self.places[first]} and {self.places[row]}")
+        if other:
+            raise FormatError(self.path, "one set of labels for every id", "; ".join(other[:3]) + (
+                f"; and {len(other) - 3} more" if len(other) > 3 else ""), "leave one out")
+        if same:
+            self.notes.append(f"labels: {same} rows of {self.path} repeat another with the same labels")
         return index
 
     def _checked(self, pairs: Pairs, samples: Dict[str, Samples]) -> int:

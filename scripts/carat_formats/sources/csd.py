@@ -105,7 +105,7 @@ def open_source(paths: List[str], options: Options) -> SourceDataset:
     for split, kept in rows.items():
         if not kept:
             raise FormatError(table.path, "segments with steps" + (f" in split {split}" if split_of else ""),
-                              "none" + (" whose video the folds name" if split_of else ""),
+                              "; ".join(["none", *(note for note in notes if "left out" in note)]),
                               "check the names in the files and the folds")
         modalities: Dict[str, Sequences] = {
             m: (WordSequences(file, pieces[split][m], files["text"]) if align and not by_name and m != "text"
@@ -161,7 +161,7 @@ def _by_time(files: Dict[str, CsdFile], notes: List[str]) -> bool:
             continue
         starts: Dict[str, List[float]] = {}
         for name in file.names:
-            starts.setdefault(video_of(name), []).append(float(file.intervals(name)[:, 0].min(initial=np.inf)))
+            starts.setdefault(video_of(name), []).extend(file.intervals(name)[:1, 0].tolist())
         again = next((v for v, times in starts.items() if len(times) > 1 and len(set(times)) == 1), None)
         if again is not None:
             raise FormatError(file.path, f"times of the parts of '{again}' within the video",
