@@ -91,6 +91,14 @@ class UsageTests(FileTestCase):
         for name, words in ((pointer, "Git LFS"), (page, "a web page")):
             self.assert_refused(self.run_script("weights", name, self.path("out")), 65, words)
             self.assert_refused(self.run_script("convert", name, "-o", self.path("out")), 65, words)
+            os.makedirs(self.path("csd"), exist_ok=True)
+            os.replace(name, self.path("csd/text.csd"))
+            with open(self.path("csd/text.csd"), "rb") as file:
+                table = self.bytes("labels.csv", file.read())
+            content, _ = aligned(self.random, {"train": 3, "valid": 2, "test": 2}, steps=2)
+            good = self.pickle("good.pkl", content)
+            self.assert_refused(self.run_script("convert", good, "--labels", table, "-o", self.path("out")), 65, words)
+            self.assert_refused(self.run_script("convert", self.path("csd"), "--split", "0.8,0.1,0.1", "-o", self.path("out")), 65, words)
 
     def test_names_do_not_drive_a_terminal(self) -> None:
         content, _ = aligned(self.random, {"train": 3, "valid": 2, "test": 2}, steps=2)

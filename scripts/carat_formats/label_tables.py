@@ -7,6 +7,7 @@ import numpy as np
 from .dataset import SPLIT_NAMES, Options
 from .errors import FormatError
 from .labels import SENTIMENT, from_values
+from .mapped import refuse_stand_in
 from .pairing import LabelTable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -47,6 +48,7 @@ def read(path: str, options: Options) -> LabelTable:
 
 
 def _rows(path: str) -> Tuple[List[Dict[str, str]], List[int], List[str]]:
+    refuse_stand_in(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             first = file.readline()

@@ -65,8 +65,15 @@ class Workspace:
         return memoryview(map_)
 
 
-def refuse_stand_in(path: str, start: bytes) -> None:
-    """Refuses what a download or a clone leaves in the place of a file, by how the file starts."""
+def refuse_stand_in(path: str, start: Optional[bytes] = None) -> None:
+    """Refuses what a download or a clone leaves in the place of a file, by how the file starts. What can't be read is for
+    its reader to tell of."""
+    if start is None:
+        try:
+            with open(path, "rb") as file:
+                start = file.read(512)
+        except OSError:
+            return
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs.github.com/spec/"):
         raise FormatError(path, "the file itself", "a pointer of Git LFS, which only says where it is",

@@ -7,7 +7,9 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
-from ..errors import MISSING_PACKAGE, FormatError, OutputError
+from ..errors import FormatError
+from ..mapped import refuse_stand_in
+from ..program import need
 from ..sample_ids import parts, video_of
 
 
@@ -17,7 +19,9 @@ class CsdFile:
     Steps come in the order of time, whatever their order in the file."""
 
     def __init__(self, path: str) -> None:
-        h5py = _h5py()
+        need("h5py")
+        import h5py
+        refuse_stand_in(path)
         self.path = path
         try:
             self._file = h5py.File(path, "r")
@@ -136,12 +140,3 @@ class CsdFile:
 
     def _bad(self, expected: str, found: str) -> FormatError:
         return FormatError(self.path, expected, found, "fetch the file again")
-
-
-def _h5py() -> Any:
-    try:
-        import h5py
-        return h5py
-    except ImportError:
-        raise OutputError("reading .csd files needs h5py: install the package python3-h5py, or pip install h5py",
-                          MISSING_PACKAGE)

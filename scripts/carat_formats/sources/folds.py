@@ -6,6 +6,7 @@ from typing import Dict, List
 
 from ..dataset import SPLIT_NAMES, SPLITS
 from ..errors import FormatError
+from ..mapped import refuse_stand_in
 
 _REMEDY = "give JSON {\"train\": [...], \"valid\": [...], \"test\": [...]}, a directory with train.txt, valid.txt, test.txt, " \
           "or the SDK's cmu_mosei_std_folds.py"
@@ -39,6 +40,7 @@ def _directory(path: str) -> Dict[str, List[str]]:
 
 
 def _file(path: str) -> Dict[str, List[str]]:
+    refuse_stand_in(path)
     with open(path, encoding="utf-8") as file:
         text = file.read(1 << 24)
     if not path.endswith(".py"):
