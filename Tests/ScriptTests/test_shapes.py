@@ -5,6 +5,9 @@ import unittest
 import numpy as np
 from support import COUNTS, ContradictionTestCase, m3ed
 
+from carat_formats import safetensors_file
+from carat_formats.mapped import Workspace
+
 NAMES = ("text", "vision", "audio")
 
 
@@ -180,6 +183,34 @@ class SplitTests(ContradictionTestCase):
         self.assertEqual(sum(len(read["tensors"][s]["labels"]) for s in COUNTS), 24)
         tuples["test"][2] = tuples["test"][2][:2]
         self.refused(self.pickle("f.pkl", tuples), words=("((text, visual, audio), labels, id)",))
+
+
+class OneFileTests(ContradictionTestCase):
+    def test_samples_for_prediction(self) -> None:
+        content = self.content()["train"]
+        bare = {k: v for k, v in content.items() if k in (*NAMES, "id", "audio_lengths")}
+        np.savez(self.path("with.npz"), **content)
+        np.savez(self.path("without.npz"), **bare)
+        for name in ("with", "without"):
+            output = self.path(name + ".safetensors")
+            done = self.run_script("convert", self.path(name + ".npz"), "-o", output)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            tensors, metadata = safetensors_file.load(output, Workspace())
+            np.testing.assert_array_equal(tensors["text"], content["text"])
+            np.testing.assert_array_equal(tensors["audio_length"], content["audio_lengths"])
+            self.assertEqual([bytes(row).rstrip(b"\0").decode() for row in tensors["ids"]], content["id"])
+            self.assertEqual("labels" in tensors, name == "with")
+            self.assertEqual("label_names" in metadata, name == "with")
+            self.assertEqual("has none, so it is for prediction only" in done.stdout, name == "without")
+            self.assert_refused(self.run_script("convert", self.path(name + ".npz"), "-o", output), 73, "--force")
+            self.assertEqual(self.run_script("convert", self.path(name + ".npz"), "-o", output, "--force").returncode, 0)
+        self.assertEqual(sorted(os.listdir(self.directory)), sorted(f"{n}.{e}" for n in ("with", "without") for e in ("npz", "safetensors")))
+        self.refused(self.path("without.npz"), words=("labels: tgt", "--split"))
+        split = self.pickle("f.pkl", self.content())
+        self.assert_refused(self.run_script("convert", split, "-o", self.path("x.safetensors")), 65, "give a directory")
+        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("x.safetensors"), "--split", "0.8,0.1,0.1"), 64)
+        os.mkdir(self.path("d.safetensors"))
+        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("d.safetensors"), "--force"), 73, "a directory")
 
 
 class M3EDTests(ContradictionTestCase):

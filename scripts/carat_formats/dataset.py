@@ -41,6 +41,8 @@ class Options:
     ids: str = "keep"
     split: Optional[Tuple[float, float, float]] = None
     seed: int = 0
+    # All samples go into one file, which may lack labels: they are for prediction.
+    one_file: bool = False
     padding: Optional[str] = None
     folds: Optional[str] = None
     align: str = "none"
@@ -60,12 +62,17 @@ class Options:
 class SourceSplit:
     """N samples: a `Sequences` for each modality, labels [N, C] of 0 and 1, and what the samples are called."""
     modalities: Dict[str, Sequences]
-    labels: np.ndarray
+    labels: Optional[np.ndarray]
     ids: Optional[List[str]] = None
+
+    @property
+    def count(self) -> int:
+        return next(iter(self.modalities.values())).count
 
     def select(self, rows: np.ndarray) -> "SourceSplit":
         """Some of the samples, in ascending order."""
-        return SourceSplit({m: Selection(s, rows) for m, s in self.modalities.items()}, self.labels[rows],
+        return SourceSplit({m: Selection(s, rows) for m, s in self.modalities.items()},
+                           None if self.labels is None else self.labels[rows],
                            None if self.ids is None else [self.ids[row] for row in rows])
 
     def place(self, row: int) -> str:

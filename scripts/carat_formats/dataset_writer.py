@@ -1,4 +1,4 @@
-"""Writes a data set directory: all of it or nothing, a portion of a split in memory at a time."""
+"""Writes a data set directory, or a file of samples: all of it or nothing, a portion of a split in memory at a time."""
 import errno
 import os
 import shutil
@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from .dataset import MODALITIES, SPLITS, SourceDataset, SourceSplit
+from .dataset import ALL, MODALITIES, SPLITS, SourceDataset, SourceSplit
 from .errors import CANNOT_CREATE, CANNOT_WRITE, OutputError
 from .mapped import Workspace
 from .progress import Progress
@@ -48,10 +48,11 @@ class Plan:
                    for split in self.source.splits.values() for m in self.modalities)
 
     def tensors(self, split: SourceSplit) -> List[Planned]:
-        n, c = split.labels.shape
+        n = split.count
         planned = [Planned(m, np.dtype(np.float32), (n, self.steps[m], split.modalities[m].features))
                    for m in self.modalities]
-        planned.append(Planned("labels", np.dtype(np.float32), (n, c)))
+        if split.labels is not None:
+            planned.append(Planned("labels", np.dtype(np.float32), split.labels.shape))
         planned += [Planned(f"{m}_length", np.dtype(np.int32), (n,)) for m in self.modalities if self.with_lengths[m]]
         if split.ids is not None:                                            # last: bytes would put numbers out of alignment
             planned.append(Planned("ids", np.dtype(np.uint8), ids_as_bytes(split.ids).shape))
@@ -68,11 +69,12 @@ def ids_as_bytes(ids: List[str]) -> np.ndarray:
 
 
 def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) -> Dict[str, Any]:
-    """Writes all splits under temporary names, then moves them to their place; returns a summary of what was written."""
-    output = os.path.abspath(output)
-    if os.path.lexists(output) and not os.path.isdir(output):
-        raise OutputError(f"{output}: there is a file of this name", CANNOT_CREATE)
-    if os.path.isdir(output) and os.listdir(output) and not force:
+    """Writes all splits to a directory, or the one of a source without splits to a file: under temporary names, which then
+    become those wanted. Returns a summary of what was written."""
+    output, one_file = os.path.abspath(output), list(plan.source.splits) == [ALL]
+    if os.path.lexists(output) and os.path.isdir(output) == one_file:
+        raise OutputError(f"{output}: there is a {'directory' if one_file else 'file'} of this name", CANNOT_CREATE)
+    if os.path.lexists(output) and (one_file or os.listdir(output)) and not force:
         raise OutputError(f"{output}: there is something in it already; --force replaces it", CANNOT_CREATE)
     parent = os.path.dirname(output)
     try:
@@ -86,8 +88,12 @@ def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) ->
     progress = Progress(plan.bytes)
     try:
         splits = {name: _write_split(plan, name, os.path.join(temporary, name + ".safetensors"), progress, workspace)
-                  for name in SPLITS}
-        _move(temporary, output)
+                  for name in plan.source.splits}
+        if one_file:
+            os.replace(os.path.join(temporary, ALL + ".safetensors"), output)
+            _sync(parent)
+        else:
+            _move(temporary, output)
     except OSError as error:
         raise OutputError(f"{output}: can't write it: {error.strerror}", CANNOT_WRITE)
     finally:
@@ -98,11 +104,13 @@ def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) ->
 
 def _write_split(plan: Plan, name: str, path: str, progress: Progress, workspace: Workspace) -> Dict[str, Any]:
     split = plan.source.splits[name]
-    metadata = {"label_names": ",".join(plan.source.label_names), "source": os.path.basename(plan.source.path.rstrip("/"))}
+    metadata = {"source": os.path.basename(plan.source.path.rstrip("/"))}
+    if split.labels is not None:
+        metadata["label_names"] = ",".join(plan.source.label_names)
     if tuple(plan.modalities) != MODALITIES:
         metadata["modalities"] = ",".join(plan.modalities)
     writer = SafetensorsWriter(path, plan.tensors(split), metadata)
-    summary: Dict[str, Any] = {"samples": len(split.labels), "modalities": {}}
+    summary: Dict[str, Any] = {"samples": split.count, "modalities": {}}
     for m in plan.modalities:
         sequences, steps = split.modalities[m], plan.steps[m]
         repairs = Repairs(cut=0 if plan.rule.infer else int((sequences.lengths() > steps).sum()))
@@ -129,13 +137,15 @@ def _write_split(plan: Plan, name: str, path: str, progress: Progress, workspace
             writer.write(f"{m}_length", 0, lengths)
             summary["modalities"][m]["lengths"] = {
                 "min": int(lengths.min()), "mean": round(float(lengths.mean()), 2), "max": int(lengths.max())}
-    writer.write("labels", 0, split.labels)
+    if split.labels is not None:
+        writer.write("labels", 0, split.labels)
     if split.ids is not None:
         writer.write("ids", 0, ids_as_bytes(split.ids))
     writer.close()
-    summary["labels"] = {n: int(k) for n, k in zip(plan.source.label_names, split.labels.sum(0))}
     summary["ids"] = split.ids is not None
-    summary["without_labels"] = int((split.labels.sum(1) == 0).sum())
+    if split.labels is not None:
+        summary["labels"] = {n: int(k) for n, k in zip(plan.source.label_names, split.labels.sum(0))}
+        summary["without_labels"] = int((split.labels.sum(1) == 0).sum())
     return summary
 
 

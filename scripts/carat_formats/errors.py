@@ -18,6 +18,10 @@ class FormatError(Exception):
         self.status = status
 
 
+class NoLabels(FormatError):
+    """A file without labels."""
+
+
 class FormatErrors(FormatError):
     """Several of them, a line each."""
 

@@ -7,7 +7,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from . import sample_ids
-from .dataset import ALL, SPLITS, Options, SourceDataset, SourceSplit
+from .dataset import ALL, SPLITS, Options, SourceDataset
 from .errors import FormatError, Problems, UsageError
 from .sequences import FrontPadded
 from .splitting import split_at_random
@@ -40,25 +40,27 @@ def prepare(source: SourceDataset, options: Options) -> None:
     _note_shared_videos(source)
 
 
-def _count(split: SourceSplit) -> int:
-    return len(split.labels)
-
-
 def _check_counts(source: SourceDataset, problems: Problems) -> None:
     for name, split in source.splits.items():
         counts = {m: s.count for m, s in split.modalities.items()}
-        counts["labels"] = len(split.labels)
+        if split.labels is not None:
+            counts["labels"] = len(split.labels)
         if split.ids is not None:
             counts["ids"] = len(split.ids)
         with problems.collected():
-            if len(set(counts.values())) != 1 or not len(split.labels):
+            if len(set(counts.values())) != 1 or not split.count:
                 raise FormatError(source.path, f"as many samples of each modality as labels in split {name}",
                                   ", ".join(f"{n} of {m}" for m, n in counts.items()), "check what wrote the file")
 
 
 def _check_splits(source: SourceDataset, options: Options) -> None:
+    if options.one_file:
+        if list(source.splits) != [ALL]:
+            raise FormatError(source.path, "samples without splits for one file", f"splits {', '.join(source.splits)}",
+                              "give a directory as the output")
+        return
     if list(source.splits) == [ALL] and options.split is None:
-        raise FormatError(source.path, "splits train, valid and test", f"{_count(source.splits[ALL])} samples without",
+        raise FormatError(source.path, "splits train, valid and test", f"{source.splits[ALL].count} samples without",
                           "say how to split them, such as --split 0.8,0.1,0.1; or give a directory with a file a split")
     missing = [split for split in SPLITS if split not in source.splits]
     if list(source.splits) != [ALL] and missing:
@@ -88,7 +90,7 @@ def _check_ids(source: SourceDataset, problems: Problems) -> None:
 
 def _agree_on_features(source: SourceDataset, options: Options, problems: Problems) -> None:
     """One number of features a modality; samples with another are left out or cut, if the options say so."""
-    keep = {name: np.ones(_count(split), bool) for name, split in source.splits.items()}
+    keep = {name: np.ones(split.count, bool) for name, split in source.splits.items()}
     for modality in source.modalities:
         widths = {name: split.modalities[modality].widths() for name, split in source.splits.items()}
         counts = Counter(int(width) for array in widths.values() for width in array if width)

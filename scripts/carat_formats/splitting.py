@@ -14,7 +14,7 @@ def split_at_random(source: SourceDataset, shares: Tuple[float, float, float], s
     """Three splits of about these shares, and a line that tells of them. Samples whose ids share a video stay together:
     a clip in test says much of another of the same person in train."""
     samples = source.splits[ALL]
-    count = len(samples.labels)
+    count = samples.count
     groups: Dict[str, List[int]] = {}
     for row in range(count):
         groups.setdefault(sample_ids.video_of(samples.ids[row]) if samples.ids is not None else str(row), []).append(row)

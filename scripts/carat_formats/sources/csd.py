@@ -85,7 +85,7 @@ class WordSequences(SegmentSequences):
 
 
 def open_source(paths: List[str], options: Options) -> SourceDataset:
-    if (options.folds is None) == (options.split is None):
+    if not options.one_file and (options.folds is None) == (options.split is None):
         raise UsageError("computational sequences do not say which video is for training: give --folds, or else --split")
     if options.labels is not None:
         raise UsageError("the labels of computational sequences have intervals: give a csd file, --keys labels=FILE")

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import numpy as np
 
 from ..dataset import ALL, Options, SourceDataset, SourceSplit
-from ..errors import FormatError, Problems
+from ..errors import FormatError, NoLabels, Problems
 from ..labels import TOKENS, from_tokens, from_values, names_of_tokens
 from ..pairing import LabelTable, Samples
 from ..sample_ids import ids_of, numbered
@@ -69,13 +69,15 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
             ids[split] = _ids(fields, split, options)
     if options.ids == "number":
         ids = _numbered(ids)
-    labels: Optional[Dict[str, np.ndarray]] = None
+    labels: Dict[str, np.ndarray] = {}
     names: List[str] = []
     with problems.collected():
-        labels, names = _labels_of(fields, options, None if table is None else table(), ids, notes)
-    if labels is None:                                                       # so that the rest can be looked at
-        labels = {split: np.zeros((next(iter(found.values())).count, 1), np.float32)
-                  for split, found in modalities.items() if found}
+        try:
+            labels, names = _labels_of(fields, options, None if table is None else table(), ids, notes)
+        except NoLabels:
+            if not options.one_file or table is not None or "labels" in options.keys:
+                raise
+            notes.append("labels: the file has none, so it is for prediction only")
     if not all(modalities.values()):
         problems.tell()
     notes += [f"{m}: has no steps in time, so each sample is one step" for m in options.modalities if m in flat]
@@ -83,7 +85,7 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
         some = [m for m in options.modalities if m in unknown]
         notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero "
                      "steps for padding)")
-    splits = {split: SourceSplit(modalities[split], labels[split], ids[split]) for split in fields.splits}
+    splits = {split: SourceSplit(modalities[split], labels.get(split), ids[split]) for split in fields.splits}
     return SourceDataset(fields.kind, path, names, splits, notes=notes, problems=problems)
 
 
@@ -187,10 +189,10 @@ def _label_parts(fields: Fields, options: Options) -> Tuple[str, List[Any]]:
     if options.sentiment_classes is not None:
         raise FormatError(path, "a sentiment: " + " or ".join(options.names_of("sentiment")), fields.describe(split),
                           "use --labels")
-    raise FormatError(path, "labels: tgt, " + ", ".join(options.names_of("labels")) + " of two or more columns",
-                      f"only {fields.describe(split)}{_in(split)}",
-                      "name them with --keys labels=NAME; give a file that has them with --labels; for class numbers say "
-                      "--one-hot; or derive them with --sentiment-classes")
+    raise NoLabels(path, "labels: tgt, " + ", ".join(options.names_of("labels")) + " of two or more columns",
+                   f"only {fields.describe(split)}{_in(split)}",
+                   "name them with --keys labels=NAME; give a file that has them with --labels; for class numbers say "
+                   "--one-hot; or derive them with --sentiment-classes")
 
 
 def _array(value: Any, path: str, key: str, options: Options) -> np.ndarray:
