@@ -53,7 +53,8 @@ class ComputationalSequenceTests(ContradictionTestCase):
         read = self.convert(self.path("csd"), "--folds", self.path("folds.json"))
         t = read["tensors"]["train"]
         self.assertEqual(read["label_names"], EMOTIONS)
-        self.assertEqual(t["labels"].tolist(), [[0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1]])
+        self.assertEqual(t["labels"].tolist(),
+                         [[0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1]])
         self.assertEqual(t["text_length"].tolist(), [8, 12, 8, 12])
         self.assertEqual(t["audio"].shape, (4, 60, 2))
         np.testing.assert_allclose(t["text"][1], self.words["v0"][0][8:].astype(np.float32))
@@ -95,15 +96,17 @@ class ComputationalSequenceTests(ContradictionTestCase):
     def words(self, missing: bool = False) -> None:
         """Every video of `raw` aligned to its words by the SDK: a name a word, of half a second."""
         self.raw()
-        for file, root, store in (("CMU_MOSEI_TimestampedWordVectors", "glove_vectors", self.words), ("CMU_MOSEI_VisualFacet42",
-                                  "FACET 4.2", self.frames), ("CMU_MOSEI_COVAREP", "COVAREP", self.sound)):
+        for file, root, store in (("CMU_MOSEI_TimestampedWordVectors", "glove_vectors", self.words),
+                                  ("CMU_MOSEI_VisualFacet42", "FACET 4.2", self.frames),
+                                  ("CMU_MOSEI_COVAREP", "COVAREP", self.sound)):
             entries = {}
             for v in range(5):
                 times = np.arange(20) / 2
                 for w, start in enumerate(times):
                     if missing and file.endswith("COVAREP") and (v, w) == (0, 9):
                         continue
-                    entries[f"v{v}[{w}]"] = (np.full((1, store["v0"][0].shape[1]), 100 * v + w + 1.0), np.array([[start, start + 0.5]]))
+                    entries[f"v{v}[{w}]"] = (np.full((1, store["v0"][0].shape[1]), 100 * v + w + 1.0),
+                                             np.array([[start, start + 0.5]]))
             self.sequence(f"csd/{file}.csd", root, entries)
 
     def test_words_go_into_the_segment_whose_interval_holds_them(self) -> None:
@@ -171,7 +174,8 @@ class ComputationalSequenceTests(ContradictionTestCase):
 
     def test_columns_as_the_file_names_them(self) -> None:
         self.raw()
-        labels = {f"v{v}": (np.array([[0, 1, -2, 0, 2], [1, 0, 3, 0, 0]], float), np.array([[0, 4], [4, 10.0]])) for v in range(5)}
+        labels = {f"v{v}": (np.array([[0, 1, -2, 0, 2], [1, 0, 3, 0, 0]], float), np.array([[0, 4], [4, 10.0]]))
+                  for v in range(5)}
         self.sequence("csd/CMU_MOSEI_Labels.csd", "All Labels", labels, ["Sad", "joy", "sentiment", "Fear", "calm"])
         arguments = (self.path("csd"), "--folds", self.path("folds.json"))
         read = self.convert(*arguments)
@@ -193,7 +197,8 @@ class ComputationalSequenceTests(ContradictionTestCase):
         arguments = (self.path("csd"), "--folds", self.path("folds.json"))
         self.refused(*arguments, status=64, words=("for audio among", "MFCC", "--keys audio=FILE"))
         for i, key in enumerate(("MFCC", "x.csd", self.path("csd/x.csd"))):
-            read = self.convert(*arguments, "--keys", f"audio={key},pulse=pulse", "--modalities", "audio,pulse", output=f"out{i}")
+            read = self.convert(*arguments, "--keys", f"audio={key},pulse=pulse", "--modalities", "audio,pulse",
+                                output=f"out{i}")
             self.assertEqual(read["metadata"]["train"]["modalities"], "audio,pulse")
             self.assertEqual(read["tensors"]["test"]["audio"].shape[2], 2)
         self.refused(*arguments, "--split", "0.8,0.1,0.1", status=64)

@@ -52,7 +52,8 @@ class PairingTests(ContradictionTestCase):
     def table(self, content: dict, name: str = "l.csv", separator: str = ",", more: tuple = ()) -> str:
         lines = [separator.join(["id", *EMOTIONS])]
         for split in ("test", "train", "valid"):
-            lines += [separator.join([i, *map(str, row)]) for i, row in zip(content[split]["id"], content[split]["emotion_labels"])]
+            lines += [separator.join([i, *map(str, row)])
+                      for i, row in zip(content[split]["id"], content[split]["emotion_labels"])]
         return self.bytes(name, "\n".join([*lines, *more]).encode())
 
     def test_tables(self) -> None:
@@ -74,7 +75,8 @@ class PairingTests(ContradictionTestCase):
 
     def test_a_column_that_nobody_expects_is_a_label(self) -> None:
         content = self.content()
-        rows = [f"{i},0,1,{j % 2},{s}" for split in COUNTS for i, j, s in zip(content[split]["id"], range(99), content[split]["regression_labels"])]
+        rows = [f"{i},0,1,{j % 2},{s}" for split in COUNTS
+                for i, j, s in zip(content[split]["id"], range(99), content[split]["regression_labels"])]
         table = self.bytes("l.csv", "\n".join(["id,happy,sad,neutral,sentiment", *rows]).encode())
         features = self.pickle("f.pkl", self.without_labels(content))
         self.assertEqual(self.convert(features, "--labels", table)["label_names"], ["happy", "sad", "neutral"])
@@ -254,7 +256,8 @@ class PaddingTests(ContradictionTestCase):
                 row[:10 - length] = 9                                        # what BERT makes of padding is not 0
         read = self.convert(self.pickle("f.pkl", content))
         for i, length in enumerate(read["tensors"]["test"]["text_length"]):
-            np.testing.assert_array_equal(read["tensors"]["test"]["text"][i, :length], content["test"]["text"][i, 10 - length:])
+            np.testing.assert_array_equal(read["tensors"]["test"]["text"][i, :length],
+                                          content["test"]["text"][i, 10 - length:])
             self.assertFalse(read["tensors"]["test"]["text"][i, length:].any())
         content["valid"]["text_bert"][2, 1] = [1, 0] * 5
         self.refused(self.pickle("f.pkl", content), words=("text_bert",))
@@ -279,7 +282,8 @@ class PaddingTests(ContradictionTestCase):
         self.assert_note(self.convert(path, output="all"), "every step counts")
         read = self.convert(path, "--infer-lengths", "--padding", "front", "--max-steps", "4,4,4")
         np.testing.assert_array_equal(read["tensors"]["train"]["visual"], content["train"]["vision"][:, :4])
-        np.testing.assert_array_equal(read["tensors"]["train"]["visual_length"], np.minimum(content["train"]["vision_lengths"], 4))
+        np.testing.assert_array_equal(read["tensors"]["train"]["visual_length"],
+                                      np.minimum(content["train"]["vision_lengths"], 4))
 
 
 class AllAtOnceTests(ContradictionTestCase):
@@ -289,7 +293,8 @@ class AllAtOnceTests(ContradictionTestCase):
         content["test"]["vision"] = content["test"]["vision"][:, :, :4]
         content["valid"]["emotion_labels"][0, 0] = np.nan
         content["valid"]["audio_lengths"] = content["valid"]["audio_lengths"][:2]
-        said = self.refused(self.pickle("f.pkl", content), words=("4 things are wrong", "row 0 of train and row 1", "4 in split test",
+        said = self.refused(self.pickle("f.pkl", content),
+                            words=("4 things are wrong", "row 0 of train and row 1", "4 in split test",
                                                                  "row 0 of valid", "a length for each of 5"))
         self.assertEqual(len(said.splitlines()), 5)
 
@@ -307,7 +312,8 @@ class SequenceLabelTests(ContradictionTestCase):
                     clips = [n for n, i in enumerate(fields["id"]) if i.split("$_$")[0] == video]
                     rows = [clips[i] for i in order(len(clips))]
                     group = file.create_group(f"All Labels/data/{video}")
-                    group["features"] = np.stack([np.append(fields["regression_labels"][r], fields["emotion_labels"][r]) for r in rows])
+                    group["features"] = np.stack(
+                        [np.append(fields["regression_labels"][r], fields["emotion_labels"][r]) for r in rows])
                     group["intervals"] = np.array([[10 * clips.index(r), 10 * clips.index(r) + 10] for r in rows], float)
             names = json.dumps(["sentiment", *EMOTIONS])
             file.create_group("All Labels/metadata")["dimension names"] = np.array([names.encode()])
@@ -324,12 +330,14 @@ class SequenceLabelTests(ContradictionTestCase):
             self.assert_note(read, f"counted {word}, which the sentiment of 24 samples confirms")
         features = copy.deepcopy(features)
         features["test"]["regression_labels"][3] = -features["test"]["regression_labels"][3] + 1
-        self.refused(self.pickle("g.pkl", features), "--labels", self.labels(content, range), words=("row 3 of test", "row 3 of 'test0'"))
+        self.refused(self.pickle("g.pkl", features), "--labels", self.labels(content, range),
+                     words=("row 3 of test", "row 3 of 'test0'"))
         for fields in features.values():
             del fields["regression_labels"]
         bare = self.pickle("bare.pkl", features)
         self.assert_note(self.convert(bare, "--labels", self.labels(content, range), output="bare"), "nothing allows a check")
-        self.refused(bare, "--labels", self.labels(content, lambda n: np.roll(range(n), 1)), words=("by rows", "in the order of time"))
+        self.refused(bare, "--labels", self.labels(content, lambda n: np.roll(range(n), 1)),
+                     words=("by rows", "in the order of time"))
 
     def test_numbers_from_one(self) -> None:
         content = self.content()
@@ -346,12 +354,14 @@ class SequenceLabelTests(ContradictionTestCase):
         features = copy.deepcopy(self.without_labels(content))
         for fields in features.values():
             del fields["regression_labels"]
-            fields["id"] = np.array([[i.split("$_$")[0], str(10.0 * int(i[-1])), str(10.0 * int(i[-1]) + 10.01)] for i in fields["id"]])
+            fields["id"] = np.array(
+                [[i.split("$_$")[0], str(10.0 * int(i[-1])), str(10.0 * int(i[-1]) + 10.01)] for i in fields["id"]])
         read = self.convert(self.pickle("f.pkl", features), "--labels", self.labels(content, lambda n: np.roll(range(n), 1)))
         for split in COUNTS:
             np.testing.assert_array_equal(read["tensors"][split]["labels"], self.truth(content, split))
         features["train"]["id"][2, 1] = "3.5"
-        self.refused(self.pickle("f.pkl", features), "--labels", self.path("Labels.csd"), words=("none for 1 of 24", "row 2 of train"))
+        self.refused(self.pickle("f.pkl", features), "--labels", self.path("Labels.csd"),
+                     words=("none for 1 of 24", "row 2 of train"))
 
 
 if __name__ == "__main__":

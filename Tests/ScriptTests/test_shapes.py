@@ -17,12 +17,14 @@ class ArrayTests(ContradictionTestCase):
         content = self.content()
         for kind in kinds:
             for fields in content.values():
-                array = self.random.integers(0, 2, fields["text"].shape) if kind == "?" else 9 * self.random.random(fields["text"].shape)
+                shape = fields["text"].shape
+                array = self.random.integers(0, 2, shape) if kind == "?" else 9 * self.random.random(shape)
                 fields["text"] = np.asfortranarray(array) if kind == "F" else array.astype(kind)
             for number, path in enumerate((self.pickle("f.pkl", content), self.npz("f.npz", content))):
                 read = self.convert(path, output=f"{kinds.index(kind)}{number}")
                 for split in COUNTS:
-                    np.testing.assert_array_equal(read["tensors"][split]["text"], content[split]["text"].astype(np.float32), kind)
+                    np.testing.assert_array_equal(read["tensors"][split]["text"], content[split]["text"].astype(np.float32),
+                                                  kind)
 
     def npz(self, name: str, content: dict) -> str:
         np.savez(self.path(name), **{f"{s}_{k}": v for s, f in content.items() for k, v in f.items()})
@@ -58,10 +60,12 @@ class ArrayTests(ContradictionTestCase):
 
     def test_keys(self) -> None:
         content = self.content()
-        renamed = {"text": "glove", "vision": "facet", "audio": "covarep", "emotion_labels": "y", "id": "who", "audio_lengths": "n"}
+        renamed = {"text": "glove", "vision": "facet", "audio": "covarep", "emotion_labels": "y", "id": "who",
+                   "audio_lengths": "n"}
         other = {s: {renamed.get(k, k): v for k, v in f.items()} for s, f in content.items()}
         keys = "text=glove,visual=facet,audio=covarep,labels=y,id=who,audio_length=n"
-        wanted, read = self.convert(self.pickle("f.pkl", content), output="w"), self.convert(self.pickle("g.pkl", other), "--keys", keys)
+        wanted = self.convert(self.pickle("f.pkl", content), output="w")
+        read = self.convert(self.pickle("g.pkl", other), "--keys", keys)
         for split in COUNTS:
             for name, tensor in wanted["tensors"][split].items():
                 np.testing.assert_array_equal(read["tensors"][split][name], tensor)
@@ -84,7 +88,8 @@ class ArrayTests(ContradictionTestCase):
             tensors = {"text": "text", "visual": "vision", "audio": "audio", "pulse": "pulse", "heart": "pulse"}
             for split in COUNTS:
                 self.assertEqual(read["metadata"][split]["modalities"], modalities)
-                self.assertEqual({n for n in read["tensors"][split] if not n.endswith("_length")}, {*modalities.split(","), "labels", "ids"})
+                self.assertEqual({n for n in read["tensors"][split] if not n.endswith("_length")},
+                                 {*modalities.split(","), "labels", "ids"})
                 for m in modalities.split(","):
                     np.testing.assert_array_equal(read["tensors"][split][m], content[split][tensors[m]].astype(np.float32))
         self.assertNotIn("modalities", self.convert(path, output="three")["metadata"]["train"])
@@ -110,7 +115,8 @@ class ArrayTests(ContradictionTestCase):
         self.assertEqual(self.read_ids(left, "train"), [content["train"]["id"][i] for i in kept])
         np.testing.assert_array_equal(left["tensors"]["train"]["labels"], self.truth(content, "train")[kept])
         for row, i in enumerate(kept):
-            np.testing.assert_array_equal(left["tensors"]["train"]["visual"][row, :len(content["train"]["vision"][i])], content["train"]["vision"][i])
+            np.testing.assert_array_equal(left["tensors"]["train"]["visual"][row, :len(content["train"]["vision"][i])],
+                                          content["train"]["vision"][i])
         self.assertEqual([len(left["tensors"][s]["labels"]) for s in COUNTS], [11, 5, 6])
         self.assert_note(left, "2 samples left out")
 
@@ -154,7 +160,8 @@ class SplitTests(ContradictionTestCase):
         for wrong in ("1", "0.5,0.5", "0.5,0.5,0.5", "1,0,0", "a,b,c"):
             self.refused(path, "--split", wrong, status=64)
         self.refused(path, "--seed", "1", status=64, words=("--split",))
-        self.refused(self.pickle("two.pkl", {k: v[:6] for k, v in content.items()}), "--split", "0.8,0.1,0.1", words=("2 videos",))
+        self.refused(self.pickle("two.pkl", {k: v[:6] for k, v in content.items()}), "--split", "0.8,0.1,0.1",
+                     words=("2 videos",))
         self.refused(self.pickle("g.pkl", self.content()), "--split", "0.8,0.1,0.1", status=64)
 
     def test_few_videos_without_ids(self) -> None:
@@ -179,7 +186,8 @@ class SplitTests(ContradictionTestCase):
             for split in COUNTS:
                 for name, tensor in wanted["tensors"][split].items():
                     np.testing.assert_array_equal(read["tensors"][split][name], tensor, name)
-        read = self.convert(self.pickle("list.pkl", [s for part in tuples.values() for s in part]), "--split", "0.6,0.2,0.2", output="list")
+        read = self.convert(self.pickle("list.pkl", [s for part in tuples.values() for s in part]), "--split", "0.6,0.2,0.2",
+                            output="list")
         self.assertEqual(sum(len(read["tensors"][s]["labels"]) for s in COUNTS), 24)
         tuples["test"][2] = tuples["test"][2][:2]
         self.refused(self.pickle("f.pkl", tuples), words=("((text, visual, audio), labels, id)",))
@@ -204,13 +212,16 @@ class OneFileTests(ContradictionTestCase):
             self.assertEqual("has none, so it is for prediction only" in done.stdout, name == "without")
             self.assert_refused(self.run_script("convert", self.path(name + ".npz"), "-o", output), 73, "--force")
             self.assertEqual(self.run_script("convert", self.path(name + ".npz"), "-o", output, "--force").returncode, 0)
-        self.assertEqual(sorted(os.listdir(self.directory)), sorted(f"{n}.{e}" for n in ("with", "without") for e in ("npz", "safetensors")))
+        self.assertEqual(sorted(os.listdir(self.directory)),
+                         sorted(f"{n}.{e}" for n in ("with", "without") for e in ("npz", "safetensors")))
         self.refused(self.path("without.npz"), words=("labels: tgt", "--split"))
         split = self.pickle("f.pkl", self.content())
         self.assert_refused(self.run_script("convert", split, "-o", self.path("x.safetensors")), 65, "give a directory")
-        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("x.safetensors"), "--split", "0.8,0.1,0.1"), 64)
+        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("x.safetensors"), "--split",
+                                            "0.8,0.1,0.1"), 64)
         os.mkdir(self.path("d.safetensors"))
-        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("d.safetensors"), "--force"), 73, "a directory")
+        self.assert_refused(self.run_script("convert", self.path("with.npz"), "-o", self.path("d.safetensors"), "--force"),
+                            73, "a directory")
 
 
 class M3EDTests(ContradictionTestCase):
@@ -224,7 +235,8 @@ class M3EDTests(ContradictionTestCase):
         def wrong(content) -> None:
             content[2][content[7][0]][0] = 7
 
-        for spoil, words in ((twice, ("row 3 of train and row 7 of test", "dialogue_3")), (short, ("utterances", "dialogue_13")),
+        for spoil, words in ((twice, ("row 3 of train and row 7 of test", "dialogue_3")),
+                             (short, ("utterances", "dialogue_13")),
                              (wrong, ("0 to 6", "dialogue_0"))):
             content, _ = m3ed(self.random)
             spoil(content)
