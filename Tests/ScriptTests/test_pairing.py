@@ -280,6 +280,7 @@ class PaddingTests(ContradictionTestCase):
                 del fields[f"{m}_lengths"]
         path = self.pickle("f.pkl", front)
         self.assert_note(self.convert(path, output="all"), "every step counts")
+        self.refused(path, "--padding", "front", status=64, words=("--infer-lengths",))
         read = self.convert(path, "--infer-lengths", "--padding", "front", "--max-steps", "4,4,4")
         np.testing.assert_array_equal(read["tensors"]["train"]["visual"], content["train"]["vision"][:, :4])
         np.testing.assert_array_equal(read["tensors"]["train"]["visual_length"],
