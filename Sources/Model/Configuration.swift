@@ -131,13 +131,6 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 }
 
-extension KeyedDecodingContainer {
-  /// Configurations that were written before there was a choice are packed: what `Decodable` synthesises calls this.
-  func decode(_ type: ModelConfiguration.Padding.Type, forKey key: Key) throws -> ModelConfiguration.Padding {
-    try decodeIfPresent(type, forKey: key) ?? .packed
-  }
-}
-
 /// The nine terms of the loss, in the reference's order.
 public enum LossTerm: String, Codable, Sendable, CaseIterable {
   case plainBCE = "plain_bce"

@@ -23,10 +23,27 @@ struct GenerationOptions: ParsableArguments {
     base: defaults.labels)
   var labels: Int?
 
-  func validate() throws { _ = try settings() }
+  /// Those that were given.
+  var given: [String] {
+    [
+      ("--samples", samples != nil), ("--steps", steps != nil), ("--features", features != nil),
+      ("--labels", labels != nil),
+    ]
+    .filter(\.1).map(\.0)
+  }
 
-  /// Whether any of them was given.
-  var areGiven: Bool { samples != nil || steps != nil || features != nil || labels != nil }
+  /// Why they don't go with a data set that is there; nil if none was given.
+  ///
+  /// - Parameter source: what names the data set.
+  func contradiction(with source: String) -> String? {
+    guard !given.isEmpty else { return nil }
+    let names = given.joined(separator: ", ")
+    return
+      "\(names) \(given.count == 1 ? "is" : "are") of data that the program generates, not of "
+      + source
+      + (steps == nil
+        ? "" : "; --steps are the time steps of a sequence: to end a run after N optimiser steps, --max-steps N")
+  }
 
   func settings(_ base: SyntheticDataset.Settings? = nil) throws -> SyntheticDataset.Settings {
     var settings = base ?? Self.defaults

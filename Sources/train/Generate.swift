@@ -21,6 +21,8 @@ struct Generate: ParsableCommand {
   @Flag(help: "Print the summary as one JSON object.")
   var json = false
 
+  func validate() throws { _ = try generation.settings() }
+
   func run() throws {
     var settings = try generation.settings()
     settings.seed = seed

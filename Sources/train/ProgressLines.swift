@@ -15,8 +15,10 @@ struct ProgressLines {
 
   init(_ settings: RunConfiguration, trainingSamples: Int) {
     self.settings = settings
-    epochs = settings.epochs
-    stepsPerEpoch = settings.stepsPerEpoch(trainingSamples: trainingSamples)
+    let steps = settings.stepsPerEpoch(trainingSamples: trainingSamples)
+    stepsPerEpoch = steps
+    // Of a run whose steps are limited, those that it begins.
+    epochs = min(settings.epochs, (settings.optimizer.totalSteps + steps - 1) / steps)
     // Launchers give ranks terminals of their own, whatever becomes of the output.
     isTerminal =
       Launcher.announced.size == 1 && isatty(STDOUT_FILENO) == 1
@@ -24,7 +26,8 @@ struct ProgressLines {
   }
 
   func begin(
-    _ dataset: Dataset, ranks: Ranks, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?
+    _ dataset: Dataset, ranks: Ranks, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?,
+    schedule: String?
   ) {
     let workers = ranks.workerCount
     let shapes = dataset.train.modalities.map { "\($0.name) \($0.steps)×\($0.features)" }.joined(separator: ", ")
@@ -40,11 +43,24 @@ struct ProgressLines {
           + "best reachable \(fixed(reachable.microF1, 4)), at threshold 0.25 \(fixed(reachable.microF1AtQuarter, 4))")
     }
     line(
-      "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step")), batch \(settings.batchSize), "
+      "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize), "
         + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
         + (workers > settings.shards ? " (\(workers - settings.shards) without a shard)" : "")
         + ", \(plural(settings.shards, "shard")), seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }
+    if let schedule { line(schedule) }
+  }
+
+  /// What --max-steps does to the epochs.
+  private var limit: String {
+    guard let limit = settings.maxSteps else { return "" }
+    let total = settings.optimizer.totalSteps
+    return limit > total
+      ? ", which end it before --max-steps \(limit)" : ", ended by --max-steps after \(plural(total, "step"))"
+  }
+
+  func beginFinished(_ checkpoint: Checkpoint) {
+    line("finished after step \(checkpoint.record.step): nothing is left to do, and this is what it came to")
   }
 
   mutating func report(_ progress: Trainer.Progress) {

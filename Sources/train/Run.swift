@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Model
 import Parallel
 
@@ -13,8 +14,9 @@ struct Run: ParsableCommand {
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
       evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch with the \
-      highest micro-F1 on the validation split, under their PyTorch names) and, at the end, result.json. Files of an \
-      earlier run there are replaced, but those of an unfinished one only with --overwrite.
+      highest micro-F1 on the validation split, under their PyTorch names) and, at the end, result.json. Only \
+      --overwrite replaces a run that is there, or other files of these names. Without --output a run gets a \
+      directory of its own, runs/<date-time>, and runs/latest is a link to the newest.
 
       SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP and Control-C end a run after the present step, with a checkpoint; a \
       second Control-C ends it at once.
@@ -26,14 +28,16 @@ struct Run: ParsableCommand {
   @Option("Data set: a directory with train, valid and test.safetensors.", value: "directory")
   var data: String?
 
-  @Option("Directory for what the run writes.", value: "directory")
-  var output = "runs/latest"
+  @Option(
+    "Directory for what the run writes. Without it, one of the run's own, runs/<date-time>, to which runs/latest is a "
+      + "link; with --resume, runs/latest.", value: "directory")
+  var output: String?
 
   @Option(
     defaultAsFlag: Resume.required,
     help: ArgumentHelp(
       "Go on from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
-        + "refused, unless --allow-changed names them. "
+        + "refused, unless --allow-changed names them. A finished run says its result. "
         + "`--resume auto` starts anew where there is none.", valueName: "auto"))
   var resume: Resume?
 
@@ -42,7 +46,13 @@ struct Run: ParsableCommand {
     value: "name,…")
   var allowChanged: String?
 
-  @Flag(help: "Replace an unfinished run in --output.")
+  @Option(
+    "With --resume and another number of steps, learning rate or warm-up: continue (the learning rate goes on without a "
+      + "jump, and falls linearly to 0 at the new end) or restart (a warm-up and a fall over the steps that remain). "
+      + "Without it the rate is that of a run of the new length.", value: "continue|restart")
+  var schedule: ScheduleChange?
+
+  @Flag(help: "Replace what is in --output: a run, finished or not, and other files of its files' names.")
   var overwrite = false
 
   @Option(
@@ -63,6 +73,11 @@ struct Run: ParsableCommand {
 
   @Option("Passes over the training split.", value: "n", base: released.epochs)
   var epochs: Int?
+
+  @Option(
+    "The run ends after so many optimiser steps, if its epochs do not end it before; the learning rate falls to 0 by "
+      + "then. Without --epochs it takes as many as it needs.", value: "n")
+  var maxSteps: Int?
 
   @Option("Samples a step (B).", value: "n", base: released.batchSize)
   var batchSize: Int?
@@ -131,9 +146,16 @@ struct Run: ParsableCommand {
     if overwrite && resume != nil {
       throw ValidationError("--overwrite replaces a run, --resume goes on with it: give one of them.")
     }
-    if data != nil && generation.areGiven {
-      throw ValidationError("--samples, --steps, --features and --labels are of generated data, not of those of --data.")
+    if overwrite && output == nil {
+      throw ValidationError(
+        "--overwrite replaces a run in --output: give that too. A run without --output gets a directory of its own.")
     }
+    if data != nil, let contradiction = generation.contradiction(with: "--data") {
+      throw ValidationError(contradiction + ".")
+    }
+    // Otherwise they change what a settings file or a checkpoint says.
+    if data == nil && config == nil && resume != .required { _ = try generation.settings() }
+    if schedule != nil && resume == nil { throw ValidationError("--schedule goes with --resume.") }
     if allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
     let unknown = allowed.subtracting(SettingsDifference.changeable)
     if let name = unknown.sorted().first {
@@ -146,20 +168,32 @@ struct Run: ParsableCommand {
     let communicator = try ranks.join()
     let isFirst = communicator.rank == 0
     let interruption = Interruption(tells: isFirst)
-    let directory = RunDirectory(output)
-    let isNew = !FileManager.default.fileExists(atPath: directory.path)
+    var (directory, isOwn) = place(communicator)
+    var isNew = !directory.isThere
     var lock: RunLock?
     if isFirst && resume != nil && !isNew { lock = try directory.lock() }
-    let checkpoint = try openCheckpoint(directory)
+    // A directory of the run's own is made when all is known to be right, beside others of that second.
+    let checkpoint = isOwn ? nil : try openCheckpoint(directory)
     let inputs = try checkpoint.map { try resumedInputs($0, directory) } ?? newInputs(directory)
     try requireAgreement(communicator, inputs.settings, checkpoint)
-    if isFirst && lock == nil { lock = try directory.lock() }
+    if let checkpoint, try tellResult(of: checkpoint, inputs, directory, communicator) { return }
+    if isOwn {
+      // One that no other run has taken meanwhile, of which all ranks hear.
+      let path = isFirst ? try directory.makeOwn().path : ""
+      (directory, isNew) = (RunDirectory(communicator.gather(path)[0]), true)
+    }
+    if isFirst && lock == nil {
+      lock = try directory.lock()
+      // Another run may have come and gone.
+      if !overwrite { try directory.requireReplaceable(isResumed: resume != nil) }
+    }
     defer { withExtendedLifetime(lock) {} }
     let team: WorkerTeam
     let trainer: Trainer
     let dataset: Dataset
     do {
       dataset = try inputs.dataset ?? generate(inputs.settings, directory, communicator)
+      if inputs.dataset == nil { try checkpoint.map { try requireSame(dataset, as: $0) } }
       let fingerprint = try inputs.fingerprint ?? DatasetFingerprint(of: dataset)
       try communicator.requireAgreement(on: [("the data set", JSON.line(fingerprint))])
       team = try workers.makeTeam(communicator)
@@ -170,17 +204,23 @@ struct Run: ParsableCommand {
     } catch {
       // A run that can't start leaves nothing, generated data included.
       if isNew && isFirst { try? FileManager.default.removeItem(atPath: directory.path) }
+      if isOwn && isFirst { rmdir(RunDirectory.parent) }
       throw error
+    }
+    if isOwn && isFirst, let reason = directory.becomeLatest() {
+      Logger(label: "carat.output").warning("\(reason); this run is in \(directory.path)")
     }
     let reachable = isFirst ? SyntheticDataset.Reachable(of: dataset.test) : nil
     var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count)
-    if isFirst { progress.begin(dataset, ranks: team.ranks, reachable: reachable, checkpoint: checkpoint) }
+    if isFirst {
+      progress.begin(
+        dataset, ranks: team.ranks, reachable: reachable, checkpoint: checkpoint, schedule: inputs.scheduleLine)
+    }
     let outcome = try trainer.run(shouldStop: { interruption.signalNumber != nil }) { progress.report($0) }
     switch outcome {
     case .finished(let result):
       guard isFirst else { return }
-      progress.end(result, directory: directory, reachable: reachable)
-      if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
+      try tell(result, progress, directory, reachable)
     case .stopped(let step, let checkpoint):
       // Of several ranks, the signal may have reached one only.
       let numbers = communicator.gather(interruption.signalNumber ?? 0)
@@ -196,13 +236,23 @@ struct Run: ParsableCommand {
     }
   }
 
+  /// Where the run writes, as rank 0 finds it, and whether that is a name for a directory of its own, still to be made.
+  private func place(_ communicator: any Communicator) -> (directory: RunDirectory, isOwn: Bool) {
+    let latest = RunDirectory(RunDirectory.latest)
+    let isOwn = communicator.agree(on: output == nil && (resume == nil || resume == .auto && !latest.isThere))
+    // Links are followed now: `latest` may lead elsewhere before the run ends.
+    let found = isOwn ? RunDirectory.named() : (output.map(RunDirectory.init) ?? latest).followed
+    return (RunDirectory(communicator.gather(found.path)[0]), isOwn)
+  }
+
   /// - Throws: `RanksDiffer` unless all ranks were started with the same.
   private func requireAgreement(
     _ communicator: any Communicator, _ settings: RunConfiguration, _ checkpoint: Checkpoint?
   ) throws {
+    let place = output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(logDigests)"), ("--output", (try? absolutePath(output)) ?? output),
+      ("--log-digests", "\(logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
     ]
     if let path = `init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: settings, and: options)
@@ -215,28 +265,6 @@ struct Run: ParsableCommand {
     options.logsDigests = logDigests
     return options
   }
-
-  /// What a stopped run says of itself.
-  private struct JSONStop: Encodable {
-    /// The signal.
-    let stopped: String
-    let step: Int
-    let checkpoint: String
-  }
-
-  /// The result's keys, and what can be reached where the data were generated.
-  private struct JSONResult: Encodable {
-    let result: Trainer.Result
-    let reachable: SyntheticDataset.Reachable?
-
-    private enum CodingKeys: String, CodingKey { case reachable }
-
-    func encode(to encoder: any Encoder) throws {
-      try result.encode(to: encoder)
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encodeIfPresent(reachable, forKey: .reachable)
-    }
-  }
 }
 
 extension CheckpointInterval: ExpressibleByArgument {
@@ -244,4 +272,5 @@ extension CheckpointInterval: ExpressibleByArgument {
 }
 
 extension RunConfiguration.NonFinitePolicy: ExpressibleByArgument {}
+extension ScheduleChange: ExpressibleByArgument {}
 extension Preset: ExpressibleByArgument {}

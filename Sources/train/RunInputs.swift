@@ -11,6 +11,10 @@ extension Run {
     var dataset: Dataset?
     /// The data set's, where a checkpoint knows it.
     var fingerprint: DatasetFingerprint?
+    /// Whether settings or data differ from those of the run that goes on.
+    var isChanged = false
+    /// What becomes of the learning rate of a run that goes on with another schedule.
+    var scheduleLine: String?
   }
 
   /// Where to go on; nil for a new run.
@@ -24,16 +28,14 @@ extension Run {
           file: directory.checkpoints.path, expected: "a checkpoint to resume from", found: "none",
           remedy: "give the --output of a run that wrote one, or --resume auto to start anew where there is none")
       }
-    } else if directory.isUnfinished && !overwrite {
-      throw DataError(
-        .creation, file: directory.path, expected: "no unfinished run", found: directory.checkpoints.files()[0],
-        remedy: "go on with --resume, replace the run with --overwrite, or choose another --output")
     }
+    if !overwrite { try directory.requireReplaceable(isResumed: resume != nil) }
     return nil
   }
 
   /// All that can be wrong is known before the first byte is written.
   func newInputs(_ directory: RunDirectory) throws -> Inputs {
+    try tellOfChanges()
     let source = try dataSource()
     switch source {
     case .directory(let path):
@@ -43,12 +45,12 @@ extension Run {
       return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
     case .generated(var generated):
       set(&generated.seed, seed)
-      let shape = try DatasetShape(of: generated).only(names(modalities), file: output)
+      let shape = try DatasetShape(of: generated).only(names(modalities), file: directory.path)
       var settings = try base(RunConfiguration(for: shape))
       settings.data = .generated(generated)
       settings = try changed(settings, trainingSamples: generated.train)
       try settings.requireMemory()
-      try SyntheticDataset.check(generated, directory: output)
+      try SyntheticDataset.check(generated, directory: directory.path)
       try directory.requireWritable()
       return Inputs(settings: settings, dataset: nil)
     }
@@ -59,21 +61,32 @@ extension Run {
     if let data { return .directory(data) }
     let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
     switch filed {
-    case .directory(let path) where !generation.areGiven: return .directory(path)
+    case .directory(let path):
+      if let contradiction = generation.contradiction(with: "\(path), which --config names") {
+        throw SettingsError(description: contradiction)
+      }
+      return .directory(path)
     case .generated(let settings): return .generated(try generation.settings(settings))
     default: return .generated(try generation.settings())
     }
   }
 
   /// Settings with what the preset and the settings file give.
-  private func base(_ settings: RunConfiguration) throws -> RunConfiguration {
+  func base(_ settings: RunConfiguration) throws -> RunConfiguration {
     var settings = settings
     preset?.apply(to: &settings)
     return try config.map { try settings.changed(byFile: $0) } ?? settings
   }
 
+  /// A settings file of a run with a history makes another run: one with these settings from the start.
+  private func tellOfChanges() throws {
+    guard let config, try RunConfiguration.hasChanges(inFile: config) else { return }
+    Logger(label: "carat.config").warning(
+      "\(config) is of a run that went on with changed settings; this one has the last of them from its start")
+  }
+
   /// The names in a list; nil without one.
-  private func names(_ list: String?) -> [String]? {
+  func names(_ list: String?) -> [String]? {
     list?.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
   }
 
@@ -91,71 +104,13 @@ extension Run {
       directory: directory.generatedData, modalities: settings.model.modalities.map(\.name))
   }
 
-  /// A checkpoint's settings and data, with what is changed and may be.
-  func resumedInputs(_ checkpoint: Checkpoint, _ directory: RunDirectory) throws -> Inputs {
-    let before = checkpoint.record.configuration
-    var settings = try base(before)
-    settings.data = before.data
-    // A settings file's data set is as one of --data; a run's config.json names its own.
-    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
-    let filedPath: String? = if case .directory(let path) = filed { path } else { nil }
-    let moved = data ?? filedPath
-    let own = before.model.modalities.map(\.name)
-    let dataset: Dataset
-    var differences: [SettingsDifference] = []
-    switch before.data {
-    case .generated(let generated) where moved == nil:
-      if try generation.settings(generated) != generated || filed ?? before.data != before.data {
-        differences.append(
-          SettingsDifference(name: "samples, --steps, --features or --labels", before: "something else", now: "given"))
-      }
-      dataset = try Dataset(directory: directory.generatedData, modalities: own)
-    default:
-      let recorded = if case .directory(let path) = before.data { path } else { directory.generatedData }
-      dataset = try Dataset(directory: moved ?? recorded, modalities: own)
-      settings.data = .directory(try absolutePath(moved ?? recorded))
-      if case .generated = filed {
-        differences.append(SettingsDifference(name: "data", before: recorded, now: "to be generated"))
-      }
-      if generation.areGiven {
-        differences.append(
-          SettingsDifference(name: "samples, --steps, --features or --labels", before: "absent", now: "given"))
-      }
-    }
-    settings = try changed(settings, trainingSamples: dataset.train.count, before: before.shards)
-    if let given = names(modalities), given != own {
-      differences.append(
-        SettingsDifference(
-          name: "modalities", before: own.joined(separator: ","), now: given.joined(separator: ",")))
-    }
-    differences += try SettingsDifference.all(before, settings)
-    let otherData = try checkpoint.record.data.differences(from: dataset, whole: false)
-    differences += otherData.map { SettingsDifference(name: "data", before: "the same", now: "other: \($0)") }
-    let refused = differences.filter { !allowed.contains($0.name) }
-    if !refused.isEmpty {
-      let names = Set(refused.map(\.name)).intersection(SettingsDifference.changeable).sorted()
-      throw SettingsError(
-        description: "\(checkpoint.path) belongs to a run with other settings: "
-          + refused.map(\.description).joined(separator: "; ") + "; give its settings, or none"
-          + (names.isEmpty ? "" : ", or --allow-changed \(names.joined(separator: ","))"))
-    }
-    let steps = settings.stepsPerEpoch(trainingSamples: dataset.train.count)
-    guard steps == before.optimizer.totalSteps / before.epochs else {
-      throw SettingsError(
-        description: "\(checkpoint.path) belongs to a run of \(before.optimizer.totalSteps / before.epochs) steps an "
-          + "epoch, not \(steps): data of another size need a new run")
-    }
-    return Inputs(
-      settings: settings, dataset: dataset, fingerprint: otherData.isEmpty ? checkpoint.record.data : nil)
-  }
-
   var allowed: Set<String> { Set(names(allowChanged) ?? []) }
 
   /// Settings with what the command line gives.
   ///
-  /// - Parameter ownShards: those of the run that goes on.
+  /// - Parameter resumed: those of the run that goes on.
   /// - Throws: for settings that contradict one another or the data.
-  private func changed(_ base: RunConfiguration, trainingSamples: Int, before ownShards: Int? = nil) throws
+  func changed(_ base: RunConfiguration, trainingSamples: Int, resumed: RunConfiguration? = nil) throws
     -> RunConfiguration
   {
     var settings = base
@@ -164,15 +119,20 @@ extension Run {
     set(&settings.optimizer.warmup, warmup)
     set(&settings.optimizer.weightDecay, weightDecay)
     set(&settings.batchSize, batchSize)
+    if let maxSteps { settings.maxSteps = maxSteps }
+    // A new run whose steps alone are limited takes as many epochs as it needs.
+    let hasEpochs = try config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
+    if maxSteps != nil && resumed == nil && !hasEpochs { settings.epochs = RunConfiguration.maximumEpochs }
     set(&settings.epochs, epochs)
     set(&settings.seed, seed)
     set(&settings.threshold, threshold)
     set(&settings.onNonFinite, onNonfinite)
     let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.shards(inFile: path) }
-    settings.shards = shards.shards ?? filed ?? ownShards ?? settings.defaultShards
+    settings.shards = shards.shards ?? filed ?? resumed?.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }
+    settings.optimizer.totalSteps = settings.totalSteps(trainingSamples: trainingSamples)
     return settings
   }
 

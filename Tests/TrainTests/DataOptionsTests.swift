@@ -11,7 +11,8 @@ import Testing
     try Data("{\"data\": {\"generated\": \(data)}}".utf8)
       .write(to: URL(fileURLWithPath: directory.file("c.json")))
     return try Program.run(
-      ["run", "--config", "c.json", "--output", "r"] + Program.tiny + ["--epochs", "1"] + more, in: directory)
+      ["run", "--config", "c.json", "--output", "r", "--overwrite"] + Program.tiny + ["--epochs", "1"] + more,
+      in: directory)
   }
 
   @Test func aSettingsFileHasTheLimitOfTheOption() throws {

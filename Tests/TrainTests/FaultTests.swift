@@ -70,7 +70,16 @@ import Testing
     usleep(50_000)
     kill(running.identifier, SIGTERM)
     #expect(try running.end().status == 0)
-    check(try Program.run(["run", "--output", "r", "--resume"], in: directory), status: 65, "r/data/train.safetensors")
+    // One of three is missing: nobody knows why. All three are generated again.
+    for split in ["valid", "test"] {
+      try FileManager.default.createDirectory(atPath: directory.file("r/data"), withIntermediateDirectories: true)
+      try Data().write(to: URL(fileURLWithPath: directory.file("r/data/\(split).safetensors")))
+    }
+    let resume = ["run", "--output", "r", "--resume", "--allow-changed", "epochs", "--epochs", "1"]
+    check(try Program.run(resume, in: directory), status: 65, "r/data/train.safetensors")
+    try FileManager.default.removeItem(atPath: directory.file("r/data"))
+    #expect(try Program.run(resume, in: directory).status == 0)
+    #expect(try Program.run(["verify", "r"], in: directory).status == 0)
   }
 
   @Test func aDataFileThatBecomesShorter() throws {

@@ -77,7 +77,8 @@ import Testing
     let cpu = try #require(NUMA.processCPUs().last)
     func run(_ options: [String], cpus: String? = nil) throws -> Program.Outcome {
       let outcome = try Program.run(
-        ["run", "--output", "r", "--json"] + Program.tiny + Program.tinyData + options, in: directory, cpus: cpus)
+        ["run", "--output", "r", "--overwrite", "--json"] + Program.tiny + Program.tinyData + options, in: directory,
+        cpus: cpus)
       #expect(outcome.status == 0, "\(outcome.error)")
       return outcome
     }

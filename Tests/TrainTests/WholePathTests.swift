@@ -88,11 +88,18 @@ import Testing
     #expect(!digests.contains(other.json["digest"] as? String ?? ""))
   }
 
-  @Test func aSecondRunReplacesTheFirst() throws {
+  @Test func aSecondRunReplacesTheFirstIfItIsAskedTo() throws {
     let directory = try TemporaryDirectory()
     let arguments = ["run", "--output", "r"] + Program.tiny + Program.tinyData
     #expect(try Program.run(arguments, in: directory).status == 0)
-    let second = try Program.run(arguments + ["--seed", "2", "--json"], in: directory)
+    let before = try Data(contentsOf: URL(fileURLWithPath: directory.file("r/result.json")))
+    let refused = try Program.run(arguments + ["--seed", "2"], in: directory)
+    #expect(refused.status == 73 && refused.output.isEmpty, "\(refused)")
+    for words in ["r: expected no finished run", "r/result.json", "--overwrite"] {
+      #expect(refused.error.contains(words), "\(refused.error)")
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: directory.file("r/result.json"))) == before)
+    let second = try Program.run(arguments + ["--seed", "2", "--json", "--overwrite"], in: directory)
     #expect(second.status == 0)
     let checkpoints = try FileManager.default.contentsOfDirectory(atPath: directory.file("r/checkpoints"))
     #expect(checkpoints == ["step-000000004.safetensors"])

@@ -48,7 +48,7 @@ enum Samples {
     return try JSON.line(
       Checkpoint.Record(
         step: 2, position: position, best: Checkpoint.Best(epoch: 1, metrics: metrics), configuration: run,
-        data: DatasetFingerprint(files: []), metricsBytes: 10, digestsBytes: nil, seconds: 1))
+        data: DatasetFingerprint(files: []), stepsPerEpoch: 2, metricsBytes: 10, digestsBytes: nil, seconds: 1))
   }
 
   static func writeCheckpoint(record: String, to path: String) throws {

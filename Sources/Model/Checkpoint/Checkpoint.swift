@@ -11,8 +11,22 @@ public struct Checkpoint: Sendable {
     public var epoch = 1
     /// Steps done in it. If it is all of them, the epoch's evaluation is still to do.
     public var step = 0
+    /// Whether the state of this place was evaluated: at an epoch's end, or where the run's last step cut an epoch.
+    public var isEvaluated = false
+    /// Steps in a row, up to the last one, that were left out as not finite.
+    public var skips = 0
 
     public init() {}
+
+    enum CodingKeys: String, CodingKey {
+      case epoch, step, skips
+      case isEvaluated = "evaluated"
+    }
+
+    /// Whether a run of these settings has nothing left to train or to evaluate, after so many steps.
+    func isEnd(of configuration: RunConfiguration, steps: Int) -> Bool {
+      epoch > configuration.epochs || isEvaluated && steps >= configuration.optimizer.totalSteps
+    }
   }
 
   /// The best epoch so far.
@@ -32,8 +46,8 @@ public struct Checkpoint: Sendable {
     public let best: Best?
     public let configuration: RunConfiguration
     public let data: DatasetFingerprint
-    /// Steps in a row, up to the last one, that were left out as not finite.
-    public let skips: Int
+    /// Nil in the files of earlier versions.
+    public let stepsPerEpoch: Int?
     /// Bytes of `metrics.jsonl` and, if there is one, `digests.jsonl`, which are on disk before the checkpoint is.
     public let metricsBytes: Int
     public let digestsBytes: Int?
@@ -51,7 +65,9 @@ public struct Checkpoint: Sendable {
       if let best, !(1...position.epoch).contains(best.epoch) {
         return "a best epoch \(best.epoch) in epoch \(position.epoch)"
       }
-      if !(0...step).contains(skips) { return "\(skips) steps left out of \(step)" }
+      if position.isEvaluated, best == nil { return "an evaluation without a best epoch" }
+      if !(0...step).contains(position.skips) { return "\(position.skips) steps left out of \(step)" }
+      if !(0...Int(Int32.max)).contains(epochSteps) { return "epochs of \(epochSteps) steps" }
       if metricsBytes < 0 || digestsBytes ?? 0 < 0 { return "files of \(metricsBytes), \(digestsBytes ?? 0) bytes" }
       if data.files.count != 3 { return "a data set of \(data.files.count) files" }
       if !(seconds >= 0 && seconds.isFinite) { return "\(seconds) seconds" }
@@ -86,6 +102,11 @@ public struct Checkpoint: Sendable {
         remedy: "resume with the version that wrote it")
     }
     if let contradiction = record.contradiction { throw Self.impossible(path, contradiction) }
+  }
+
+  /// Whether a run of these settings, with `totalSteps` set, that goes on from here has nothing to do.
+  public func isEnd(of configuration: RunConfiguration) -> Bool {
+    record.position.isEnd(of: configuration, steps: record.step)
   }
 
   /// - Throws: if the record can't be of a run of so many steps an epoch, or of the state beside it.

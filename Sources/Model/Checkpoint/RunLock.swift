@@ -5,6 +5,9 @@ import Parallel
 public final class RunLock: Sendable {
   private let descriptor: Int32
 
+  /// What the file begins with.
+  private static let start = "process "
+
   /// - Throws: `RunLocked` if another process has the lock, `DataError` if the lock's file can't be made.
   init(path: String, directory: String) throws {
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
@@ -13,14 +16,22 @@ public final class RunLock: Sendable {
         .creation, file: path, expected: "a lock file that can be made", found: MappedFile.systemError(),
         remedy: "choose another --output")
     }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno == ENOTSUP || errno == ENOLCK else {
-      var text = [UInt8](repeating: 0, count: 256)
-      let count = max(0, read(descriptor, &text, text.count))
-      let holder = String(decoding: text.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    let isLocked = flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno == ENOTSUP || errno == ENOLCK
+    var text = [UInt8](repeating: 0, count: 256)
+    let count = max(0, read(descriptor, &text, text.count))
+    let before = String(decoding: text.prefix(count), as: UTF8.self)
+    guard isLocked else {
+      let holder = before.trimmingCharacters(in: .whitespacesAndNewlines)
       close(descriptor)
       throw RunLocked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
     }
-    let holder = "process \(getpid()) on \(Host.name)\n"
+    guard before.isEmpty || before.hasPrefix(Self.start) else {
+      close(descriptor)
+      throw DataError(
+        .creation, file: path, expected: "no file, or a run's lock", found: "another file",
+        remedy: "move it away, or choose another --output")
+    }
+    let holder = "\(Self.start)\(getpid()) on \(Host.name)\n"
     ftruncate(descriptor, 0)
     _ = holder.withCString { pwrite(descriptor, $0, strlen($0), 0) }
   }

@@ -10,7 +10,8 @@ public struct SettingsDifference: Sendable, Equatable {
   /// What a resumed run may change, if it is allowed: all that does not decide the shape of the state or the place in
   /// an epoch.
   public static let changeable = Set([
-    "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "threshold", "dropout", "temperature",
+    "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "max-steps", "threshold", "dropout",
+    "temperature",
     "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data", "on-nonfinite",
   ]).union(LossTerm.allCases.map { name(ofWeight: $0.rawValue) })
 
@@ -24,8 +25,10 @@ public struct SettingsDifference: Sendable, Equatable {
     let (old, new) = (try JSON.leaves(of: before), try JSON.leaves(of: now))
     var differences: [SettingsDifference] = []
     for key in Set(old.keys).union(new.keys).sorted() {
-      // Where the data lie does not matter, and the number of steps follows from the epochs.
-      if old[key] == new[key] || key == "optimizer.totalSteps" || key.hasPrefix("data.") { continue }
+      // Where the data lie does not matter, the number of steps follows from other settings, and the rest is history.
+      let isOther = ["optimizer.totalSteps", "optimizer.scheduleStart.", "changes[", "data."].contains(
+        where: key.hasPrefix)
+      if old[key] == new[key] || isOther { continue }
       let difference = SettingsDifference(
         name: name(of: key), before: old[key] ?? "absent", now: new[key] ?? "absent")
       if !differences.contains(difference) { differences.append(difference) }

@@ -6,6 +6,11 @@ enum DurableFile {
   /// What the names of unfinished files end in.
   static let temporarySuffix = ".part"
 
+  /// Whether a name is one that `write` gave to an unfinished file.
+  static func isTemporary(_ name: String) -> Bool {
+    name.wholeMatch(of: /.+\.[0-9]+-[0-9a-f]+\.part/) != nil
+  }
+
   /// Writes parts of a file, one behind the other: to a temporary name in the path's directory, syncs, renames, syncs the
   /// directory.
   ///

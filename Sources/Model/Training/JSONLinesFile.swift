@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Tensor
 
 /// A file of JSON Lines: one record a line, each line written at once.
@@ -9,21 +10,63 @@ final class JSONLinesFile {
   /// Bytes of the file.
   private(set) var length = 0
 
-  /// Starts an empty file, or goes on behind the first `length` bytes of one.
+  /// What was found of the records that were to be kept, in words; nil if they are there.
+  private(set) var lack: String?
+
+  /// Starts an empty file.
+  convenience init(_ path: String) throws(DataError) { try self.init(path, keeping: 0, upTo: 0) }
+
+  /// Goes on behind the first `length` bytes of a file, whose last record is of the step before. A file that is cut
+  /// short, lost, or another than it was goes on behind its records of steps up to that one, as far as they are in order;
+  /// `lack` then tells it.
   ///
-  /// - Throws: if it can't be opened; also if it is shorter than that, for then records are lost.
-  init(_ path: String, keeping length: Int = 0) throws(DataError) {
+  /// - Throws: if it can't be opened, read or cut.
+  init(_ path: String, keeping length: Int, upTo step: Int) throws(DataError) {
     self.path = path
     descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw failure(.creation, "to open it for records") }
     var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_size >= length else {
-      throw DataError(
-        file: path, expected: "at least the \(length) bytes that it had at the checkpoint", found: "\(status.st_size)",
-        remedy: "put the file back, or choose an older checkpoint by removing the newer ones")
+    guard fstat(descriptor, &status) == 0 else { throw failure(.writing, "to know its length") }
+    let kept = try Self.recordsToKeep(of: path, size: Int(status.st_size), length: length, step: step)
+    if kept.bytes < length || kept.isOther {
+      let found = status.st_size == 0 ? "none" : "\(status.st_size) bytes, \(kept.bytes) of them such records"
+      lack = "\(path): expected \(length) bytes of records up to step \(step), found \(found)"
     }
-    guard ftruncate(descriptor, off_t(length)) == 0 else { throw failure(.writing, "to cut it to \(length) bytes") }
-    self.length = length
+    guard ftruncate(descriptor, off_t(kept.bytes)) == 0 else {
+      throw failure(.writing, "to cut it to \(kept.bytes) bytes")
+    }
+    self.length = kept.bytes
+  }
+
+  /// What every record has; an event in `metrics.jsonl` only.
+  private struct Line: Decodable {
+    let step: Int
+    let event: String?
+  }
+
+  private static func recordsToKeep(of path: String, size: Int, length: Int, step: Int) throws(DataError)
+    -> (bytes: Int, isOther: Bool)
+  {
+    if length == 0 || size == 0 { return (0, length > 0) }
+    let file = try MappedFile(path: path, minimum: 1, kind: "log")
+    func record(_ line: Slice<UnsafeRawBufferPointer>) -> Line? {
+      try? JSON.decoder().decode(Line.self, from: Data(line))
+    }
+    let newline = UInt8(ascii: "\n")
+    if size >= length, file.bytes[length - 1] == newline {
+      let start = file.bytes[..<(length - 1)].lastIndex(of: newline).map { $0 + 1 } ?? 0
+      // A step that was not finite ends a run, and was not taken.
+      if let last = record(file.bytes[start..<length]), last.step <= (last.event == "nonfinite" ? step + 1 : step) {
+        return (length, false)
+      }
+    }
+    var kept = 0
+    while let end = file.bytes[kept...].firstIndex(of: newline), let own = record(file.bytes[kept..<end]),
+      own.step <= step
+    {
+      kept = end + 1
+    }
+    return (kept, true)
   }
 
   deinit { close(descriptor) }
@@ -47,5 +90,21 @@ final class JSONLinesFile {
     DataError(
       kind, file: path, expected: expected, found: MappedFile.systemError(),
       remedy: "free space or choose another --output")
+  }
+}
+
+extension RunDirectory {
+  /// The logs of a run that goes on from a checkpoint. One warning tells if they are not those of the checkpoint.
+  func openLogs(of checkpoint: Checkpoint.Record, digests hasDigests: Bool) throws(DataError)
+    -> (metrics: JSONLinesFile?, digests: JSONLinesFile?)
+  {
+    let step = checkpoint.step
+    let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)
+    let digests = hasDigests ? try JSONLinesFile(self.digests, keeping: checkpoint.digestsBytes ?? 0, upTo: step) : nil
+    let lacks = [metrics.lack, digests?.lack].compactMap(\.self)
+    if !lacks.isEmpty {
+      Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log goes on from there")
+    }
+    return (metrics, digests)
   }
 }

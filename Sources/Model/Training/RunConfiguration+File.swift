@@ -14,6 +14,8 @@ extension RunConfiguration {
       let merged = try Self.merge(file, into: own, at: [])
       settings = try JSON.decoder().decode(RunConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
       if (file as? [String: Any])?["shards"] == nil { settings.shards = settings.defaultShards }
+      // Of the history of the run that wrote the file.
+      (settings.optimizer.scheduleStart, settings.changes) = (optimizer.scheduleStart, changes)
     } catch {
       throw Self.error(path, error)
     }
@@ -41,10 +43,20 @@ extension RunConfiguration {
   /// The shards that a settings file asks for; nil if it does not.
   public static func shards(inFile path: String) throws(DataError) -> Int? { try part(ofFile: path).shards }
 
+  /// Whether a settings file says how many epochs there are.
+  public static func hasEpochs(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).epochs != nil }
+
+  /// Whether a settings file is of a run that went on with changed settings, and so can't make the same run again.
+  public static func hasChanges(inFile path: String) throws(DataError) -> Bool {
+    try part(ofFile: path).changes?.isEmpty == false
+  }
+
   /// What is asked for by itself.
   private struct Part: Decodable {
     var data: DataSource?
     var shards: Int?
+    var epochs: Int?
+    var changes: [Change]?
   }
 
   private static func part(ofFile path: String) throws(DataError) -> Part {
@@ -73,7 +85,7 @@ extension RunConfiguration {
     if let new = new as? [String: Any], var merged = old as? [String: Any] {
       for (key, value) in new {
         // What may be absent is not in the old settings.
-        if key == "alignedSteps" && merged["maximumSteps"] != nil {
+        if isOptional(path + [key]) {
           merged[key] = value
           continue
         }
@@ -86,6 +98,11 @@ extension RunConfiguration {
       return try zip(new, old).enumerated().map { try merge($1.0, into: $1.1, at: path + ["\($0)"]) }
     }
     return new
+  }
+
+  private static func isOptional(_ path: [String]) -> Bool {
+    ["maxSteps", "changes", "optimizer.scheduleStart"].contains(path.joined(separator: "."))
+      || path.starts(with: ["model", "modalities"]) && path.last == "alignedSteps" && path.count == 4
   }
 
   /// What went wrong in reading, as an error of the file.

@@ -10,6 +10,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   /// B, samples a step.
   public var batchSize = 64
   public var epochs = 20
+  /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.
+  public var maxSteps: Int?
   public var seed: UInt64 = 1
   /// Scores above this predict a label.
   public var threshold: Float = 0.25
@@ -19,6 +21,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var onNonFinite = NonFinitePolicy.stop
   /// Where the samples are or how they are made.
   public var data: DataSource?
+  /// What resumptions changed, in order; nil if nothing was.
+  public var changes: [Change]?
 
   public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
     /// End the run with the state from before the step.
@@ -29,6 +33,16 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
 
   /// Steps in a row that may be left out.
   static let maximumSkips = 100
+
+  /// Settings that a resumption changed: with them, a run's result is a function of its settings and data again.
+  public struct Change: Codable, Sendable, Equatable {
+    /// Steps that were taken before.
+    public let step: Int
+    /// `--epochs was 2, is 4`, and so on.
+    public let settings: [String]
+
+    public init(step: Int, settings: [String]) { (self.step, self.settings) = (step, settings) }
+  }
 
   /// Samples that lie somewhere, or are generated.
   public enum DataSource: Codable, Sendable, Equatable {
@@ -79,7 +93,13 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.
   public func stepsPerEpoch(trainingSamples: Int) -> Int { trainingSamples / max(batchSize, 1) }
 
-  static let maximumEpochs = 1_000_000
+  /// Steps of the whole run: those of its epochs, or `maxSteps` where these are fewer.
+  public func totalSteps(trainingSamples: Int) -> Int {
+    min(maxSteps ?? .max, stepsPerEpoch(trainingSamples: trainingSamples) * epochs)
+  }
+
+  /// As many epochs as a run may have: what a run has whose steps alone are limited.
+  public static let maximumEpochs = 1_000_000
 
   /// What contradicts itself, in words; nil if nothing does.
   public var contradiction: String? {
@@ -92,16 +112,10 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     } catch {
       return "\(error)"
     }
-    if !(optimizer.learningRate > 0 && optimizer.learningRate < 1e3) {
-      return "learning rate must be above 0 and below 1000, not \(optimizer.learningRate)"
+    if let maxSteps, !(1...Int(Int32.max)).contains(maxSteps) {
+      return "maximum steps must be between 1 and 2147483647, not \(maxSteps)"
     }
-    if !(optimizer.warmup >= 0 && optimizer.warmup < 1) {
-      return "warm-up must be at least 0 and below 1, not \(optimizer.warmup)"
-    }
-    if !(optimizer.weightDecay >= 0 && optimizer.weightDecay < 1e3) {
-      return "weight decay must be at least 0 and below 1000, not \(optimizer.weightDecay)"
-    }
-    if !(optimizer.maximumNorm > 0) { return "maximum norm must be above 0, not \(optimizer.maximumNorm)" }
+    if let contradiction = optimizer.contradiction { return contradiction }
     if !(threshold >= 0 && threshold <= 1) { return "threshold must be between 0 and 1, not \(threshold)" }
     for term in LossTerm.allCases where !model.weights[term].isFinite {
       return "the weight of \(term.rawValue) must be a number, not \(model.weights[term])"
@@ -121,7 +135,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
         + "choose a batch size of at most \(trainingSamples)"
     }
     // Steps are numbered in 32 bits.
-    if stepsPerEpoch(trainingSamples: trainingSamples) > Int(Int32.max) / epochs {
+    if totalSteps(trainingSamples: trainingSamples) > Int(Int32.max) {
       return "\(epochs) epochs of \(stepsPerEpoch(trainingSamples: trainingSamples)) steps are more than 2147483647 "
         + "steps; choose fewer epochs"
     }

@@ -82,6 +82,41 @@ public struct RunDirectory: Sendable {
     !checkpoints.files().isEmpty && !FileManager.default.fileExists(atPath: result)
   }
 
+  /// Whether a new run would replace nothing that anybody may want.
+  ///
+  /// - Parameter isResumed: whether a run that had not come to a checkpoint is to be started anew.
+  /// - Throws: naming a run, or a file that a run writes, that is there.
+  public func requireReplaceable(isResumed: Bool = false) throws(DataError) {
+    func refuse(_ expected: String, _ found: String, _ cure: String) throws(DataError) {
+      throw DataError(.creation, file: path, expected: expected, found: found, remedy: cure)
+    }
+    func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: file) }
+    let replacing = "replace it with --overwrite" + (isResumed ? " instead of --resume" : "")
+    if isUnfinished {
+      try refuse(
+        "no unfinished run", checkpoints.files()[0],
+        "go on with --resume, replace the run with --overwrite, or choose another --output")
+    }
+    if exists(result) {
+      try refuse(
+        "no finished run", result,
+        "\(replacing), choose another --output, or give none: the run then gets a directory of its own")
+    }
+    let isRun = (try? readConfiguration()) != nil
+    let ofOthers = isRun ? [] : [configuration, metrics, digests]
+    for file in ofOthers + (isRun && isResumed ? [] : [best]) where exists(file) {
+      try refuse("no file that the run would replace", file, "\(replacing), move it away, or choose another --output")
+    }
+  }
+
+  /// What a finished run came to, if the checkpoint is that of its end and it is told beside it; nil if a file that the
+  /// run wrote is missing, and should be written again.
+  public func result(of checkpoint: Checkpoint) -> Trainer.Result? {
+    guard [configuration, best, metrics].allSatisfy(FileManager.default.fileExists(atPath:)) else { return nil }
+    let value = try? JSON.decoder().decode(Trainer.Result.self, from: JSON.data(ofFile: result))
+    return value?.digest == checkpoint.digest() ? value : nil
+  }
+
   /// Removes the results of an earlier run and writes the settings of this one: the files of two runs are never side
   /// by side.
   func begin(_ configuration: RunConfiguration) throws(DataError) {
@@ -93,12 +128,12 @@ public struct RunDirectory: Sendable {
   }
 
   /// Writes the settings of a run that goes on from a checkpoint. If it has steps to do, it is unfinished again.
-  func goOn(_ configuration: RunConfiguration, from checkpoint: Checkpoint.Record) throws(DataError) {
-    if checkpoint.position.epoch <= configuration.epochs {
+  func goOn(_ configuration: RunConfiguration, from checkpoint: Checkpoint) throws(DataError) {
+    if !checkpoint.isEnd(of: configuration) {
       try DurableFile.remove(result)
       try DurableFile.syncDirectory(of: result)
     }
-    try checkpoints.setAside(after: checkpoint.step)
+    try checkpoints.setAside(after: checkpoint.record.step)
     try prepare(configuration)
   }
 
@@ -110,7 +145,7 @@ public struct RunDirectory: Sendable {
 
   private func removeTemporaries(in directory: String) throws(DataError) {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-    for name in names where name.hasSuffix(DurableFile.temporarySuffix) {
+    for name in names where DurableFile.isTemporary(name) {
       try DurableFile.remove(directory + "/" + name)
     }
   }

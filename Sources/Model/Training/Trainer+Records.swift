@@ -84,6 +84,8 @@ extension Trainer {
     public let samplesPerSecond: Double
     /// Peak resident memory.
     public let peakMiB: Double
+    /// The limit that the run was given, if it was.
+    public let maxSteps: Int?
     /// Of all ranks.
     public let workers: Int
     public let ranks: Int
@@ -98,6 +100,7 @@ extension Trainer {
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"
       case peakMiB = "peak_mib"
+      case maxSteps = "max_steps"
     }
   }
 

@@ -47,8 +47,6 @@ public final class Trainer {
   private var lastSave = ContinuousClock.now
   /// Whether a checkpoint is due that had to wait for the one before.
   private var isSaveDue = false
-  /// Steps in a row, up to the last one, that were left out.
-  private var skips = 0
   private var placement: PlacementCheck?
   private var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
 
@@ -70,7 +68,7 @@ public final class Trainer {
     }
     try settings.requireMemory()
     var settings = settings
-    settings.optimizer.totalSteps = settings.stepsPerEpoch(trainingSamples: dataset.train.count) * settings.epochs
+    settings.optimizer.totalSteps = settings.totalSteps(trainingSamples: dataset.train.count)
     configuration = settings
     self.options = options
     self.dataset = dataset
@@ -99,7 +97,7 @@ public final class Trainer {
       return
     }
     let record = checkpoint.record
-    (position, best, seconds, skips) = (record.position, record.best, record.seconds, record.skips)
+    (position, best, seconds) = (record.position, record.best, record.seconds)
     if let bestWeights, best != nil {
       try checkpoint.loadBest(into: state)
       state.withWeights(bestWeights.take)
@@ -108,10 +106,8 @@ public final class Trainer {
     try checkpoint.check(
       stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
     // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
-    metrics = isFirst ? try JSONLinesFile(directory.metrics, keeping: record.metricsBytes) : nil
-    digests =
-      isFirst && logsDigests ? try JSONLinesFile(directory.digests, keeping: record.digestsBytes ?? 0) : nil
-    if isFirst { try directory.goOn(settings, from: record) }
+    (metrics, digests) = isFirst ? try directory.openLogs(of: record, digests: logsDigests) : (nil, nil)
+    if isFirst { try directory.goOn(settings, from: checkpoint) }
     if best != nil { writeBest() }
   }
 
@@ -126,17 +122,18 @@ public final class Trainer {
   public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if isFirst { tell(progress) } }
-    while position.epoch <= configuration.epochs {
+    while !isAtEnd {
       let order = sampleOrder(epoch: position.epoch)
-      while position.step < stepsPerEpoch {
+      while position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps {
         if shouldStop() { return try stop() }
         try trainOneStep(order, report)
         try saveIfDue()
       }
       guard let valid = try validate(unless: shouldStop) else { return try stop() }
       try accept(valid, report)
-      position.epoch += 1
-      position.step = 0
+      position.isEvaluated = true
+      // An epoch that the last step cut goes on if the run does.
+      if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
     try save()
     try writer.wait()
@@ -144,6 +141,9 @@ public final class Trainer {
     if isFirst { try DurableFile.write(json: result, to: directory.result) }
     return .finished(result)
   }
+
+  /// Whether all is trained and evaluated, and only the test is left.
+  private var isAtEnd: Bool { position.isEnd(of: configuration, steps: state.step) }
 
   private func trainOneStep(_ order: [Int], _ report: (Progress) -> Void) throws {
     let c = configuration
@@ -157,8 +157,9 @@ public final class Trainer {
       done: step.own(order[max(0, first - c.batchSize)..<first]))
     let result = step.train(on: batch)
     let digest = try takeDigests(result)
-    if result.isFinite { skips = 0 } else { try meetNonFinite(report) }
+    if result.isFinite { position.skips = 0 } else { try meetNonFinite(report) }
     position.step += 1
+    position.isEvaluated = false
     let elapsed = (ContinuousClock.now - start).seconds
     seconds += elapsed
     let record = StepRecord(
@@ -186,8 +187,7 @@ public final class Trainer {
   /// The step that was just taken changed nothing: its loss or gradients are not finite.
   private func meetNonFinite(_ report: (Progress) -> Void) throws {
     let found = step.findNonFinite(in: batch)
-    skips += 1
-    let skipped = configuration.onNonFinite == .skip && skips <= RunConfiguration.maximumSkips
+    let skipped = configuration.onNonFinite == .skip && position.skips < RunConfiguration.maximumSkips
     let record = NonFiniteRecord(
       event: "nonfinite", step: state.step + 1, epoch: position.epoch, found: found, skipped: skipped)
     try metrics?.append(record)
@@ -196,6 +196,7 @@ public final class Trainer {
       try writer.wait()
       throw Diverged(step: state.step + 1, found: found, checkpoint: directory.checkpoints.file(state.step))
     }
+    position.skips += 1
     state.step += 1
     report(.skipped(record))
   }
@@ -234,7 +235,7 @@ public final class Trainer {
     let summary = PlacementSummary(
       numa: team.placement.effectivePolicy, pages: placement?.pages ?? 0, elsewhere: placement?.elsewhere ?? 0,
       replicas: state.replicas.count, replicasEqual: state.replicasAreEqual)
-    guard let best else { preconditionFailure("a run of \(c.epochs) epochs evaluated none") }
+    guard let best else { preconditionFailure("a run of \(state.step) steps evaluated none") }
     if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
     state.shareWeights(communicator)
     guard let test = try evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
@@ -248,7 +249,8 @@ public final class Trainer {
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      workers: team.ranks.workerCount, ranks: team.ranks.size, shards: c.shards, placement: summary, digest: digest)
+      maxSteps: c.maxSteps, workers: team.ranks.workerCount, ranks: team.ranks.size, shards: c.shards,
+      placement: summary, digest: digest)
   }
 
   // MARK: Checkpoints
@@ -272,7 +274,7 @@ public final class Trainer {
     state.withTensors(snapshot.take)
     let record = Checkpoint.Record(
       step: state.step, position: position, best: best, configuration: configuration, data: data,
-      skips: skips, metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
+      stepsPerEpoch: stepsPerEpoch, metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
     let (checkpoints, keep) = (directory.checkpoints, options.keep)
     writer.write(
       snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
@@ -290,7 +292,7 @@ public final class Trainer {
   /// Ends with a checkpoint of the present state.
   private func stop() throws -> Outcome {
     // A test may have put the best weights in the place of the last ones; those are on disk already.
-    if position.epoch <= configuration.epochs { try save() }
+    if !isAtEnd { try save() }
     try writer.wait()
     return .stopped(step: state.step, checkpoint: directory.checkpoints.file(state.step))
   }

@@ -14,4 +14,12 @@ struct RunLockTests {
     first = nil
     #expect(throws: Never.self) { _ = try run.lock() }
   }
+
+  @Test func anotherFileIsNoLock() throws {
+    let directory = try TemporaryDirectory()
+    try Data("dependencies\n".utf8).write(to: URL(fileURLWithPath: directory.file("lock")))
+    let error = #expect(throws: DataError.self) { _ = try RunDirectory(directory.path).lock() }
+    #expect(error?.kind == .creation)
+    #expect(try String(contentsOfFile: directory.file("lock"), encoding: .utf8) == "dependencies\n")
+  }
 }

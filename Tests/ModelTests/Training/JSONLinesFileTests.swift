@@ -32,14 +32,37 @@ struct JSONLinesFileTests {
   @Test func goesOnBehindWhatIsKept() throws {
     let directory = try TemporaryDirectory()
     let path = directory.file("metrics.jsonl")
-    try Data("1\n2\n3\n".utf8).write(to: URL(fileURLWithPath: path))
-    let file = try JSONLinesFile(path, keeping: 4)
+    try Data(Self.steps(1...3).utf8).write(to: URL(fileURLWithPath: path))
+    let file = try JSONLinesFile(path, keeping: 2 * Self.line, upTo: 2)
     try file.append("x")
     try file.sync()
-    #expect(file.length == 8)
-    #expect(try String(contentsOfFile: path, encoding: .utf8) == "1\n2\n\"x\"\n")
-    let error = #expect(throws: DataError.self) { _ = try JSONLinesFile(path, keeping: 9) }
-    #expect(error?.description.contains("at least the 9 bytes") == true)
+    #expect(file.length == 2 * Self.line + 4 && file.lack == nil)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == Self.steps(1...2) + "\"x\"\n")
+  }
+
+  /// A line a step.
+  static func steps(_ steps: ClosedRange<Int>) -> String { steps.map { "{\"step\":\($0)}\n" }.joined() }
+  static let line = steps(1...1).utf8.count
+
+  /// Contents of a log of which `keeping` bytes up to step 3 are expected, and what is kept of it.
+  static let others: [(content: String?, keeping: Int, kept: String, found: String)] = [
+    (nil, 3 * line, "", "found none"), ("", 3 * line, "", "found none"),
+    (steps(1...2), 3 * line, steps(1...2), "\(2 * line) of them"),
+    (steps(1...2) + "{\"st", 3 * line, steps(1...2), "\(2 * line) of them"),
+    // A log that began behind a later checkpoint.
+    (steps(5...9), 3 * line, "", "0 of them"), (steps(3...9), 3 * line, steps(3...3), "\(line) of them"),
+    ("x" + steps(1...4), 3 * line, "", "0 of them"), (steps(1...5), 3 * line + 2, steps(1...3), "\(3 * line) of them"),
+  ]
+
+  @Test(arguments: others.indices) func goesOnBehindWhatIsLeft(_ i: Int) throws {
+    let (content, keeping, kept, found) = Self.others[i]
+    let directory = try TemporaryDirectory()
+    let path = directory.file("metrics.jsonl")
+    if let content { try Data(content.utf8).write(to: URL(fileURLWithPath: path)) }
+    let file = try JSONLinesFile(path, keeping: keeping, upTo: 3)
+    #expect(file.lack?.contains(found) == true, "\(file.lack ?? "nothing")")
+    #expect(file.length == kept.utf8.count)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == kept)
   }
 
   @Test func unwritablePathsAreNamed() throws {

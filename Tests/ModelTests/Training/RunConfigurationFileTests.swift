@@ -20,10 +20,25 @@ struct RunConfigurationFileTests {
     settings.model.weights[.betaMSE] = 0.7
     settings.model.modalities[2].layers = 9
     settings.model.modalities[1].alignedSteps = 50
+    settings.maxSteps = 9
+    settings.onNonFinite = .skip
     settings.data = .generated(SyntheticDataset.Settings())
     #expect(try read(JSON.line(settings)) == settings)
     settings.data = .directory("/x y/ü")
     #expect(try read(JSON.line(settings)) == settings)
+  }
+
+  /// It is that of the run that wrote the file.
+  @Test func aHistoryIsNoSetting() throws {
+    var settings = base
+    settings.optimizer.scheduleStart = ScheduleStart(step: 3)
+    settings.changes = [.init(step: 3, settings: ["--epochs was 1, is 2"])]
+    let directory = try TemporaryDirectory()
+    let path = directory.file("c.json")
+    try Data(JSON.line(settings).utf8).write(to: URL(fileURLWithPath: path))
+    let read = try base.changed(byFile: path)
+    #expect(read.optimizer.scheduleStart == nil && read.changes == nil)
+    #expect(try RunConfiguration.hasChanges(inFile: path) && RunConfiguration.hasEpochs(inFile: path))
   }
 
   @Test func someChangeSome() throws {

@@ -28,7 +28,8 @@ struct RunConfigurationTests {
     ({ $0.optimizer.warmup = 1 }, "warm-up"), ({ $0.threshold = 1.5 }, "threshold"),
     ({ $0.model.weights[.alphaMSE] = .infinity }, "alpha_mse"), ({ $0.model.heads = 3 }, "divisible"),
     ({ $0.optimizer.maximumNorm = .nan }, "maximum norm"), ({ $0.optimizer.maximumNorm = 0 }, "maximum norm"),
-    ({ $0.labelNames = $0.labelNames.map { _ in "a" } }, "two labels"),
+    ({ $0.labelNames = $0.labelNames.map { _ in "a" } }, "two labels"), ({ $0.maxSteps = 0 }, "maximum steps"),
+    ({ $0.maxSteps = 1 << 31 }, "maximum steps"),
   ]
 
   @Test(arguments: contradictions.indices) func contradictionsAreNamed(_ i: Int) throws {

@@ -35,6 +35,70 @@ struct RunDirectoryTests {
     #expect(run.metrics.hasSuffix("/metrics.jsonl") && run.best.hasSuffix("/best.safetensors"))
   }
 
+  /// Files of other programs may end as ours do.
+  @Test func onlyTemporariesOfOursAreRemoved() throws {
+    let directory = try TemporaryDirectory()
+    let run = RunDirectory(directory.path)
+    for name in ["film.part", "best.safetensors.12-0af.part"] {
+      try Data().write(to: URL(fileURLWithPath: directory.file(name)))
+    }
+    try run.begin(try settings())
+    #expect(try directory.names() == ["checkpoints", "config.json", "film.part"])
+  }
+
+  @Test(arguments: ["result.json", "best.safetensors", "config.json", "metrics.jsonl", "digests.jsonl", "checkpoints"])
+  func nothingIsReplacedUnasked(_ name: String) throws {
+    let directory = try TemporaryDirectory()
+    let run = RunDirectory(directory.path)
+    #expect(message { () throws(DataError) in try run.requireReplaceable() } == "nothing thrown")
+    if name == "checkpoints" {
+      try run.checkpoints.create()
+      try Data().write(to: URL(fileURLWithPath: run.checkpoints.file(3)))
+    } else {
+      try Data("{}".utf8).write(to: URL(fileURLWithPath: directory.file(name)))
+    }
+    for isResumed in [false, true] {
+      let text = message { () throws(DataError) in try run.requireReplaceable(isResumed: isResumed) }
+      #expect(text.contains(name) && text.contains("--overwrite"), "\(text)")
+    }
+  }
+
+  /// A run that was killed before its first checkpoint: nothing is lost but what --resume auto makes again.
+  @Test func whatCameToNothingIsStartedAnew() throws {
+    let directory = try TemporaryDirectory()
+    let run = RunDirectory(directory.path)
+    try run.begin(try settings())
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: run.metrics))
+    #expect(message { () throws(DataError) in try run.requireReplaceable() } == "nothing thrown")
+    try Data().write(to: URL(fileURLWithPath: run.best))
+    #expect(message { () throws(DataError) in try run.requireReplaceable() }.contains("best.safetensors"))
+    #expect(message { () throws(DataError) in try run.requireReplaceable(isResumed: true) } == "nothing thrown")
+  }
+
+  @Test func ownDirectoriesAreUnlikeAnyOther() throws {
+    let files = try TemporaryDirectory()
+    let name = try #require(RunDirectory.named(by: Date(timeIntervalSince1970: 0)).path.split(separator: "/").last)
+    #expect(name.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{6}/) != nil, "\(name)")
+    let wish = RunDirectory(files.file("runs/\(name)"))
+    let (first, second) = (try wish.makeOwn(), try wish.makeOwn())
+    #expect(first.path == wish.path && second.path == wish.path + "-2")
+    let latest = RunDirectory(files.file("runs/latest"))
+    #expect(!latest.isThere && first.becomeLatest() == nil && latest.followed.path == first.path)
+    #expect(second.becomeLatest() == nil && latest.followed.path == second.path)
+    try FileManager.default.removeItem(atPath: second.path)
+    #expect(latest.isThere && latest.followed.path == second.path)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: files.file("runs")).count == 2)
+  }
+
+  @Test func aDirectoryOfTheLinksNameStays() throws {
+    let files = try TemporaryDirectory()
+    try RunDirectory(files.file("runs/latest")).create()
+    let own = try RunDirectory(files.file("runs/x")).makeOwn()
+    #expect(own.becomeLatest()?.contains("is left as it is") == true)
+    #expect(RunDirectory(files.file("runs/latest")).followed.path == files.file("runs/latest"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: files.file("runs")).sorted() == ["latest", "x"])
+  }
+
   func message(_ body: () throws(DataError) -> Void) -> String {
     do {
       try body()

@@ -1,0 +1,77 @@
+import Foundation
+
+// Directories of runs that were not told where to write: `runs/<date-time>`, and `runs/latest`, a link to the newest.
+extension RunDirectory {
+  /// Where such runs are.
+  public static let parent = "runs"
+  /// The link.
+  public static let latest = parent + "/latest"
+
+  /// A name by the date and time, which may be taken.
+  public static func named(by time: Date = Date()) -> RunDirectory {
+    var (seconds, parts) = (time_t(time.timeIntervalSince1970), tm())
+    localtime_r(&seconds, &parts)
+    var text = [CChar](repeating: 0, count: 32)
+    strftime(&text, text.count, "%Y-%m-%d-%H%M%S", &parts)
+    let name = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    return RunDirectory(parent + "/" + name)
+  }
+
+  /// Makes a directory that no other run has, however many start at once: this one, or one with a number behind its name.
+  public func makeOwn() throws(DataError) -> RunDirectory {
+    try RunDirectory(parentDirectory(of: path)).create()
+    var own = self
+    var number = 1
+    while mkdir(own.path, 0o777) != 0 {
+      guard errno == EEXIST else {
+        throw DataError(
+          .creation, file: own.path, expected: "a directory that can be made", found: MappedFile.systemError(),
+          remedy: "give an --output that can be written")
+      }
+      number += 1
+      own = RunDirectory("\(path)-\(number)")
+    }
+    return own
+  }
+
+  /// Lets `latest` beside this directory link to it. At every moment there is the old link or the new one.
+  ///
+  /// - Returns: why it could not be done, in words; nil if it was.
+  public func becomeLatest() -> String? {
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    let link = parentDirectory(of: path) + "/latest"
+    if Self.target(of: link) == nil, access(link, F_OK) == 0 {
+      return "\(link) is no link, but of an older version of this program or of somebody else, and is left as it is"
+    }
+    let temporary =
+      "\(link).\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16))\(DurableFile.temporarySuffix)"
+    if symlink(name, temporary) == 0, rename(temporary, link) == 0 { return nil }
+    let reason = MappedFile.systemError()
+    unlink(temporary)
+    return "\(link) can't be made to link to it: \(reason)"
+  }
+
+  /// The directory that a path of links stands for, there or not: a run keeps to it, wherever the links lead later.
+  public var followed: RunDirectory {
+    var path = path
+    // Links that lead in a circle are an error when the directory is made.
+    for _ in 0..<40 {
+      guard let target = Self.target(of: path) else { return RunDirectory(path) }
+      path = target.hasPrefix("/") ? target : parentDirectory(of: path) + "/" + target
+    }
+    return self
+  }
+
+  /// Whether there is something at the path, be it a link to nothing.
+  public var isThere: Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
+  }
+
+  /// What a symbolic link says; nil if the path is none.
+  private static func target(of path: String) -> String? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(path, &buffer, buffer.count)
+    return count > 0 ? String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
+  }
+}
