@@ -168,8 +168,9 @@ struct Run: ParsableCommand {
     let communicator = try ranks.join()
     let isFirst = communicator.rank == 0
     let interruption = Interruption(tells: isFirst)
-    var (directory, isOwn) = place(communicator)
-    var isNew = !directory.isThere
+    let (found, isOwn) = place(communicator)
+    var directory = found
+    let isNew = isOwn || !directory.isThere
     var lock: RunLock?
     if isFirst && resume != nil && !isNew { lock = try directory.lock() }
     // A directory of the run's own is made when all is known to be right, beside others of that second.
@@ -180,7 +181,7 @@ struct Run: ParsableCommand {
     if isOwn {
       // One that no other run has taken meanwhile, of which all ranks hear.
       let path = isFirst ? try directory.makeOwn().path : ""
-      (directory, isNew) = (RunDirectory(communicator.gather(path)[0]), true)
+      directory = RunDirectory(communicator.gather(path)[0])
     }
     if isFirst && lock == nil {
       lock = try directory.lock()
