@@ -108,7 +108,8 @@ struct Bench: ParsableCommand {
     )
     for kind in ProductKind.allCases {
       guard let rate = result.products[kind.rawValue] else { continue }
-      try say("  \(fixed(rate, 0)) GFLOP/s (\(fixed(100 * rate / result.fmaGFLOPS, 0)) % of the peak)  \(kind.rawValue)")
+      let share = fixed(100 * rate / result.fmaGFLOPS, 0)
+      try say("  \(fixed(rate, 0)) GFLOP/s (\(share) % of the peak)  \(kind.rawValue)")
     }
     try say("  \(fixed(result.restShare * 100, 1)) % of the step is not products")
     for (name, seconds) in result.phases.sorted(by: { $0.value > $1.value }) {

@@ -6,10 +6,10 @@ import Testing
 @testable import Parallel
 
 @Suite struct FloatingPointEnvironmentTests {
-  /// The smallest normal number, not known to the compiler, so that halving it is done when it is asked for.
-  @inline(never) private static func half(_ x: Float) -> Float { x / 2 }
+  /// Behind a lock, so that the compiler does not halve it beforehand, nor once for all.
+  private static let smallest = Mutex(Float.leastNormalMagnitude)
 
-  private static var keepsDenormals: Bool { half(Float.leastNormalMagnitude) > 0 }
+  private static var keepsDenormals: Bool { smallest.withLock { $0 / 2 } > 0 }
 
   /// Whatever a library did to the thread that starts a team: workers keep denormal numbers, and leave the threads of
   /// Dispatch as they were.

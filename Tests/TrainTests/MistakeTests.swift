@@ -44,7 +44,7 @@ import Testing
     ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS pointer", "git lfs pull"),
     ("\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>", "web page", "download"),
     ("<html lang=en>", "web page", "download"),
-    ("PK\u{3}\u{4}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "zip archive", "scripts/convert"),
+    ("PK\u{3}\u{4}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "zip file", "scripts/convert"),
   ]
 
   @Test(arguments: strangers) func filesThatStandForOthers(content: String, found: String, remedy: String) throws {
@@ -93,13 +93,13 @@ import Testing
     let tasks = ["SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4", "OMPI_COMM_WORLD_SIZE": "4"]
     let run = ["run", "--output", "r"] + Program.tiny + Program.tinyData
     #expect(try Program.run(run, in: directory).status == 0)
-    for arguments in [run, ["evaluate", "r", "--data", "r/data"]] {
+    for arguments in [run + ["--overwrite"], ["evaluate", "r", "--data", "r/data"]] {
       let outcome = try Program.run(arguments, in: directory, environment: tasks)
       #expect(outcome.status == 69, "\(outcome)")
       #expect(outcome.error.contains("env -u OMPI_COMM_WORLD_SIZE -u SLURM_STEP_NUM_TASKS"), "\(outcome.error)")
     }
     let alone = try Program.run(
-      run, in: directory, shell: "unset OMPI_COMM_WORLD_SIZE SLURM_STEP_NUM_TASKS", environment: tasks)
+      run + ["--overwrite"], in: directory, shell: "unset OMPI_COMM_WORLD_SIZE SLURM_STEP_NUM_TASKS", environment: tasks)
     #expect(alone.status == 0, "\(alone.error)")
   }
 }

@@ -83,7 +83,8 @@ struct SoftAlignment {
     let (rows, T) = (samples * m.maximumSteps, m.maximumSteps)
     let products = max(
       MatrixProduct.transposedScratch(inner: T, rows: length, columns: m.features),
-      PackedMatrix.capacity(inner: m.features, columns: length), PackedMatrix.capacity(inner: length, columns: m.features))
+      PackedMatrix.capacity(inner: m.features, columns: length),
+      PackedMatrix.capacity(inner: length, columns: m.features))
     return Scratch.size(rows: rows, columns: m.features)
       + max(LSTMLayer.scratchSize(rows: rows, units: length + 1, inputs: m.features), products)
   }

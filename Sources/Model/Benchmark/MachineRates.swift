@@ -8,10 +8,11 @@ struct MachineRates {
 
   /// Multiply-adds that depend on nothing, which nothing is faster than.
   func multiplyAdds() -> Double {
-    let rounds = 4_000_000
+    let rounds = 20_000_000
     return rate(MultiplyAddLoop.operations(rounds: rounds)) { worker in
       // Never true; so the loop is not left out.
-      if MultiplyAddLoop.run(rounds: rounds, 1 - 0x1p-20) == Float(-worker - 1) { preconditionFailure("a negative sum") }
+      let sum = MultiplyAddLoop.run(rounds: rounds, 1 - 0x1p-20)
+      precondition(sum != Float(-worker - 1), "a negative sum of positive numbers")
     }
   }
 

@@ -90,7 +90,8 @@ struct ProductRates {
   private func measure(_ operations: Int, _ prepare: @escaping (inout Scratch) -> () -> Void) -> Double {
     // About 20 ms a worker.
     let repeats = max(1, 2_000_000_000 / max(operations, 1))
-    let size = 2 * CARAT.scratchSize(c, samples: max(rows / max(c.longestSequence, 1), 1)) + 8 * rows * c.hiddenSize
+    let size =
+      2 * CARAT.scratchSize(c, samples: max(rows / max(c.longestSequence, 1), 1)) + 8 * rows * c.hiddenSize
       + 16 * c.hiddenSize * c.hiddenSize + 2 * ContrastiveLoss.scratchCapacity + (1 << 20)
     return rates.each(operations: Double(operations), repeats: repeats, scratch: size, prepare)
   }

@@ -15,7 +15,8 @@ enum ForeignFile {
         "a server sent a page instead of the file, to log in or to confirm; download the file itself"
       )
     }
-    // What scripts/convert and scripts/weights read is told by `ConvertibleFile`.
-    return bytes.starts(with: [0x1F, 0x8B]) ? ("a gzip file", "unpack it: gunzip FILE") : nil
+    if bytes.starts(with: [0x1F, 0x8B]) { return ("a gzip file", "unpack it: gunzip FILE") }
+    // Where a safetensors file is expected, `ConvertibleFile` knows more of it.
+    return bytes.starts(with: [0x50, 0x4B, 3, 4]) ? ("a zip file", "give the file itself; data: scripts/convert") : nil
   }
 }

@@ -95,16 +95,17 @@ struct TransformerLayer {
   }
 
   /// Floats of scratch for `rows` rows of samples of T steps.
-  static func scratchSize(rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, keepsProjections: Bool)
-    -> Int
-  {
+  static func scratchSize(
+    rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, keepsProjections: Bool
+  ) -> Int {
     let (narrow, wide) = (Scratch.size(rows: rows, columns: D), Scratch.size(rows: rows, columns: max(D, F)))
     let projections = Scratch.size(rows: rows, columns: 3 * D)
     let widest = max(3 * D, F)
     let product = Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: widest, columns: max(D, F)))
     let attention = SelfAttention.scratchSize(steps: T, headSize: D / heads)
     return narrow
-      + max(2 * wide + product, narrow + projections * (keepsProjections ? 1 : 2) + max(product, attention))
+      + max(
+        2 * wide + product, narrow + projections * (keepsProjections ? 1 : 2) + max(product, attention))
   }
 
   /// hidden [R, D]: x in, y out.

@@ -40,7 +40,7 @@ extension RunDirectory {
   public func becomeLatest() -> String? {
     let name = path.split(separator: "/").last.map(String.init) ?? path
     let link = parentDirectory(of: path) + "/latest"
-    if Self.target(of: link) == nil, access(link, F_OK) == 0 {
+    if (try? linkedPath(from: link)) == nil, access(link, F_OK) == 0 {
       return "\(link) is no link, but of an older version of this program or of somebody else, and is left as it is"
     }
     let temporary =
@@ -51,27 +51,16 @@ extension RunDirectory {
     return "\(link) can't be made to link to it: \(reason)"
   }
 
-  /// The directory that a path of links stands for, there or not: a run keeps to it, wherever the links lead later.
+  /// The directory that a path of links stands for: a run keeps to it, wherever the links lead later. The path itself where
+  /// they lead nowhere, which is an error when the directory is made.
   public var followed: RunDirectory {
-    var path = path
-    // Links that lead in a circle are an error when the directory is made.
-    for _ in 0..<40 {
-      guard let target = Self.target(of: path) else { return RunDirectory(path) }
-      path = target.hasPrefix("/") ? target : parentDirectory(of: path) + "/" + target
-    }
-    return self
+    guard let path = try? resolvedFile(path), FileManager.default.fileExists(atPath: path) else { return self }
+    return RunDirectory(path)
   }
 
   /// Whether there is something at the path, be it a link to nothing.
   public var isThere: Bool {
     var status = stat()
     return lstat(path, &status) == 0
-  }
-
-  /// What a symbolic link says; nil if the path is none.
-  private static func target(of path: String) -> String? {
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink(path, &buffer, buffer.count)
-    return count > 0 ? String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
   }
 }

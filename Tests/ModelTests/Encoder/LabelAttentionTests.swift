@@ -13,7 +13,8 @@ struct LabelAttentionTests {
     let f = try LayerFixture { LabelAttention(c, modality: 0, in: &$0) }
     let sequences = Sequences(lengths)
     let (n, R) = (lengths.count, sequences.rowCount)
-    let scratch = try ModelTests.scratch(LabelAttention.scratchSize(steps: lengths.max() ?? 0, hidden: D, labels: labels))
+    let scratch = try ModelTests.scratch(
+      LabelAttention.scratchSize(steps: lengths.max() ?? 0, hidden: D, labels: labels))
     let (hidden, probabilities) = (try random(R, D, seed: 1), try zeros(labels, R + 3).columns(1..<R + 1))
     let (plain, dhidden) = (try zeros(n * labels, D), try zeros(R, D))
     let weights = try random(n * labels, D, seed: 2)

@@ -43,7 +43,8 @@ struct OptimizerConfigurationTests {
   @Test(arguments: [10, 30, 49]) func aFallThatIsContinuedFallsOn(from step: Int) throws {
     let before = Self.fifty
     var now = before
-    now.scheduleStart = try #require(before.scheduleStart(.continue, afterSteps: step))
+    let start: ScheduleStart = try #require(before.scheduleStart(.continue, afterSteps: step))
+    now.scheduleStart = start
     now.totalSteps = 100
     #expect(now.rate(atStep: step) == before.rate(atStep: step) && now.isContinued)
     for k in step...100 {
@@ -63,7 +64,8 @@ struct OptimizerConfigurationTests {
     let before = Self.fifty
     for step in 0..<10 {
       var now = before
-      now.scheduleStart = try #require(before.scheduleStart(.continue, afterSteps: step))
+      let start: ScheduleStart = try #require(before.scheduleStart(.continue, afterSteps: step))
+      now.scheduleStart = start
       now.totalSteps = 100
       for k in step...10 { #expect(abs(now.rate(atStep: k) - before.rate(atStep: k)) < 1e-9, "\(step), \(k)") }
       #expect(abs(now.rate(atStep: 55) - 1e-3) < 1e-9 && now.rate(atStep: 100) == 0)
@@ -77,7 +79,8 @@ struct OptimizerConfigurationTests {
   @Test func restartedItRisesAndFallsAgain() throws {
     let before = Self.fifty
     var now = before
-    now.scheduleStart = try #require(before.scheduleStart(.restart, afterSteps: 50))
+    let start: ScheduleStart = try #require(before.scheduleStart(.restart, afterSteps: 50))
+    now.scheduleStart = start
     now.totalSteps = 100
     for k in 0...50 { #expect(now.rate(atStep: 50 + k) == before.rate(atStep: k)) }
     #expect(!now.isContinued)
