@@ -78,7 +78,7 @@ struct Scale: ParsableCommand {
       ])
     let experiment = try ScalingExperiment(
       settings, shards: shards.shards, workers: counts, modes: try modes(), ranks: communicator.size)
-    let machine = MachineDescription(program: Train.configuration.version, communicator: communicator)
+    let machine = MachineDescription(program: Train.version, communicator: communicator)
     let files = communicator.rank == 0 ? try ScalingFiles(directory: output, machine: machine) : nil
     var told = Set<Int>()
     let measurements = try experiment.run(repeats: repeats, steps: timedSteps) { count in
