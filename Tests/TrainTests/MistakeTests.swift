@@ -99,7 +99,8 @@ import Testing
       #expect(outcome.error.contains("env -u OMPI_COMM_WORLD_SIZE -u SLURM_STEP_NUM_TASKS"), "\(outcome.error)")
     }
     let alone = try Program.run(
-      run + ["--overwrite"], in: directory, shell: "unset OMPI_COMM_WORLD_SIZE SLURM_STEP_NUM_TASKS", environment: tasks)
+      run + ["--overwrite"], in: directory, shell: "unset OMPI_COMM_WORLD_SIZE SLURM_STEP_NUM_TASKS", environment: tasks
+    )
     #expect(alone.status == 0, "\(alone.error)")
   }
 }
