@@ -3,14 +3,16 @@ import Foundation
 import Synchronization
 import Tensor
 
-/// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGUSR1 and SIGUSR2 (what batch systems and those who submit
-/// to them send before a time limit), SIGXCPU (a limit of processor time) and SIGHUP (a closed terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
+/// Requests from outside to stop: SIGTERM, SIGINT (Control-C), SIGQUIT (Control-\), SIGUSR1 and SIGUSR2 (what batch systems
+/// and those who submit to them send before a time limit), SIGXCPU (a limit of processor time) and SIGHUP (a closed
+/// terminal). A run asks between steps and ends with a checkpoint; a second SIGINT ends it at once.
 ///
 /// Nothing is done inside a signal handler: Dispatch turns signals into blocks on a queue.
 final class Interruption: Sendable {
   /// What a signal number is called.
   static let names: [Int32: String] = [
-    SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2", SIGXCPU: "SIGXCPU", SIGHUP: "SIGHUP",
+    SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2",
+    SIGXCPU: "SIGXCPU", SIGHUP: "SIGHUP",
   ]
 
   private let received = Atomic<Int32>(0)
@@ -21,7 +23,7 @@ final class Interruption: Sendable {
   init(tells: Bool = true) {
     for number in Self.names.keys {
       // What was ignored when the program started stays so: nohup, and jobs in the background of a script.
-      if number == SIGHUP || number == SIGINT, Self.isIgnored(number) { continue }
+      if [SIGHUP, SIGINT, SIGQUIT].contains(number), Self.isIgnored(number) { continue }
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { [self] in

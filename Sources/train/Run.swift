@@ -240,7 +240,9 @@ struct Run: ParsableCommand {
   /// Where the run writes, as rank 0 finds it, and whether that is a name for a directory of its own, still to be made.
   private func place(_ communicator: any Communicator) -> (directory: RunDirectory, isOwn: Bool) {
     let latest = RunDirectory(RunDirectory.latest)
-    let isOwn = communicator.agree(on: output == nil && (resume == nil || resume == .auto && !latest.isThere))
+    // A link to a run that was removed is no run.
+    let isLatest = FileManager.default.fileExists(atPath: latest.path)
+    let isOwn = communicator.agree(on: output == nil && (resume == nil || resume == .auto && !isLatest))
     // Links are followed now: `latest` may lead elsewhere before the run ends.
     let found = isOwn ? RunDirectory.named() : (output.map(RunDirectory.init) ?? latest).followed
     return (RunDirectory(communicator.gather(found.path)[0]), isOwn)

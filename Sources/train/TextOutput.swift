@@ -18,6 +18,7 @@ final class TextOutput {
   private static let pendingLimit = 1 << 16
 
   /// - Parameter path: the file to write; nil for the standard output. A device or pipe is written as it is.
+  /// - Throws: if there is no place for it, or one that text should not take: a data set's, weights', a run's.
   init(path: String? = nil) throws(DataError) {
     self.path = path
     guard let path else {
@@ -27,6 +28,11 @@ final class TextOutput {
     var status = stat()
     let isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
     place = isSpecial ? path : try resolvedFile(path)
+    if RunDirectory.isFileOfData(place) {
+      throw DataError(
+        .creation, file: path, expected: "a place for text",
+        found: "a file of a data set or a run, which would be lost", remedy: "choose another place")
+    }
     temporary = isSpecial ? nil : "\(place).\(getpid()).part"
     let flags = isSpecial ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
     descriptor = open(temporary ?? path, flags, 0o666)

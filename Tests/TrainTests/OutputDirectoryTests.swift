@@ -81,6 +81,33 @@ import Testing
     #expect(try Program.run(["digest", "runs/\(second)"], in: directory).output == digest)
   }
 
+  @Test func aLinkToARunThatWasRemovedIsNoRun() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try Program.run(Self.run, in: directory).status == 0)
+    let first = try latest(directory)
+    try FileManager.default.removeItem(atPath: directory.file("runs/" + first))
+    let again = try Program.run(Self.run + ["--resume", "auto"], in: directory)
+    #expect(again.status == 0, "\(again.error)")
+    #expect(try runs(directory) == [latest(directory)])
+  }
+
+  /// Scores and traces never take the place of samples, weights or what else a run wrote.
+  @Test(arguments: ["r/best.safetensors", "r/metrics.jsonl", "r/data/test.safetensors", "r/data/train.safetensors"])
+  func textReplacesNoData(file: String) throws {
+    let directory = try TemporaryDirectory()
+    #expect(try Program.run(Self.run + ["--output", "r"], in: directory).status == 0)
+    let before = try Data(contentsOf: URL(fileURLWithPath: directory.file(file)))
+    try FileManager.default.createSymbolicLink(atPath: directory.file("link"), withDestinationPath: file)
+    for path in [file, "link"] {
+      let outcome = try Program.run(["predict", "r", "--data", "r/data", "--output", path], in: directory)
+      #expect(outcome.status == 73 && outcome.error.contains("\(path): expected a place for text"), "\(outcome)")
+      #expect(try Data(contentsOf: URL(fileURLWithPath: directory.file(file))) == before)
+    }
+    let old = try Program.run(["predict", "r", "--data", "r/data", "--output", "scores.csv"], in: directory)
+    let new = try Program.run(["predict", "r", "--data", "r/data", "--output", "scores.csv"], in: directory)
+    #expect(old.status == 0 && new.status == 0)
+  }
+
   @Test func anOldLatestStays() throws {
     let directory = try TemporaryDirectory()
     #expect(try Program.run(Self.run + ["--output", "runs/latest"], in: directory).status == 0)

@@ -15,7 +15,7 @@ import Testing
 
   static let signals: [(Int32, [String], Int32)] = [
     (SIGTERM, ["--requeue-exit", "85"], 85), (SIGTERM, [], 0), (SIGUSR1, ["--requeue-exit", "3"], 3), (SIGHUP, [], 0),
-    (SIGUSR2, ["--requeue-exit", "85"], 85), (SIGXCPU, [], 0),
+    (SIGUSR2, ["--requeue-exit", "85"], 85), (SIGXCPU, [], 0), (SIGQUIT, [], 0),
     (SIGINT, ["--requeue-exit", "85"], 130),
   ]
 

@@ -21,6 +21,17 @@ public struct RunDirectory: Sendable {
   /// Where a run without a data set of its own generates one.
   public var generatedData: String { path + "/data" }
 
+  /// Whether a file is there that is a data set's or a run's by its name: samples, weights, a checkpoint, or what else a
+  /// run writes.
+  public static func isFileOfData(_ path: String) -> Bool {
+    guard FileManager.default.fileExists(atPath: path) else { return false }
+    let run = RunDirectory(parentDirectory(of: path))
+    let name = "/" + (path.split(separator: "/").last ?? "")
+    return path.hasSuffix(".safetensors")
+      || FileManager.default.fileExists(atPath: run.configuration)
+        && [run.configuration, run.metrics, run.digests, run.result].contains { $0.hasSuffix(name) }
+  }
+
   /// Makes the directory, with those above it.
   public func create() throws(DataError) {
     do {
