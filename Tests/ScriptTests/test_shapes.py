@@ -107,6 +107,7 @@ class ArrayTests(ContradictionTestCase):
         self.refused(path, words=("6 in 22 samples, 4 in 2 samples", "split train, row 3 ('train0$_$3')", "--mixed-features"))
         cut = self.convert(path, "--mixed-features", "cut", output="cut")
         self.assertEqual(cut["tensors"]["train"]["audio"].shape[2], 4)
+        self.assert_note(cut, "audio: number of features: 6 in 22 samples, 4 in 2 samples; all cut to the first 4")
         for split in COUNTS:
             for i, row in enumerate(content[split]["audio"]):
                 np.testing.assert_array_equal(cut["tensors"][split]["audio"][i, :len(row)], row[:, :4])
@@ -118,7 +119,7 @@ class ArrayTests(ContradictionTestCase):
             np.testing.assert_array_equal(left["tensors"]["train"]["visual"][row, :len(content["train"]["vision"][i])],
                                           content["train"]["vision"][i])
         self.assertEqual([len(left["tensors"][s]["labels"]) for s in COUNTS], [11, 5, 6])
-        self.assert_note(left, "2 samples left out")
+        self.assert_note(left, "audio: number of features: 6 in 22 samples, 4 in 2 samples; the 2 samples without 6 are left out")
 
     def test_numbers_of_words_are_no_features(self) -> None:
         content = self.content()

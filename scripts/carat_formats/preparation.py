@@ -99,6 +99,8 @@ def _agree_on_features(source: SourceDataset, options: Options, problems: Proble
         usual = counts.most_common(1)[0][0]
         other = {name: (array != usual) & (array != 0) for name, array in widths.items()}
         summary = ", ".join(f"{width} in {count} samples" for width, count in counts.most_common(6))
+        if len(counts) > 6:
+            summary += f" and {len(counts) - 6} more numbers"
         if options.mixed_features is None:
             name = next(n for n, rows in other.items() if rows.any())
             row = int(np.argmax(other[name]))
@@ -109,14 +111,14 @@ def _agree_on_features(source: SourceDataset, options: Options, problems: Proble
         elif options.mixed_features == "cut":
             for split in source.splits.values():
                 split.modalities[modality].features = min(counts)
-            source.notes.append(f"{modality}: {summary} features: cut to the first {min(counts)}")
+            source.notes.append(f"{modality}: number of features: {summary}; all cut to the first {min(counts)}")
         else:
             for name, rows in other.items():
                 keep[name] &= ~rows
             for split in source.splits.values():
                 split.modalities[modality].features = usual
             left_out = sum(int(rows.sum()) for rows in other.values())
-            source.notes.append(f"{modality}: {summary} features: {left_out} samples left out")
+            source.notes.append(f"{modality}: number of features: {summary}; the {left_out} samples without {usual} are left out")
     for name, rows in keep.items():
         if rows.all():
             continue
