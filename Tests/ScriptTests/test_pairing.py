@@ -2,6 +2,7 @@
 import copy
 import json
 import unittest
+from typing import Callable
 
 import numpy as np
 from support import COUNTS, EMOTIONS, ContradictionTestCase
@@ -194,6 +195,41 @@ class LabelValueTests(ContradictionTestCase):
             for split in COUNTS:
                 np.testing.assert_array_equal(read["tensors"][split]["labels"], self.values[split] > 0.4)
             self.assert_note(read, "above 0.4")
+
+    def test_soft_labels_in_a_part_of_the_file(self) -> None:
+        """The rest, of 0 and 1, does not hide them."""
+        def make(soft_split: str, soft_labels: list) -> Callable[[str, int], np.ndarray]:
+            def labels(split: str, n: int) -> np.ndarray:
+                array = (np.arange(n * 6).reshape(n, 6) % 5 == 0).astype(float)
+                if soft_split in (split, "every"):
+                    array[:, soft_labels] = 0.1 + 0.8 * self.random.random((n, len(soft_labels)))
+                return array
+            return labels
+        for split, labels, words in (("valid", [0, 1, 2, 3, 4, 5], "above 0 in split valid;"),
+                                     ("every", [1], "above 0 as sad;"), ("train", [1], "above 0 as sad in split train;"),
+                                     ("every", [2, 4], "above 0 as anger; ")):
+            path = self.with_labels(make(split, labels))
+            self.refused(path, words=(words, "100% of them", "--threshold"))
+            for threshold in (0, 0.4):
+                read = self.convert(path, "--threshold", str(threshold), output=f"{words}{threshold}")
+                np.testing.assert_array_equal(read["tensors"]["valid"]["labels"], self.values["valid"] > threshold)
+
+    def test_shares_in_one_split(self) -> None:
+        def make(split: str, n: int) -> np.ndarray:
+            array = (np.arange(n * 6).reshape(n, 6) % 5 == 0).astype(float)
+            if split == "test":                                              # few are above 0
+                array[:] = np.eye(6)[np.arange(n) % 6] * 0.6 + np.eye(6)[(np.arange(n) + 1) % 6] * 0.4
+            return array
+        self.refused(self.with_labels(make), words=("1 in sum for every sample in split test;",))
+
+    def test_frequent_labels_of_0_and_1_beside_intensities(self) -> None:
+        def make(split: str, n: int) -> np.ndarray:
+            array = np.ones((n, 6))
+            array[0] = 0
+            array[:, 3] = (np.arange(n) % 3) / 3
+            return array
+        np.testing.assert_array_equal(self.convert(self.with_labels(make))["tensors"]["train"]["labels"],
+                                      self.values["train"] > 0)
 
     def test_class_numbers_and_names(self) -> None:
         for shape in ((-1,), (-1, 1)):

@@ -28,6 +28,8 @@ def read(path: str, options: Options) -> LabelTable:
     wanted = _label_columns(columns, options, sentiments, path)
     sentiment = _numbers(rows, sentiments[:1], path, places)[:, 0] if sentiments and not options.one_hot else None
     names = [row[keys[0]] if len(keys) == 1 else f"{row[keys[0]]}[{row[keys[1]]}]" for row in rows]
+    modes = [next((s for s, known in SPLIT_NAMES.items() if str(row["mode"]).lower() in known), "") for row in rows] \
+        if "mode" in columns else None
     if options.one_hot:
         if len(wanted) != 1:
             raise FormatError(path, "one column of classes for --one-hot", ", ".join(wanted), "leave the others out")
@@ -41,9 +43,7 @@ def read(path: str, options: Options) -> LabelTable:
         values = _numbers(rows, wanted, path, places) if wanted else sentiment
         if values is None:
             raise FormatError(path, "columns of labels", ", ".join(columns), "name them in the first line")
-        labels = from_values(values, options, path, lambda row: places[row], wanted or [SENTIMENT], sentiment)
-    modes = [next((s for s, known in SPLIT_NAMES.items() if str(row["mode"]).lower() in known), "") for row in rows] \
-        if "mode" in columns else None
+        labels = from_values(values, options, path, lambda row: places[row], wanted or [SENTIMENT], sentiment, modes)
     return LabelTable(path, labels, places, {"": [str(n) for n in names]}, modes, notes=labels.notes)
 
 

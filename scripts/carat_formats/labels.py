@@ -9,6 +9,7 @@ import numpy as np
 
 from .dataset import Options
 from .errors import FormatError
+from .soft_labels import soft_parts
 from .values import as_array, as_items, as_numbers
 
 # The order of the authors' released data, and of CMU-MOSEI's own label columns after the sentiment.
@@ -30,8 +31,6 @@ SENTIMENT_NAMES = {
 SAME_SENTIMENT = 0.06
 # More classes are no emotions: the file is another.
 MOST_LABELS = 1024
-# With more of all values above 0 than this, they are no intensities: most people feel few things at once.
-MOST_PRESENT = 0.75
 
 _REMEDY = "check the labels, or name them with --label-names"
 # Where a row of labels is, for messages.
@@ -103,10 +102,11 @@ def _multi_hot(numbers: Sequence[Any], count: int) -> np.ndarray:
 
 
 def from_values(values: Any, options: Options, path: str, place: Place, columns: Optional[Sequence[str]] = None,
-                sentiment: Optional[np.ndarray] = None) -> Labels:
+                sentiment: Optional[np.ndarray] = None, splits: Optional[Sequence[str]] = None) -> Labels:
     """Labels of a row of values a sample.
 
-    - Parameters: `columns` what the file calls its columns; `sentiment` [N] what it has as such elsewhere.
+    - Parameters: `columns` what the file calls its columns; `sentiment` [N] what it has as such elsewhere; `splits` [N] the
+      split of each row.
     - Throws: FormatError for what contradicts itself, is NaN or can't be told."""
     if options.one_hot:
         return _from_classes(values, options, path, place)
@@ -149,7 +149,7 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
         row, column = negative[0]
         raise FormatError(path, "labels or intensities of 0 and more", f"{array[row, column]:g} as {names[column]} in "
                           f"{place(int(row))}", "name the columns, sentiment too; or say with --threshold what is present")
-    return Labels(_above(array, options, path, notes), names, sentiment, notes)
+    return Labels(_above(array, options, path, names, splits, notes), names, sentiment, notes)
 
 
 def _sentiment_column(array: np.ndarray, options: Options, path: str, place: Place, columns: Optional[Sequence[str]],
@@ -213,22 +213,20 @@ def _choose(kept: List[int], count: int, options: Options, path: str, columns: O
     return kept, wanted
 
 
-def _above(array: np.ndarray, options: Options, path: str, notes: List[str]) -> np.ndarray:
+def _above(array: np.ndarray, options: Options, path: str, names: Sequence[str], splits: Optional[Sequence[str]],
+           notes: List[str]) -> np.ndarray:
     """1 where a value is above the threshold, 0 elsewhere."""
     threshold = options.threshold or 0.0
-    present = (array > threshold).astype(np.float32)
     between = ~np.isin(array, (0, 1))
-    if not between.any():
-        return present
-    shares = bool(np.allclose(array.sum(1), 1, atol=1e-3))
-    if options.threshold is None and (shares or present.mean() > MOST_PRESENT):
-        found = f"{array.min():g} to {array.max():g}, {present.mean():.0%} of them above 0"
-        raise FormatError(path, "labels of 0 and 1, or intensities that are 0 where a label does not apply",
-                          found + (", 1 in sum for every sample" if shares else ""),
-                          "say what is present, such as --threshold 0.5")
-    notes.append(f"labels: {between.sum()} of {array.size} values are neither 0 nor 1; present is what is above "
-                 f"{threshold:g} (--threshold)")
-    return present
+    if between.any():
+        soft = soft_parts(array, between, names, splits) if options.threshold is None else []
+        if soft:
+            raise FormatError(path, "labels of 0 and 1, or intensities that are 0 where a label does not apply",
+                              "; ".join(soft[:6]) + (f"; and {len(soft) - 6} more" if len(soft) > 6 else ""),
+                              "say what is present, such as --threshold 0.5; or --threshold 0 if it is all above 0")
+        notes.append(f"labels: {between.sum()} of {array.size} values are neither 0 nor 1; present is what is above "
+                     f"{threshold:g} (--threshold)")
+    return (array > threshold).astype(np.float32)
 
 
 def _from_classes(values: Any, options: Options, path: str, place: Place) -> Labels:

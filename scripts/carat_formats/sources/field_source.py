@@ -36,7 +36,8 @@ def label_table(fields: Fields, options: Options) -> LabelTable:
         lists = [tokens for part in parts for tokens in part]
         labels = from_tokens(lists, options.label_names or names_of_tokens(words), fields.path, place)
     else:
-        labels = from_values(np.concatenate(parts), options, fields.path, place, sentiment=_sentiments(fields, options))
+        labels = from_values(np.concatenate(parts), options, fields.path, place, sentiment=_sentiments(fields, options),
+                             splits=[split for split, _ in rows])
     return LabelTable(fields.path, labels, places, {} if ids is None else {"": ids}, [split for split, _ in rows],
                       ordered=True, notes=labels.notes)
 
