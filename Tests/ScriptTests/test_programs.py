@@ -89,7 +89,7 @@ class UsageTests(FileTestCase):
         pointer = self.bytes("a.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
         page = self.bytes("b.pt", b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><title>Google Drive - Virus scan warning</title>")
         for name, words in ((pointer, "Git LFS"), (page, "a web page")):
-            self.assert_refused(self.run_script("weights", name, self.path("out")), 65, words)
+            self.assert_refused(self.run_script("weights", name, self.path("out.safetensors")), 65, words)
             self.assert_refused(self.run_script("convert", name, "-o", self.path("out")), 65, words)
             os.makedirs(self.path("csd"), exist_ok=True)
             os.replace(name, self.path("csd/text.csd"))

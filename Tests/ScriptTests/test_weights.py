@@ -97,6 +97,24 @@ class WeightsTests(FileTestCase):
             for name, values in pickle_file.load(self.path("m.pt"), Workspace()).items():
                 np.testing.assert_array_equal(values, model[name], name)
 
+    def test_the_name_of_the_output_decides(self) -> None:
+        model = self.model()
+        self.write("model.bin", model)
+        safetensors_file.save(self.path("half.safetensors"), {
+            n: v.astype(np.float16) if v.dtype == np.float32 else v for n, v in model.items()})
+        for source in ("half.safetensors", "model.bin"):
+            for output, word in (("o.safetensors", "a safetensors file"), ("o.SafeTensors", "a safetensors file"),
+                                 ("o.pt", "a PyTorch state dict"), ("o.pth", "a PyTorch state dict"),
+                                 ("o.bin", "a PyTorch state dict")):
+                self.assertIn(f"{output}: {word} of", self.weights(self.path(source), output=output))
+                read = (self.read(output) if "safetensors" in word else pickle_file.load(self.path(output), Workspace()))
+                self.assertEqual(list(sorted(read)), list(sorted(model)))
+                np.testing.assert_allclose(read["agg.output.bias"], model["agg.output.bias"], rtol=1e-3)
+        for output in ("o", "o.npz", "o.safetensors.tmp"):
+            self.assert_refused(self.run_script("weights", self.path("model.bin"), self.path(output)), 64,
+                                f"{output}.safetensors", ".pth")
+            self.assertFalse(os.path.exists(self.path(output)))
+
     def test_unfilled_queue_of_the_released_code(self) -> None:
         model = self.model()
         model["queue_label"][3:6] = [[0.71], [-1.2], [99]]
@@ -112,7 +130,7 @@ class WeightsTests(FileTestCase):
     def test_positions(self) -> None:
         self.weights(self.write("m.bin", self.model()), "--positions", "7,7,3")
         self.assertEqual(self.read()["audio.embeddings.position_embeddings.weight"].shape, (3, 8))
-        self.assert_refused(self.run_script("weights", self.path("m.bin"), self.path("x"), "--positions", "8,7,3"), 65, "8")
+        self.assert_refused(self.run_script("weights", self.path("m.bin"), self.path("x.pt"), "--positions", "8,7,3"), 65, "8")
 
     def test_refused(self) -> None:
         def refuse(model: dict, *words: str) -> None:
@@ -126,12 +144,12 @@ class WeightsTests(FileTestCase):
         refuse({**self.model(), "queue_ptr": np.array([20], np.int64)}, "queue_ptr")
         refuse({**self.model(), "agg.output.bias": np.full(3, np.nan, np.float32)}, "finite")
         path = self.bytes("p", pickle.dumps({"text_clf_weight": [1]}))
-        self.assert_refused(self.run_script("weights", path, self.path("x")), 65, "a tensor")
+        self.assert_refused(self.run_script("weights", path, self.path("x.pt")), 65, "a tensor")
         with open(self.write("m.bin", self.model()), "rb") as file:
             cut = self.bytes("cut.bin", file.read()[:5000])
-        self.assert_refused(self.run_script("weights", cut, self.path("x")), 65)
+        self.assert_refused(self.run_script("weights", cut, self.path("x.pt")), 65)
         self.assert_refused(self.run_script("weights", self.path("m.bin"), self.path("m.bin")), 73, "--force")
-        self.assert_refused(self.run_script("weights", self.path("m.bin"), self.path("none/x")), 73)
+        self.assert_refused(self.run_script("weights", self.path("m.bin"), self.path("none/x.pt")), 73)
         self.assertFalse([n for n in os.listdir(self.directory) if n.startswith((".", "x"))])
 
     def test_a_storage_that_is_smaller_than_its_tensor(self) -> None:
@@ -142,7 +160,7 @@ class WeightsTests(FileTestCase):
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in entries.items():
                 archive.writestr(name, content)
-        self.assert_refused(self.run_script("weights", path, self.path("x")), 65, "92 bytes for a storage of 24 elements")
+        self.assert_refused(self.run_script("weights", path, self.path("x.pt")), 65, "92 bytes for a storage of 24 elements")
 
 
 if __name__ == "__main__":
