@@ -163,6 +163,18 @@ class SweepTests(unittest.TestCase):
         self.write("settings.txt", "a =\n")
         self.assertEqual(self.sweep("--seeds", "one").returncode, 64)
 
+    def test_a_seed_in_a_setting_is_refused(self) -> None:
+        for setting, common in (("--seed 7", ()), ("--epochs 2 --seed=7", ()), ("", ("--", "--seed", "7"))):
+            self.write("settings.txt", f"plain =\nother = {setting}\n")
+            done = self.sweep("--seeds", "1", *common)
+            self.assertEqual(done.returncode, 64, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertIn("options after --" if common else "setting `other` has --seed", done.stderr)
+            self.assertIn("--seeds 1-5", done.stderr)
+            self.assertFalse(os.path.exists(self.path("out")))
+        done = self.run_script("ablations", "--seeds", "1", "--", "--seed", "7")
+        self.assertEqual(done.returncode, 64, done.stderr)
+
     def test_job_array(self) -> None:
         """The lines of jobs.txt are what a shell reads back as arguments; only unfinished runs are in it."""
         self.assertEqual(self.sweep("--seeds", "1").returncode, 0)
