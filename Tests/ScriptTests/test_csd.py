@@ -205,6 +205,12 @@ class ComputationalSequenceTests(ContradictionTestCase):
         read = self.convert(self.path("csd"), "--split", "0.6,0.2,0.2", "--keys", "audio=x.csd", output="split")
         self.assertEqual({n[:2] for s in FOLDS for n in self.read_ids(read, s)}, {"v0", "v1", "v3", "v4", "v5"})
 
+    def test_a_sequence_that_is_not_used_is_said(self) -> None:
+        self.raw()
+        self.sequence("csd/pose.csd", "Pose", self.sound)
+        read = self.convert(self.path("csd"), "--folds", self.path("folds.json"))
+        self.assertIn(f"not used: {self.path('csd/pose.csd')} (Pose)", read["notes"])
+
     def test_features_of_two_sizes(self) -> None:
         self.raw()
         self.sound["v1"] = (self.sound["v1"][0][:, :1], self.sound["v1"][1])

@@ -96,6 +96,27 @@ class ArrayTests(ContradictionTestCase):
         self.refused(path, "--modalities", "labels", status=64)
         self.refused(path, "--modalities", "text,audio", "--max-steps", "4,4,4", status=64, words=("each of text, audio",))
 
+    def test_what_is_not_used_is_said(self) -> None:
+        content = self.content()
+        labels = self.pickle("l.pkl", self.shuffled_labels(content))
+        read = self.convert(self.pickle("f.pkl", content))
+        self.assertFalse([note for note in read["notes"] if "not used" in note])
+        for fields in content.values():
+            fields["pose"] = np.zeros((len(fields["id"]), 4, 2), np.float32)
+        content["valid"]["words"] = ["so it goes"] * 5
+        content["gaze"] = np.zeros((24, 3))
+        path = self.pickle("f.pkl", content)
+        self.assert_note(self.convert(path, output="more"), "not used: pose [12, 4, 2], words list of 5 in split valid, "
+                         "gaze [24, 3], in no split; see --modalities")
+        read = self.convert(path, "--modalities", "text,pose,vision", output="pose")
+        self.assert_note(read, "not used: audio [12, 10, 6], audio_lengths [12], words")
+        self.assertEqual(read["tensors"]["test"]["pose"].shape, (7, 4, 2))
+        self.assert_note(self.convert(path, "--labels", labels, output="labels"),
+                         "not used: emotion_labels [12, 6], pose")
+        flat = {f"{split}_{name}": value for split in COUNTS for name, value in content[split].items()}
+        np.savez(self.path("f.npz"), gaze=np.zeros((24, 3)), **flat)
+        self.assert_note(self.convert(self.path("f.npz"), output="npz"), "gaze [24, 3], in no split")
+
     def test_mixed_features(self) -> None:
         content = self.content()
         for fields in content.values():

@@ -39,7 +39,8 @@ class LabelTable:
 
     `numberings` are the names that the rows have; several, with a word for each, where files differ in how they number the
     clips of a video. `splits` is the split of each row if the file has splits, `spans` [M, 2] when it starts and ends.
-    `ordered` says that the rows of a split may be taken in their order where ids are missing."""
+    `ordered` says that the rows of a split may be taken in their order where ids are missing; `key` is the name of the field
+    that has the labels, if it has one."""
     path: str
     labels: Labels
     places: List[str]
@@ -48,6 +49,7 @@ class LabelTable:
     spans: Optional[np.ndarray] = None
     ordered: bool = False
     notes: List[str] = field(default_factory=list)
+    key: Optional[str] = None
 
     def pair(self, samples: Dict[str, Samples], path: str) -> Dict[str, np.ndarray]:
         """Labels [N, C] for the samples of each split of the file `path`."""

@@ -89,10 +89,11 @@ def open_source(paths: List[str], options: Options) -> SourceDataset:
         raise UsageError("computational sequences do not say which video is for training: give --folds, or else --split")
     if options.labels is not None:
         raise UsageError("the labels of computational sequences have intervals: give a csd file, --keys labels=FILE")
-    files = _by_role(paths, options)
+    notes: List[str] = []
+    files = _by_role(paths, options, notes)
     table = csd_labels.read(files.pop("labels"), options)
     names = next(iter(table.numberings.values()))
-    notes = list(table.notes)
+    notes += table.notes
     by_name = _named_as(files, names, table, notes)
     align = options.align == "words"
     if not by_name:
@@ -225,7 +226,7 @@ def _overlap(name: str, times: np.ndarray, span: np.ndarray) -> Optional[Piece]:
     return Piece(name, slice(int(inside[0]), int(inside[-1]) + 1) if adjacent else inside, len(inside))
 
 
-def _by_role(paths: List[str], options: Options) -> Dict[str, CsdFile]:
+def _by_role(paths: List[str], options: Options, notes: List[str]) -> Dict[str, CsdFile]:
     """Which file is which modality and which the labels: as --keys says, or by the names of the sequences."""
     wanted = list(dict.fromkeys([*paths, *(v for v in options.keys.values() if os.path.isfile(v))]))
     files: List[CsdFile] = []
@@ -243,6 +244,7 @@ def _by_role(paths: List[str], options: Options) -> Dict[str, CsdFile]:
             raise UsageError(f"{' and '.join(f.path for f in found)} may be {role}: say which with --keys {role}=FILE")
         missing += [] if found else [role]
         roles.update({role: f for f in found})
+    notes += [f"not used: {f.path} ({f.root})" for f in files if f not in roles.values()]
     if missing:
         raise UsageError(f"no computational sequence for {', '.join(missing)} among "
                          f"{', '.join(f.root for f in files) or 'no files'}: say which it is, --keys "

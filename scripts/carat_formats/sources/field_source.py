@@ -39,7 +39,7 @@ def label_table(fields: Fields, options: Options) -> LabelTable:
         labels = from_values(np.concatenate(parts), options, fields.path, place, sentiment=_sentiments(fields, options),
                              splits=[split for split, _ in rows])
     return LabelTable(fields.path, labels, places, {} if ids is None else {"": ids}, [split for split, _ in rows],
-                      ordered=True, notes=labels.notes)
+                      ordered=True, notes=labels.notes, key=key)
 
 
 def open_source(fields: Fields, options: Options, table: Optional[Callable[[], LabelTable]] = None) -> SourceDataset:
@@ -72,9 +72,10 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
         ids = _numbered(ids)
     labels: Dict[str, np.ndarray] = {}
     names: List[str] = []
+    label_key: Optional[str] = None
     with problems.collected():
         try:
-            labels, names = _labels_of(fields, options, None if table is None else table(), ids, notes)
+            labels, names, label_key = _labels_of(fields, options, None if table is None else table(), ids, notes)
         except NoLabels:
             if not options.one_file or table is not None or "labels" in options.keys:
                 raise
@@ -86,8 +87,30 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
         some = [m for m in options.modalities if m in unknown]
         notes.append(f"{', '.join(some)}: the file has no lengths, so every step counts (--infer-lengths takes all-zero "
                      "steps for padding)")
+    unused = _unused(fields, options, label_key, table is not None)
+    if unused:
+        notes.append(f"not used: {', '.join(unused)}; see --modalities and --keys")
     splits = {split: SourceSplit(modalities[split], labels.get(split), ids[split]) for split in fields.splits}
     return SourceDataset(fields.kind, path, names, splits, notes=notes, problems=problems)
+
+
+def _unused(fields: Fields, options: Options, label_key: Optional[str], paired: bool) -> List[str]:
+    """What the file has besides, with its shape in the first split that has it: nobody shall believe that it was learned from."""
+    where: Dict[str, List[str]] = {}
+    for split, found in fields.splits.items():
+        roles = [*options.modalities, *(f"{m}_length" for m in options.modalities), *(["id"] if options.ids != "none" else [])]
+        used = {options.find(found, role)[0] for role in roles} | {label_key}
+        if "text" in options.modalities and options.find(found, "text_length")[0] is None:
+            used.add("text_bert")                                            # whose mask tells the lengths
+        if paired or label_key != TOKENS:
+            used.add(_sentiment(fields, split, options)[0])
+        for name in found:
+            if name not in used:
+                where.setdefault(name, []).append(split)
+    unused = [f"{name} {shape_text(fields.splits[splits[0]][name])}" + ("" if len(splits) == len(fields.splits) else
+              f" in split {' and '.join(splits)}") for name, splits in where.items()]
+    return unused + [f"{name} {shape_text(value)}, in no split" for name, value in fields.others.items()
+                     if isinstance(value, (np.ndarray, list, tuple, dict))]
 
 
 def _numbered(ids: Dict[str, Optional[List[str]]]) -> Dict[str, Optional[List[str]]]:
@@ -131,8 +154,8 @@ def _ids(fields: Fields, split: str, options: Options) -> Optional[List[str]]:
     return ids_of(value, fields.path, _named(split, key))
 
 
-def _sentiment(fields: Fields, split: str, options: Options) -> Optional[np.ndarray]:
-    """[N], where a field is one number a sample and called as a sentiment is."""
+def _sentiment(fields: Fields, split: str, options: Options) -> Tuple[Optional[str], Optional[np.ndarray]]:
+    """A field's name and values [N], where it is one number a sample and called as a sentiment is; else two times None."""
     for key in options.names_of("sentiment"):
         if fields.splits[split].get(key) is None or options.one_hot and key in options.names_of("labels"):
             continue
@@ -141,22 +164,24 @@ def _sentiment(fields: Fields, split: str, options: Options) -> Optional[np.ndar
         except FormatError:
             continue
         if values.ndim and values.size == len(values):
-            return values.reshape(-1).astype(np.float64)
-    return None
+            return key, values.reshape(-1).astype(np.float64)
+    return None, None
 
 
 def _labels_of(fields: Fields, options: Options, table: Optional[LabelTable], ids: Dict[str, Optional[List[str]]],
-               notes: List[str]) -> Tuple[Dict[str, np.ndarray], List[str]]:
-    """Labels of each split's samples: the file's own, or another's."""
+               notes: List[str]) -> Tuple[Dict[str, np.ndarray], List[str], Optional[str]]:
+    """Labels of each split's samples, the file's own or another's; their names; and the field of this file that has them."""
+    key: Optional[str] = None
     if table is None:
         table = label_table(fields, replace(options, ids="none"))            # its own rows are in its own order
+        key = table.key
         labels = {split: table.labels.rows[np.array(table.splits) == split] for split in fields.splits}
     else:
         samples = {}
         for split in fields.splits:
             counts = [len(as_items(value, fields.path, key)) for key, value in (
                 options.find(fields.splits[split], m) for m in options.modalities) if key is not None]
-            sentiment = _sentiment(fields, split, options)
+            _, sentiment = _sentiment(fields, split, options)
             for what, values in (("a sentiment", sentiment), ("an id", ids[split])):
                 if counts and values is not None and len(values) != counts[0]:
                     raise FormatError(fields.path, f"{what} for each of {counts[0]} samples{_in(split)}", f"{len(values)}",
@@ -164,7 +189,7 @@ def _labels_of(fields: Fields, options: Options, table: Optional[LabelTable], id
             samples[split] = Samples(counts[0] if counts else 0, ids[split], sentiment)
         labels = table.pair(samples, fields.path)
     notes += table.notes
-    return labels, list(table.labels.names)
+    return labels, list(table.labels.names), key
 
 
 def _label_parts(fields: Fields, options: Options) -> Tuple[str, List[Any]]:
@@ -183,7 +208,7 @@ def _label_parts(fields: Fields, options: Options) -> Tuple[str, List[Any]]:
         # One column of a name that sentiments have too is one, unless somebody says otherwise.
         if np.prod(shapes[0]) != 1 or options.one_hot or "labels" in options.keys:
             return key, parts
-    sentiment = [_sentiment(fields, split, options) for split in fields.splits]
+    sentiment = [_sentiment(fields, split, options)[1] for split in fields.splits]
     if options.sentiment_classes is not None and all(part is not None for part in sentiment):
         return "sentiment", [part[:, None] for part in sentiment if part is not None]
     split = next(iter(fields.splits))
@@ -211,7 +236,7 @@ def _array(value: Any, path: str, key: str, options: Options) -> np.ndarray:
 
 def _sentiments(fields: Fields, options: Options) -> Optional[np.ndarray]:
     """Of all splits together; None unless all have one."""
-    parts = [part for part in (_sentiment(fields, split, options) for split in fields.splits) if part is not None]
+    parts = [part for _, part in (_sentiment(fields, split, options) for split in fields.splits) if part is not None]
     return np.concatenate(parts) if len(parts) == len(fields.splits) else None
 
 

@@ -4,7 +4,7 @@ A file is a dictionary of splits, each a dictionary of fields or a list of sampl
 split, `train_text` or `train/text`, or end with one; or has no splits."""
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from ..dataset import ALL, SPLIT_NAMES, SPLITS, Options
@@ -18,12 +18,14 @@ _SAMPLE = ("features", "labels", "id")
 
 @dataclass
 class Fields:
-    """The fields of each split, what the file calls its labels, and its dictionary of words, if it has them."""
+    """The fields of each split, what the file calls its labels, and its dictionary of words, if it has them; `others` is what
+    belongs to no split."""
     path: str
     kind: str
     splits: Dict[str, Dict[str, Any]]
     label_names: Any = None
     words: Any = None
+    others: Dict[str, Any] = field(default_factory=dict)
 
     def has(self, role: str, options: Options) -> bool:
         return all(options.find(fields, role)[0] is not None for fields in self.splits.values())
@@ -53,6 +55,7 @@ def of_content(content: Any, path: str, kind: str) -> Optional[Fields]:
     content = with_text_keys(content)
     words, label_names = content.get("dict"), content.get("label_names")
     splits: Dict[str, Dict[str, Any]] = {}
+    others = {k: v for k, v in content.items() if k not in ("dict", "label_names")}
     for name, value in content.items():
         split = split_of(name)
         if split is None or not isinstance(value, (dict, list, tuple)):
@@ -61,6 +64,7 @@ def of_content(content: Any, path: str, kind: str) -> Optional[Fields]:
         if fields is None:
             raise FormatError(path, f"fields or samples in '{name}'", shape_text(value), "see docs/DATA.md")
         _add(splits, split, fields, path)
+        del others[name]
     if not splits:
         for name, value in content.items():
             for pattern in (r"(?P<split>[A-Za-z]+)[_/.-](?P<field>.+)", r"(?P<field>.+)[_/.-](?P<split>[A-Za-z]+)"):
@@ -68,13 +72,14 @@ def of_content(content: Any, path: str, kind: str) -> Optional[Fields]:
                 split = split_of(match["split"]) if match else None
                 if split is not None and match is not None:
                     splits.setdefault(split, {})[match["field"]] = value
+                    others.pop(name, None)
                     break
     if not splits:
-        splits = {ALL: {k: v for k, v in content.items() if k not in ("dict", "label_names")}}
+        splits, others = {ALL: others}, {}
     ordered = {split: splits[split] for split in (*SPLITS, ALL) if split in splits}
     for fields in ordered.values():
         label_names = fields.pop("label_names", label_names)
-    return Fields(path, kind, ordered, label_names, words)
+    return Fields(path, kind, ordered, label_names, words, others)
 
 
 def directory_files(directory: str) -> Dict[str, str]:
