@@ -108,10 +108,15 @@ class MMSATests(FileTestCase):
 
     def test_labels_of_a_table(self) -> None:
         path = self.pickle("unaligned_50.pkl", mmsa(self.random))
-        rows = [f"{split}{i},{i % 3},{i / 10},0,0,0.5,0,1" for split in COUNTS for i in range(20)]
+        rows = [f"{split}{i},{i % 3}," + (f"{i / 10},0,0,0.5,0,1" if i < 10 else "0,0,0,0,0,1")
+                for split in COUNTS for i in range(20)]
         table = self.bytes("labels.csv", ("video_id,clip_id," + ",".join(EMOTIONS) + "\n" + "\n".join(rows)).encode())
         read = self.convert(path, "--labels", table)
         np.testing.assert_array_equal(read["tensors"]["test"]["labels"][:2], [[0, 0, 0, 1, 0, 1], [1, 0, 0, 1, 0, 1]])
+        soft = [f"{split}{i},{i % 3},{split}," + ("0.2,0.3,0.4,0.6,0.7,0.8" if split == "valid" else "1,0,0,0,0,1")
+                for split in COUNTS for i in range(20)]
+        table = self.bytes("soft.csv", ("video_id,clip_id,mode," + ",".join(EMOTIONS) + "\n" + "\n".join(soft)).encode())
+        self.assert_refused(self.run_script("convert", path, "--labels", table, "-o", self.path("x")), 65, "in split valid;")
         short = self.bytes("short.csv", ("id," + ",".join(EMOTIONS) + "\ntrain0[0],1,0,0,0,0,0\n").encode())
         self.assert_refused(self.run_script("convert", path, "--labels", short, "-o", self.path("x")), 65, "none for 23 of 24")
 
