@@ -118,7 +118,8 @@ def _agree_on_features(source: SourceDataset, options: Options, problems: Proble
             for split in source.splits.values():
                 split.modalities[modality].features = usual
             left_out = sum(int(rows.sum()) for rows in other.values())
-            source.notes.append(f"{modality}: number of features: {summary}; the {left_out} samples without {usual} are left out")
+            source.notes.append(f"{modality}: number of features: {summary}; the {left_out} samples without {usual} are left "
+                                "out")
     for name, rows in keep.items():
         if rows.all():
             continue

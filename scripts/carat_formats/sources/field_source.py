@@ -95,7 +95,7 @@ def open_source(fields: Fields, options: Options, table: Optional[Callable[[], L
 
 
 def _unused(fields: Fields, options: Options, label_key: Optional[str], paired: bool) -> List[str]:
-    """What the file has besides, with its shape in the first split that has it: nobody shall believe that it was learned from."""
+    """What the file has besides, with its shape in the first split that has it: nobody shall think that it is learned from."""
     where: Dict[str, List[str]] = {}
     for split, found in fields.splits.items():
         roles = [*options.modalities, *(f"{m}_length" for m in options.modalities), *(["id"] if options.ids != "none" else [])]
