@@ -1,5 +1,5 @@
 // Starts the program that was built for the highest level of x86-64 that the processor has: ../libexec/carat/train-<level>,
-// seen from this file's place. CARAT_LEVEL names a lower one. In C, so that it needs no library and takes a millisecond.
+// seen from this file's place. CARAT_LEVEL names a lower one. In C, so that it needs no Swift runtime and takes a few milliseconds.
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
