@@ -11,6 +11,11 @@ public struct PackedMatrix: @unchecked Sendable {
     (self.base, self.inner, self.columns) = (base, inner, columns)
   }
 
+  /// In memory that it takes from a stack.
+  public init(inner: Int, columns: Int, in scratch: inout Scratch) {
+    self.init(scratch.floats(Self.capacity(inner: inner, columns: columns)), inner: inner, columns: columns)
+  }
+
   /// Floats that a packed [inner, columns] takes: whole panels.
   public static func capacity(inner: Int, columns: Int) -> Int { inner * MatrixKernel.roundedToTile(columns) }
 
@@ -73,8 +78,7 @@ public enum MatrixProduct {
     _ a: Matrix, by b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
     var scratch = scratch
-    let packed = PackedMatrix(
-      scratch.floats(PackedMatrix.capacity(inner: b.rows, columns: b.columns)), inner: b.rows, columns: b.columns)
+    let packed = PackedMatrix(inner: b.rows, columns: b.columns, in: &scratch)
     packed.fill(from: b)
     multiply(a, by: packed, into: c, accumulation)
   }
@@ -84,8 +88,7 @@ public enum MatrixProduct {
     _ a: Matrix, byTransposed b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
     var scratch = scratch
-    let packed = PackedMatrix(
-      scratch.floats(PackedMatrix.capacity(inner: b.columns, columns: b.rows)), inner: b.columns, columns: b.rows)
+    let packed = PackedMatrix(inner: b.columns, columns: b.rows, in: &scratch)
     packed.fill(fromTransposed: b)
     multiply(a, by: packed, into: c, accumulation)
   }
@@ -117,8 +120,7 @@ public enum MatrixProduct {
     for block in 0..<blocks {
       let k = inner * block / blocks..<inner * (block + 1) / blocks
       var scratch = scratch
-      let packed = PackedMatrix(
-        scratch.floats(PackedMatrix.capacity(inner: k.count, columns: columns)), inner: k.count, columns: columns)
+      let packed = PackedMatrix(inner: k.count, columns: columns, in: &scratch)
       packed.fill(from: b.rows(k))
       let target = target(c, block == 0 ? accumulation : .extend)
       let height = MatrixKernel.rowBlock(k.count)

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any, Callable, NoReturn, Optional, Sequence, TextIO
 
-from .errors import CANNOT_WRITE, DATA, MISSING_PACKAGE, USAGE, FormatError, OutputError, UsageError, one_line
+from .errors import CANNOT_WRITE, DATA, MISSING_PACKAGE, FormatError, OutputError, UsageError, one_line
 
 _PYTHON = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python")
 _RESTARTED = "CARAT_PYTHON_RESTARTED"

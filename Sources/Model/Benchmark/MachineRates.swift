@@ -21,7 +21,7 @@ struct MachineRates {
     let (rows, size) = (480, 256)
     let own = each(operations: 2 * Double(rows * size * size), repeats: 400, scratch: 2 * rows * size + size * size) {
       let x = $0.matrix(rows: rows, columns: size)
-      let w = PackedMatrix($0.floats(size * size), inner: size, columns: size)
+      let w = PackedMatrix(inner: size, columns: size, in: &$0)
       let y = $0.matrix(rows: rows, columns: size)
       return { MatrixProduct.multiply(x, by: w, into: y) }
     }

@@ -25,13 +25,13 @@ struct ProductRates {
     case .forward:
       return measure(2 * rows * D * wide) { scratch in
         let (x, y) = (scratch.matrix(rows: rows, columns: D), scratch.matrix(rows: rows, columns: wide))
-        let w = packed(D, wide, &scratch)
+        let w = PackedMatrix(inner: D, columns: wide, in: &scratch)
         return { MatrixProduct.multiply(x, by: w, into: y) }
       }
     case .inputGradients:
       return measure(2 * rows * D * wide) { scratch in
         let (dy, dx) = (scratch.matrix(rows: rows, columns: wide), scratch.matrix(rows: rows, columns: D))
-        let w = packed(wide, D, &scratch)
+        let w = PackedMatrix(inner: wide, columns: D, in: &scratch)
         return { MatrixProduct.multiply(dy, by: w, into: dx) }
       }
     case .weightGradients:
@@ -55,7 +55,8 @@ struct ProductRates {
       return measure(4 * tile * columns * P) { scratch in
         let (f, x) = (scratch.matrix(rows: tile, columns: P), scratch.matrix(rows: tile, columns: columns))
         let d = scratch.matrix(rows: tile, columns: P)
-        let (transposed, inner) = (packed(P, columns, &scratch), packed(columns, P, &scratch))
+        let transposed = PackedMatrix(inner: P, columns: columns, in: &scratch)
+        let inner = PackedMatrix(inner: columns, columns: P, in: &scratch)
         return {
           MatrixProduct.multiply(f, by: transposed, into: x)
           MatrixProduct.multiply(x, by: inner, into: d, .add)
@@ -77,11 +78,6 @@ struct ProductRates {
         return { samples.withUnsafeBufferPointer { LSTM.forward($0, steps: T, weights, bias: bias) } }
       }
     }
-  }
-
-  private func packed(_ inner: Int, _ columns: Int, _ scratch: inout Scratch) -> PackedMatrix {
-    PackedMatrix(
-      scratch.floats(PackedMatrix.capacity(inner: inner, columns: columns)), inner: inner, columns: columns)
   }
 
   /// - Parameters:
