@@ -10,18 +10,24 @@ public struct CARAT: Sendable {
   /// Floats of a flat buffer of everything that is trained.
   let trainedCount: Int
   let encoders: [Encoder]
-  let reconstruction: Reconstruction
-  let scores: LabelScores
-  let aggregation: Aggregation
+  let heads: Heads
+  /// Runs of the trained parameters whose gradients are ready together: each encoder's, and last those of what follows
+  /// the encoders.
+  let segments: [Range<Int>]
 
   public init(_ c: ModelConfiguration) {
     precondition(c.contradiction == nil, c.contradiction ?? "")
     var layout = ParameterLayout()
-    encoders = c.modalities.indices.map { Encoder(c, modality: $0, in: &layout) }
-    reconstruction = Reconstruction(c, in: &layout)
-    scores = LabelScores(c, in: &layout)
-    aggregation = Aggregation(c, in: &layout)
+    var ends = [0]
+    encoders = c.modalities.indices.map {
+      let encoder = Encoder(c, modality: $0, in: &layout)
+      ends.append(layout.count)
+      return encoder
+    }
+    heads = Heads(c, in: &layout)
     trainedCount = layout.count
+    ends.append(layout.count)
+    segments = zip(ends, ends.dropFirst()).map { $0..<$1 }
     for m in c.modalities {
       let name = m.name + ".pooler.dense"
       _ = layout.add(name + ".weight", c.hiddenSize, c.hiddenSize, initial: .bert)
@@ -31,36 +37,20 @@ public struct CARAT: Sendable {
     configuration = c
   }
 
+  /// Whether backward takes one encoder after the other with its weights' gradients, because what long sequences leave for
+  /// these would not fit for all; results do not depend on it.
+  var takesEncodersInTurn: Bool { configuration.longestSequence > Encoder.shortSequence }
+
+  /// Floats of scratch of a worker, of so many in its group.
+  func scratchSize(batchSize: Int, workers: Int) -> Int {
+    let rows = EncoderRuns.longest * (configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1)
+    return max(
+      Encoder.scratchSize(configuration, samples: EncoderRuns.longest),
+      WeightGradients.scratchSize(self, batchSize: batchSize, workers: workers, rows: rows))
+  }
+
   /// The tensors that training changes.
   var trained: ArraySlice<Parameter> { layout.parameters.prefix { $0.offset < trainedCount } }
-
-  /// Ranges of the trained parameters whose gradients are reduced together; each fits a worker's cache.
-  var groups: [Range<Int>] {
-    encoders.flatMap(\.groups) + reconstruction.modalities.map(\.group) + [scores.group, aggregation.group]
-  }
-
-  /// Floats of scratch of a worker whose shards have so many samples.
-  static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
-    let (D, P, C, M) = (c.hiddenSize, c.latentSize, c.labels, c.modalities.count)
-    func gradient(_ rows: Int, _ inputs: Int, _ outputs: Int) -> Int {
-      Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: outputs, columns: inputs))
-    }
-    let (rows, aggregated) = (samples * C, 2 * samples * M)
-    return [
-      Encoder.scratchSize(c, samples: samples), gradient(3 * rows, D, D / 2), gradient(3 * rows, D / 2, P),
-      gradient(2 * rows, P, D / 2), gradient(2 * rows, D / 2, D), gradient(2 * rows, M * D, D),
-      gradient(aggregated, C * D, D), gradient(aggregated, D, C),
-    ].max() ?? 0
-  }
-
-  var largestGroup: Int { groups.map(\.count).max() ?? 0 }
-
-  /// Runs of the trained parameters whose gradients backward finishes together: each encoder's, by its modality, and
-  /// last those of what follows the encoders.
-  var segments: [Range<Int>] {
-    let ends = [0] + encoders.map { $0.groups.map(\.upperBound).max() ?? 0 } + [trainedCount]
-    return zip(ends, ends.dropFirst()).map { $0..<$1 }
-  }
 }
 
 extension CARAT {

@@ -8,16 +8,19 @@ public struct Parameter: Sendable, Equatable {
   /// Its first element in the flat buffer.
   public let offset: Int
   let initial: InitialValues
+  /// Its first element among a sample's gradients, if it is one of those, see `SampleGradients`.
+  let sampleOffset: Int?
 
   /// All but the last dimension; 1 for a vector.
   public let rows: Int
   public let columns: Int
 
-  init(name: String, shape: [Int], offset: Int, initial: InitialValues) {
+  init(name: String, shape: [Int], offset: Int, initial: InitialValues, sampleOffset: Int? = nil) {
     self.name = name
     self.shape = shape
     self.offset = offset
     self.initial = initial
+    self.sampleOffset = sampleOffset
     rows = shape.dropLast().reduce(1, *)
     columns = shape.last ?? 1
   }
@@ -31,7 +34,7 @@ public struct Parameter: Sendable, Equatable {
     // A bias's matrix is one row.
     self.init(
       name: name, shape: parts[0].shape.count == 1 ? [shape[0] * shape[1]] : shape, offset: parts[0].offset,
-      initial: .zeros)
+      initial: .zeros, sampleOffset: parts[0].sampleOffset)
   }
 
   public var count: Int { rows * columns }
@@ -76,6 +79,8 @@ public struct ParameterLayout: Sendable {
   public private(set) var parameters: [Parameter] = []
   /// Floats in a flat buffer, gaps included.
   public private(set) var count = 0
+  /// Floats of one sample's gradients, see `SampleGradients`.
+  private(set) var sampleCount = 0
 
   /// Weights that products read packed, see `PackedWeight`.
   private(set) var packed: [PackedWeight] = []
@@ -98,24 +103,22 @@ public struct ParameterLayout: Sendable {
   }
 
   /// Adds a tensor at the end; `adjoining` puts it right behind the last one.
+  ///
+  /// - Parameter bySample: whether its gradient is made sample by sample, see `SampleGradients`.
   mutating func add(
-    _ name: String, _ shape: Int..., initial: InitialValues, adjoining: Bool = false
+    _ name: String, _ shape: Int..., initial: InitialValues, adjoining: Bool = false, bySample: Bool = false
   ) -> Parameter {
     precondition(shape.allSatisfy { $0 >= 0 }, "shape \(shape) of \(name)")
-    if !adjoining { count = roundedUp(count, to: Self.alignment) }
-    let parameter = Parameter(name: name, shape: shape, offset: count, initial: initial)
+    if !adjoining {
+      count = roundedUp(count, to: Self.alignment)
+      sampleCount = roundedUp(sampleCount, to: Self.alignment)
+    }
+    let parameter = Parameter(
+      name: name, shape: shape, offset: count, initial: initial, sampleOffset: bySample ? sampleCount : nil)
     parameters.append(parameter)
     count += parameter.count
+    if bySample { sampleCount += parameter.count }
     return parameter
-  }
-
-  /// Ends a group of tensors whose gradients are reduced together: what `body` adds, from cache line to cache line.
-  mutating func group<T>(_ body: (inout ParameterLayout) -> T) -> (T, Range<Int>) {
-    count = roundedUp(count, to: Self.alignment)
-    let start = count
-    let value = body(&self)
-    count = roundedUp(count, to: Self.alignment)
-    return (value, start..<count)
   }
 }
 
@@ -176,12 +179,36 @@ public struct Parameters: @unchecked Sendable {
   }
 
   func pointer(_ parameter: Parameter) -> UnsafeMutablePointer<Float> { origin + parameter.offset }
+}
 
-  func zero(_ parameter: Parameter) { (origin + parameter.offset).update(repeating: 0, count: parameter.count) }
+/// One sample's gradients of the parameters that are no factor of a matrix product over time steps: biases, norms, and
+/// what there is a row of for each label. They are leaves of the sum over samples, and few floats.
+struct SampleGradients {
+  let base: UnsafeMutablePointer<Float>
 
-  func zero(_ parameters: [Parameter]) {
-    for parameter in parameters { zero(parameter) }
+  subscript(parameter: Parameter) -> Matrix {
+    Matrix(pointer(parameter), rows: parameter.rows, columns: parameter.columns)
   }
+
+  func pointer(_ parameter: Parameter) -> UnsafeMutablePointer<Float> {
+    guard let offset = parameter.sampleOffset else {
+      preconditionFailure("\(parameter.name), whose gradient is not made sample by sample")
+    }
+    return base + offset
+  }
+}
+
+/// The gradients of consecutive samples, [n, floats of one].
+struct GradientRows {
+  let values: Matrix
+
+  /// Those of a sample.
+  subscript(sample: Int) -> SampleGradients { SampleGradients(base: values.row(sample)) }
+
+  subscript(samples: Range<Int>) -> GradientRows { GradientRows(values: values.rows(samples)) }
+
+  /// Zeroes a stretch of each sample's.
+  func zero(_ stretch: Range<Int>) { values.columns(stretch).fill(0) }
 }
 
 func roundedUp(_ count: Int, to multiple: Int) -> Int { (count + multiple - 1) / multiple * multiple }

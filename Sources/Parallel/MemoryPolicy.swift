@@ -13,6 +13,12 @@ extension Placement {
   /// The policy that can be had: without NUMA the kernel can't be asked for anything.
   public var effectivePolicy: MemoryPolicy { topology.hasNUMA ? policy : .off }
 
+  /// Runs of workers that have memory in common: a node's, or all where memory has no nodes.
+  public var groups: [Range<Int>] { effectivePolicy == .nodeLocal ? nodes.map(workers(ofNode:)) : [0..<count] }
+
+  /// Where memory is to lie that a group's workers use.
+  public func memory(ofGroup group: Int) -> MemoryPlacement { memory(ofWorker: groups[group].lowerBound) }
+
   /// Where memory is to lie that a worker has to itself.
   public func memory(ofWorker worker: Int) -> MemoryPlacement {
     precondition(workers.indices.contains(worker), "worker \(worker) of \(workers.count)")

@@ -3,6 +3,8 @@ public struct MemoryRegion: Sendable {
   public enum Use: Sendable, Equatable {
     /// A copy of what all workers read at all times.
     case replica
+    /// What the workers of one node use: a group's, by its number.
+    case group(Int)
     /// What one worker has to itself.
     case worker(Int)
     /// What workers of all nodes use alike.
@@ -32,6 +34,8 @@ public struct MemoryRegion: Sendable {
       return "only worker \(worker) uses it, which runs on node \(node)"
     case (.nodeLocal, .worker(let worker), _):
       return "only worker \(worker) uses it, whose node has no memory for this process: the kernel takes the nearest"
+    case (.nodeLocal, .group, .node(let node)): return "only the workers of node \(node) use it"
+    case (.nodeLocal, .group, _): return "its workers' node has no memory for this process: the kernel takes the nearest"
     case (.nodeLocal, .replica, .node(let node)):
       return "the workers of node \(node) read it all the time; each node has a copy of its own"
     case (.nodeLocal, .replica, _): return "no node with workers has memory for this process: one copy for all"

@@ -1,17 +1,23 @@
 /// The ranks with their workers, numbered through: rank 0's workers first, then rank 1's, and so on.
 ///
-/// Shards and slices are dealt to all workers by these numbers, so ranks may have different numbers of workers, and
-/// each rank's part of anything is one contiguous run.
+/// Slices are dealt to all workers by these numbers, so ranks may have different numbers of workers, and each rank's part
+/// of anything is one contiguous run.
 public struct Ranks: Sendable {
   public let communicator: any Communicator
   /// Each rank's workers, by their numbers among all.
   public let workers: [Range<Int>]
+  /// How many workers each of each rank's groups has, those that have memory in common.
+  public let groups: [[Int]]
 
-  /// Asks every rank for its number of workers.
-  public init(_ communicator: any Communicator, workers count: Int) {
+  /// Asks every rank for its groups of workers.
+  public init(_ communicator: any Communicator, groups own: [Int]) {
     self.communicator = communicator
+    groups = communicator.gather(own.map(String.init).joined(separator: ",")).map { text in
+      text.split(separator: ",").compactMap { Int($0) }
+    }
     var next = 0
-    workers = communicator.gather(count).map { count in
+    workers = groups.map { groups in
+      let count = groups.reduce(0, +)
       next += count
       return next - count..<next
     }
@@ -31,5 +37,11 @@ public struct Ranks: Sendable {
   /// What `part` gives all workers of each rank together, where it gives each worker a run that follows the one before.
   public func parts(_ part: (_ worker: Int) -> Range<Int>) -> [Range<Int>] {
     workers.map { part($0.lowerBound).lowerBound..<part($0.upperBound - 1).upperBound }
+  }
+
+  /// What each of a rank's groups has of what is listed group by group, those of all ranks.
+  public func ofGroups<T>(_ all: [T], rank: Int) -> ArraySlice<T> {
+    let first = groups[..<rank].reduce(0) { $0 + $1.count }
+    return all[first..<first + groups[rank].count]
   }
 }

@@ -1,12 +1,12 @@
 /// Adds what all workers of all ranks accumulated, in the order of the tree; each rank gets its parts of the sum.
 ///
 /// A *segment* is a range of the flat buffer, each rank's *part* of it a contiguous range. For a segment
-/// 1. `combine`: a rank's workers add their nodes into the maximal nodes of the rank's run of shards;
+/// 1. `combine`: a rank's workers add their nodes into the maximal nodes of the rank's run of leaves;
 /// 2. `start`: of each of those nodes every rank gets its part, by messages of the communicator;
 /// 3. `reduce`: once they are there, each worker adds its slice of all ranks' nodes.
 ///
 /// Values cross ranks as nodes, never as sums in another order, so the result has the bits of the whole tree. A run of
-/// shards has one to 2 log S maximal nodes (one where R and S are powers of 2), and each costs its rank
+/// leaves has one to 2 log S maximal nodes (one where R and S are powers of 2), and each costs its rank
 /// (R - 1)/R of the buffer in bytes sent. A rank alone does only step 3.
 public final class ReduceScatter: @unchecked Sendable {
   // Proof of Sendable: constant after init; the memory behind the addresses is settled by the phases of a step.
@@ -16,13 +16,13 @@ public final class ReduceScatter: @unchecked Sendable {
   private let ranks: Ranks
   private let segments: [Range<Int>]
   /// For each worker the additions that make the rank's nodes.
-  private let combinations: [[(sum: AllReduce, target: UnsafeMutablePointer<Float>)]]
+  private let combinations: [[(sum: TreeSum, target: UnsafeMutablePointer<Float>)]]
   private let messages: [Messages]
   /// For each segment each worker's additions of all ranks' nodes.
-  private let reductions: [[AllReduce]]
+  private let reductions: [[TreeSum]]
 
   /// - Parameters:
-  ///   - runs: each rank's shards.
+  ///   - runs: each rank's leaves.
   ///   - nodes: the maximal nodes of this rank's workers, flat buffers.
   ///   - segments: ranges that together cover what is to be added.
   ///   - parts: for each segment each rank's part.
@@ -37,50 +37,50 @@ public final class ReduceScatter: @unchecked Sendable {
     self.segments = segments
 
     var own: [TreeNode] = []
-    var combinations = arenas.map { _ in [(sum: AllReduce, target: UnsafeMutablePointer<Float>)]() }
+    var combinations = arenas.map { _ in [(sum: TreeSum, target: UnsafeMutablePointer<Float>)]() }
     if ranks.size == 1 {
       own = nodes
     } else {
-      for shards in tree.maximalNodes(in: runs[rank]) {
-        let members = nodes.filter { shards.contains($0.shards.lowerBound) }
+      for leaves in tree.maximalNodes(in: runs[rank]) {
+        let members = nodes.filter { leaves.contains($0.leaves.lowerBound) }
         // The sum takes the place of the first of its members.
-        own.append(TreeNode(shards: shards, base: members[0].base))
+        own.append(TreeNode(leaves: leaves, base: members[0].base))
         guard members.count > 1 else { continue }
         for (worker, arena) in arenas.enumerated() {
-          let sum = try AllReduce(tree: tree, nodes: members, root: shards, arena: arena)
+          let sum = try TreeSum(tree: tree, nodes: members, root: leaves, arena: arena)
           combinations[worker].append((sum, members[0].base))
         }
       }
     }
     self.combinations = combinations
     let length = segments.map(\.upperBound).max() ?? 0
-    // A rank without a shard has no node whose place the sum could take.
+    // A rank without a leaf has no node whose place the sum could take.
     if let first = own.first { sum = first.base } else { sum = try shared.allocate(length) }
 
     let peers = Messages.peers(of: rank, among: ranks.size)
     let ownCount = parts.reduce(0) { $0 + $1[rank].count }
     /// Received nodes: this rank's parts of all segments, one behind the other.
-    var received: [(rank: Int, shards: Range<Int>, base: UnsafeMutablePointer<Float>)] = []
+    var received: [(rank: Int, leaves: Range<Int>, base: UnsafeMutablePointer<Float>)] = []
     for peer in peers {
-      for shards in tree.maximalNodes(in: runs[peer]) {
-        received.append((peer, shards, try shared.allocate(ownCount)))
+      for leaves in tree.maximalNodes(in: runs[peer]) {
+        received.append((peer, leaves, try shared.allocate(ownCount)))
       }
     }
     var messages: [Messages] = []
-    var reductions: [[AllReduce]] = []
+    var reductions: [[TreeSum]] = []
     var start = 0
     for parts in parts {
       let part = parts[rank]
       var exchange = Messages()
       for peer in peers { for node in own { exchange.send(Messages.bytes(node.base, parts[peer]), to: peer) } }
       // The place in the received buffer as if it were a flat one: additions count elements from there.
-      let foreign = received.map { TreeNode(shards: $0.shards, base: $0.base + start - part.lowerBound) }
+      let foreign = received.map { TreeNode(leaves: $0.leaves, base: $0.base + start - part.lowerBound) }
       for (node, source) in zip(foreign, received) {
         exchange.receive(Messages.bytes(node.base, part), from: source.rank)
       }
       messages.append(exchange)
-      var each: [AllReduce] = []
-      for arena in arenas { each.append(try AllReduce(tree: tree, nodes: own + foreign, arena: arena)) }
+      var each: [TreeSum] = []
+      for arena in arenas { each.append(try TreeSum(tree: tree, nodes: own + foreign, arena: arena)) }
       reductions.append(each)
       start += part.count
     }

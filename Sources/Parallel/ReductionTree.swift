@@ -1,52 +1,52 @@
-/// The fixed binary tree by which values of S shards are added, whoever has them.
+/// The fixed binary tree by which values of S leaves are added, whoever has them.
 ///
-/// Vocabulary: a *leaf* is one shard's value; a *node* is a range of shards [k·2^h, min((k+1)·2^h, S)), and its value
+/// Vocabulary: a *leaf* is one sample's value; a *node* is a range of leaves [k·2^h, min((k+1)·2^h, S)), and its value
 /// is value(lower half) + value(upper half), or that of its lower half if the upper one is empty; the *root* is
-/// 0..<S; a *run* is a contiguous range of shards, as a worker has; its *maximal nodes* are the fewest nodes that
+/// 0..<S; a *run* is a contiguous range of leaves, as a group of workers has; its *maximal nodes* are the fewest nodes that
 /// tile it. Floating-point sums depend on the order of additions, and this order depends on S alone.
 public struct ReductionTree: Sendable, Equatable {
-  /// Number of leaves, S.
-  public let shards: Int
+  /// Number of leaves, S: the samples of a batch.
+  public let leaves: Int
 
-  public init(shards: Int) {
-    precondition(shards > 0, "a tree of \(shards) shards")
-    self.shards = shards
+  public init(leaves: Int) {
+    precondition(leaves > 0, "a tree of \(leaves) leaves")
+    self.leaves = leaves
   }
 
-  public var root: Range<Int> { 0..<shards }
+  public var root: Range<Int> { 0..<leaves }
 
   /// Additions on the longest way from a leaf to the root.
-  public var height: Int { Self.height(ofLeaves: shards) }
+  public var height: Int { Self.height(ofLeaves: leaves) }
 
   /// The least h with 2^h ≥ `count`.
   static func height(ofLeaves count: Int) -> Int { Int.bitWidth - (count - 1).leadingZeroBitCount }
 
-  /// Whether a range of shards is a node. A range determines its node's value: where the end of the shards
+  /// Whether a range of leaves is a node. A range determines its node's value: where the end of the leaves
   /// cuts several levels to the same range, each is its own lower half.
   public func isNode(_ range: Range<Int>) -> Bool {
-    guard range.lowerBound >= 0, range.upperBound <= shards, !range.isEmpty else { return false }
+    guard range.lowerBound >= 0, range.upperBound <= leaves, !range.isEmpty else { return false }
     let width = 1 << Self.height(ofLeaves: range.count)
-    return range.lowerBound % width == 0 && (range.count == width || range.upperBound == shards)
+    return range.lowerBound % width == 0 && (range.count == width || range.upperBound == leaves)
   }
 
   /// The two nodes whose values add to a node's; nil for a leaf.
   public func children(of node: Range<Int>) -> (left: Range<Int>, right: Range<Int>)? {
-    precondition(isNode(node), "\(node) is no node of a tree of \(shards) shards")
+    precondition(isNode(node), "\(node) is no node of a tree of \(leaves) leaves")
     guard node.count > 1 else { return nil }
     let middle = node.lowerBound + 1 << (Self.height(ofLeaves: node.count) - 1)
     return (node.lowerBound..<middle, middle..<node.upperBound)
   }
 
-  /// The fewest nodes that tile a run of shards, in order.
+  /// The fewest nodes that tile a run of leaves, in order.
   public func maximalNodes(in run: Range<Int>) -> [Range<Int>] {
-    precondition(run.lowerBound >= 0 && run.upperBound <= shards, "run \(run) of \(shards) shards")
+    precondition(run.lowerBound >= 0 && run.upperBound <= leaves, "run \(run) of \(leaves) leaves")
     var nodes: [Range<Int>] = []
     var start = run.lowerBound
     while start < run.upperBound {
       var end = start + 1
       var width = 2
-      while start % width == 0, end < shards, min(start + width, shards) <= run.upperBound {
-        end = min(start + width, shards)
+      while start % width == 0, end < leaves, min(start + width, leaves) <= run.upperBound {
+        end = min(start + width, leaves)
         width *= 2
       }
       nodes.append(start..<end)
@@ -60,13 +60,13 @@ public struct ReductionTree: Sendable, Equatable {
 ///
 /// `Sendable` as `Matrix` is: an address, whose use the phases of a step settle.
 public struct TreeNode: @unchecked Sendable {
-  /// The shards whose values are summed.
-  public let shards: Range<Int>
+  /// The leaves whose values are summed.
+  public let leaves: Range<Int>
   /// The first float of the flat buffer.
   public let base: UnsafeMutablePointer<Float>
 
-  public init(shards: Range<Int>, base: UnsafeMutablePointer<Float>) {
-    self.shards = shards
+  public init(leaves: Range<Int>, base: UnsafeMutablePointer<Float>) {
+    self.leaves = leaves
     self.base = base
   }
 }

@@ -23,7 +23,7 @@ public final class WorkerTeam: Sendable {
   public init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
     precondition(placement.count <= Self.maxCount, "\(placement.count) workers in a team, at most \(Self.maxCount)")
     self.placement = placement
-    ranks = Ranks(communicator, workers: placement.count)
+    ranks = Ranks(communicator, groups: placement.groups.map(\.count))
     let shared = Shared(placement)
     self.shared = shared
     for worker in 0..<placement.count {

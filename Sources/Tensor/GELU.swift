@@ -12,19 +12,17 @@ public enum GELU {
     }
   }
 
-  /// dg ← du = dg · gelu'(u); g ← gelu(u) again, bit for bit; the bias gradient grows by du's column sums.
-  public static func backward(
-    _ u: Matrix, _ dg: Matrix, output g: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>
-  ) {
+  /// u ← du = dg · gelu'(u), dg ← gelu(u), bit for bit what forward wrote; the bias gradient grows by du's column sums.
+  public static func backward(_ u: Matrix, _ dg: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
     for r in 0..<u.rows {
-      let (source, slope, target) = (u.row(r), dg.row(r), g.row(r))
+      let (input, slope) = (u.row(r), dg.row(r))
       @inline(__always) func differentiate(_ i: Int, _ lanes: Int) {
-        let v = load(source + i, lanes: lanes)
+        let v = load(input + i, lanes: lanes)
         let phi = cumulative(v)
-        store(v * phi, target + i, lanes: lanes)
         let density = Floats(0.398_942_280_4) * exponential(v * v * Floats(-0.5))
         let d = load(slope + i, lanes: lanes) * phi.addingProduct(v, density)
-        store(d, slope + i, lanes: lanes)
+        store(v * phi, slope + i, lanes: lanes)
+        store(d, input + i, lanes: lanes)
         store(load(biasGradient + i, lanes: lanes) + d, biasGradient + i, lanes: lanes)
       }
       forEachVector(u.columns, differentiate)

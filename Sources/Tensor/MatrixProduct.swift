@@ -103,6 +103,9 @@ public enum MatrixProduct {
       + Scratch.size(panels * MatrixKernel.panelSize(k) + 16)
   }
 
+  /// Whether a product of a transposed matrix over so many terms can be added to what is there (`Accumulation.add`).
+  public static func canAdd(inner: Int) -> Bool { inner <= MatrixKernel.innerBlock }
+
   /// Of as many columns as this or fewer, too few tiles would repay the packing of a.
   private static let narrow = 64
 
@@ -113,7 +116,7 @@ public enum MatrixProduct {
     let inner = a.rows
     requireShapes(a.columns, inner, b.rows, b.columns, c)
     if case .add = accumulation {
-      precondition(inner <= MatrixKernel.innerBlock, "a sum of \(inner) terms can't be added at its end")
+      precondition(canAdd(inner: inner), "a sum of \(inner) terms can't be added at its end")
     }
     let (rows, columns) = (c.rows, c.columns)
     let blocks = max((inner + MatrixKernel.innerBlock - 1) / MatrixKernel.innerBlock, 1)

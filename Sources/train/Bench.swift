@@ -43,7 +43,6 @@ struct Bench: ParsableCommand {
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
-  @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
   func validate() throws {
@@ -68,7 +67,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    var settings = try sizes.settings(model, shards)
+    var settings = try sizes.settings(model)
     settings.seed = seed
     if dryRun {
       let plan = try PlacementPlan(settings, team: try workers.makeTeam())
@@ -104,7 +103,7 @@ struct Bench: ParsableCommand {
     try say(
       "\(fixed(result.fmaShare * 100, 1)) % of the multiply-adds' peak of \(fixed(result.fmaGFLOPS, 0)) GFLOP/s, "
         + "\(fixed(result.sgemmShare * 100, 1)) % of products' \(fixed(result.sgemmGFLOPS, 0)), on \(result.workers) "
-        + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); \(result.shards) shards; peak \(fixed(result.peakMiB, 0)) MiB"
+        + "worker\(result.workers == 1 ? "" : "s")\(result.ranks == 1 ? "" : " of \(result.ranks) ranks"); peak \(fixed(result.peakMiB, 0)) MiB"
     )
     for kind in ProductKind.allCases {
       guard let rate = result.products[kind.rawValue] else { continue }

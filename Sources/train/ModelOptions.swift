@@ -139,7 +139,7 @@ struct BatchOptions: ParsableArguments {
   var labels = 6
 
   /// - Throws: for settings that contradict one another.
-  func settings(_ model: ModelOptions, _ shards: ShardOptions) throws -> RunConfiguration {
+  func settings(_ model: ModelOptions) throws -> RunConfiguration {
     var shape = SyntheticDataset.Settings()
     shape.features = try wholeNumbers(features, option: "--features", in: 1...1 << 20)
     shape.steps = try wholeNumbers(length, oneForAll: true, option: "--length", in: 1...1 << 20)
@@ -147,7 +147,6 @@ struct BatchOptions: ParsableArguments {
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings.model)
     settings.batchSize = batchSize
-    settings.shards = shards.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
     return settings
   }

@@ -80,17 +80,6 @@ struct PlacementOptions: ParsableArguments {
 }
 
 /// How finely a batch is cut.
-struct ShardOptions: ParsableArguments {
-  @Option(
-    "Equal parts that a batch is cut into for the workers; must divide the batch size, by default up to 32 of at "
-      + "least 120 time steps, or 4 where that would be fewer. Sums follow it: another number gives other rounding.",
-    value: "n")
-  var shards: Int?
-
-  func validate() throws {
-    if let shards, shards < 1 { throw ValidationError("--shards must be at least 1, not \(shards).") }
-  }
-}
 
 /// Whole numbers separated by commas: one for each modality or split, or any number of them if `count` is nil.
 ///

@@ -45,8 +45,7 @@ struct ProgressLines {
     line(
       "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize), "
         + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
-        + (workers > settings.shards ? " (\(workers - settings.shards) without a shard)" : "")
-        + ", \(plural(settings.shards, "shard")), seed \(settings.seed)")
+        + ", seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }
     if let schedule { line(schedule) }
   }

@@ -17,13 +17,12 @@ struct Replay: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
-  @OptionGroup(title: "Workers") var shards: ShardOptions
 
   func run() throws {
     let team = try workers.makeTeam()
     var allPass = true
     for path in files {
-      let replay = try Model.Replay(GoldenFile(path: path), team: team, shards: shards.shards)
+      let replay = try Model.Replay(GoldenFile(path: path), team: team)
       allPass = allPass && replay.passes
       if json {
         try printJSON(replay)

@@ -124,7 +124,6 @@ struct Run: ParsableCommand {
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
-  @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
 

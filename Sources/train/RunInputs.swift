@@ -75,7 +75,11 @@ extension Run {
   func base(_ settings: RunConfiguration) throws -> RunConfiguration {
     var settings = settings
     preset?.apply(to: &settings)
-    return try config.map { try settings.changed(byFile: $0) } ?? settings
+    guard let config else { return settings }
+    if try RunConfiguration.hasShards(inFile: config) {
+      Logger(label: "carat.config").warning("\(config): 'shards' has no effect: batches are cut into blocks of 4 samples")
+    }
+    return try settings.changed(byFile: config)
   }
 
   /// A settings file of a run with a history makes another run: one with these settings from the start.
@@ -127,8 +131,6 @@ extension Run {
     set(&settings.seed, seed)
     set(&settings.threshold, threshold)
     set(&settings.onNonFinite, onNonfinite)
-    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.shards(inFile: path) }
-    settings.shards = shards.shards ?? filed ?? resumed?.shards ?? settings.defaultShards
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -35,7 +35,6 @@ struct Scale: ParsableCommand {
   @OptionGroup var sizes: BatchOptions
   @OptionGroup(title: "Workers") var placement: PlacementOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
-  @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
   func validate() throws {
@@ -66,18 +65,18 @@ struct Scale: ParsableCommand {
   }
 
   func run() throws {
-    var settings = try sizes.settings(model, shards)
+    var settings = try sizes.settings(model)
     settings.seed = seed
     let communicator = try ranks.join()
     let counts = try counts(cpus: leastCPUs(communicator))
     try communicator.requireAgreement(
       on: settings,
       and: [
-        ("--shards", shards.shards.map(String.init) ?? "the default"), ("--workers", "\(counts)"), ("--mode", mode),
+        ("--workers", "\(counts)"), ("--mode", mode),
         ("--repeats", "\(repeats)"), ("--timed-steps", "\(timedSteps)"),
       ])
     let experiment = try ScalingExperiment(
-      settings, shards: shards.shards, workers: counts, modes: try modes(), ranks: communicator.size)
+      settings, workers: counts, modes: try modes(), ranks: communicator.size)
     let machine = MachineDescription(program: Train.version, communicator: communicator)
     let files = communicator.rank == 0 ? try ScalingFiles(directory: output, machine: machine) : nil
     var told = Set<Int>()
@@ -111,10 +110,10 @@ struct Scale: ParsableCommand {
       "\(fixed(s.median * scale, digits)) (\(fixed(s.least * scale, digits)) to \(fixed(s.greatest * scale, digits)))"
     }
     let head = [
-      "mode", "workers", "ranks", "batch", "shards", "s a step", "speed-up", "efficiency %", "of sgemm %",
+      "mode", "workers", "ranks", "batch", "s a step", "speed-up", "efficiency %", "of sgemm %",
     ]
     let rows = summaries.map { s in
-      [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize, s.shards].map(String.init) + [
+      [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize].map(String.init) + [
         spread(s.secondsPerStep, 4), spread(s.speedup, 2), spread(s.efficiency, 1, times: 100),
         fixed(s.sgemmShare.median * 100, 1),
       ]

@@ -17,7 +17,6 @@ struct ShowTopology: ParsableCommand {
   var json = false
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
-  @OptionGroup(title: "Workers") var shards: ShardOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
 
   private struct Node: Encodable {
@@ -53,7 +52,7 @@ struct ShowTopology: ParsableCommand {
   }
 
   func run() throws {
-    let settings = try sizes.settings(model, shards)
+    let settings = try sizes.settings(model)
     let team = try workers.makeTeam()
     let topology = team.placement.topology
     let found = NUMA.nodes()
@@ -85,12 +84,12 @@ extension PlacementPlan {
   /// A line for each worker and each part of the memory.
   func lines(_ settings: RunConfiguration) -> [String] {
     let head =
-      "plan: --workers \(workers.count) --numa \(policy.rawValue), batch \(settings.batchSize) in "
-      + "\(settings.shards) shards, queue \(settings.model.queueSize): \(fixed(totalMebibytes, 1)) MiB"
+      "plan: --workers \(workers.count) --numa \(policy.rawValue), batch \(settings.batchSize), "
+      + "queue \(settings.model.queueSize): \(fixed(totalMebibytes, 1)) MiB"
     return [head]
       + workers.map { worker in
-        "  worker \(worker.worker): CPU \(Placement.ranges(worker.cpus)) of node \(worker.node), \(worker.shards) "
-          + "shard\(worker.shards == 1 ? "" : "s")"
+        "  worker \(worker.worker): CPU \(Placement.ranges(worker.cpus)) of node \(worker.node), one of those for "
+          + "\(worker.groupSamples) sample\(worker.groupSamples == 1 ? "" : "s")"
       }
       + memory.map { part in
         "  \(fixed(part.mebibytes, 1)) MiB \(part.placement): \(part.name) (\(part.reason))"

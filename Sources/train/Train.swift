@@ -120,7 +120,7 @@ struct Train: ParsableCommand {
 
   private static func status(of error: Error) -> Int32? {
     switch error {
-    case is SettingsError, is ShardPlanError, is RanksDiffer: 64
+    case is SettingsError, is RanksDiffer: 64
     case let error as DataError:
       switch error.kind {
       case .input: 65

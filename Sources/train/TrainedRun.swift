@@ -21,11 +21,9 @@ struct TrainedRun {
     let team = try workers.makeTeam()
     let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
     try state.loadModel(from: weights)
-    let plan = try ShardPlan(
-      batchSize: configuration.batchSize, shards: configuration.shards, workers: team.ranks.workerCount)
     evaluator = Evaluator(
       try TrainingStep(
-        state, optimizer: configuration.optimizer, plan: plan, team: team, seed: configuration.seed))
+        state, optimizer: configuration.optimizer, batchSize: configuration.batchSize, team: team, seed: configuration.seed))
   }
 
   /// A split of a data set directory, or a file; its shapes and labels must be those of the run's data.

@@ -10,8 +10,6 @@ struct SoftAlignment {
   let norm: FeatureNorm
   /// Whose outputs, L + 1 units, are positions.
   let layers: [LSTMLayer]
-  /// Norm and first layer, whose gradients of a shard are ready at the same time.
-  private let firstGroup: Range<Int>
   private let modality: Int
   private let positions: Int
 
@@ -22,12 +20,10 @@ struct SoftAlignment {
     positions = length + 1
     let positions = positions
     let name = Self.name(c, modality)
-    let first: (FeatureNorm, LSTMLayer)
-    (first, firstGroup) = layout.group { layout in
-      (FeatureNorm(m, in: &layout), LSTMLayer(name, index: 0, inputs: m.features, units: positions, in: &layout))
+    norm = FeatureNorm(m, in: &layout)
+    layers = [m.features, positions].enumerated().map { index, inputs in
+      LSTMLayer(name, index: index, inputs: inputs, units: positions, in: &layout)
     }
-    norm = first.0
-    layers = [first.1, LSTMLayer(name, index: 1, inputs: positions, units: positions, in: &layout)]
   }
 
   /// The reference's name: `v2t_ctc` for visual to text.
@@ -36,13 +32,13 @@ struct SoftAlignment {
     return "\(from)2\(to)_ctc.pred_output_position_inclu_blank"
   }
 
-  var groups: [Range<Int>] { [firstGroup, layers[1].group] }
-
-  /// What backward needs of one shard, R = n T rows; P is L + 1, padded.
+  /// What backward needs of some samples, R = n T rows; P is L + 1, padded.
   final class Activations: @unchecked Sendable {
-    /// Raw features, normalised by forward: [R, F], and 1/deviation [R].
+    /// Raw features, normalised by forward: [R, F], and 1/deviation [R, 1]. Backward leaves what the first layer was given.
     private let featureRows: Matrix
     let inverse: Matrix
+    /// Gradient of the aligned steps, [n L, F].
+    let alignedGradient: Matrix
     let layers: [LSTMLayer.Activations]
     /// p [R, P]
     private let probabilityRows: Matrix
@@ -57,7 +53,8 @@ struct SoftAlignment {
       let (rows, units) = (samples * m.maximumSteps, length + 1)
       most = rows
       featureRows = try arena.matrix(rows: rows, columns: m.features)
-      inverse = try arena.matrix(rows: 1, columns: rows)
+      inverse = try arena.matrix(rows: rows, columns: 1)
+      alignedGradient = try arena.matrix(rows: samples * length, columns: m.features)
       layers = try (0..<2).map { _ in try LSTMLayer.Activations(rows: rows, units: units, in: arena) }
       probabilityRows = try arena.matrix(rows: rows, columns: LSTM.paddedSize(units))
       hiddenGradientRows = try arena.matrix(rows: rows, columns: LSTM.paddedSize(units))
@@ -72,12 +69,14 @@ struct SoftAlignment {
     var rowCount: Int { samples * steps }
     /// A sample's rows.
     func rows(_ sample: Int) -> Range<Int> { sample * steps..<(sample + 1) * steps }
+    /// The rows of some samples.
+    func rows(_ samples: Range<Int>) -> Range<Int> { samples.lowerBound * steps..<samples.upperBound * steps }
     var features: Matrix { featureRows.rows(0..<rowCount) }
     var probabilities: Matrix { probabilityRows.rows(0..<rowCount) }
     var hiddenGradient: Matrix { hiddenGradientRows.rows(0..<rowCount) }
   }
 
-  /// Floats of scratch for shards of `samples` of a modality.
+  /// Floats of scratch for runs of `samples` of a modality.
   static func scratchSize(_ m: ModelConfiguration.Modality, samples: Int) -> Int {
     guard let length = m.alignedSteps else { return 0 }
     let (rows, T) = (samples * m.maximumSteps, m.maximumSteps)
@@ -86,107 +85,123 @@ struct SoftAlignment {
       PackedMatrix.capacity(inner: m.features, columns: length),
       PackedMatrix.capacity(inner: length, columns: m.features))
     return Scratch.size(rows: rows, columns: m.features)
-      + max(LSTMLayer.scratchSize(rows: rows, units: length + 1, inputs: m.features), products)
+      + max(LSTMLayer.scratchSize(units: length + 1, inputs: m.features), products)
   }
 
-  /// Aligned steps of every shard, where its embeddings take their features from.
-  func forward(_ shards: ArraySlice<Shard>, _ θ: Parameters, scratch: Scratch) {
-    withShards(shards) { shard, a, _ in
-      var scratch = scratch
-      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
-      norm.forward(a.features, inverse: a.inverse, θ, into: x)
-      layers[0].project(x, a.layers[0], θ, scratch: scratch)
+  /// Aligned steps of a pass's samples, where the embeddings take their features from.
+  func forward(_ pass: Encoder.Pass) {
+    withRuns(pass) { a, run in
+      var scratch = pass.scratch
+      let rows = a.rows(run)
+      let x = scratch.matrix(rows: rows.count, columns: a.features.columns)
+      norm.forward(a.features.rows(rows), inverse: a.inverse.rows(rows), pass.θ, into: x)
+      layers[0].project(x, into: a.layers[0].gates.rows(rows), pass.θ, scratch: scratch)
     }
-    withSamples(shards, layer: 0) { layers[0].forward($0, steps: $1, θ, scratch: scratch) }
-    withShards(shards) { _, a, _ in
-      layers[1].project(a.layers[0].hidden.rows(0..<a.rowCount), a.layers[1], θ, scratch: scratch)
+    withSamples(pass, layer: 0) { layers[0].forward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withRuns(pass) { a, run in
+      let rows = a.rows(run)
+      layers[1].project(
+        a.layers[0].hidden.rows(rows), into: a.layers[1].gates.rows(rows), pass.θ, scratch: pass.scratch)
     }
-    withSamples(shards, layer: 1) { layers[1].forward($0, steps: $1, θ, scratch: scratch) }
-    withShards(shards) { shard, a, aligned in
-      let p = a.probabilities
-      p.copy(from: a.layers[1].hidden.rows(0..<a.rowCount))
+    withSamples(pass, layer: 1) { layers[1].forward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withRuns(pass) { a, run in
+      let rows = a.rows(run)
+      let p = a.probabilities.rows(rows)
+      p.copy(from: a.layers[1].hidden.rows(rows))
       Softmax.forward(p.columns(0..<positions))
-      var scratch = scratch
-      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
-      norm.output(a.features, θ, into: x)
-      let sequences = shard.encoders[modality].sequences
-      for s in 0..<a.samples {
+      var scratch = pass.scratch
+      let x = scratch.matrix(rows: rows.count, columns: a.features.columns)
+      norm.output(a.features.rows(rows), pass.θ, into: x)
+      let (aligned, sequences) = (pass.activations.embeddings.features, pass.activations.sequences)
+      for s in run {
         let target = aligned.rows(sequences.rows(s))
         MatrixProduct.multiply(
-          transposed: p.rows(a.rows(s)).columns(1..<1 + target.rows), by: x.rows(a.rows(s)), into: target,
-          scratch: scratch)
+          transposed: a.probabilities.rows(a.rows(s)).columns(1..<1 + target.rows),
+          by: x.rows(a.rows(s - run.lowerBound)), into: target, scratch: scratch)
       }
     }
   }
 
-  /// All its parameters' gradients from those of the aligned steps, which stand where forward wrote the steps.
-  func backward(_ shards: ArraySlice<Shard>, _ θ: Parameters, scratch: Scratch, into tree: TreeAccumulator) {
-    withShards(shards) { shard, a, daligned in
-      var scratch = scratch
-      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
-      norm.output(a.features, θ, into: x)
-      let d = a.hiddenGradient
+  /// From the aligned steps' gradients, what the weights' gradients are products of, and each sample's own.
+  func backward(_ pass: Encoder.Pass, into gradients: GradientRows) {
+    withRuns(pass) { a, run in
+      var scratch = pass.scratch
+      let rows = a.rows(run)
+      let x = scratch.matrix(rows: rows.count, columns: a.features.columns)
+      norm.output(a.features.rows(rows), pass.θ, into: x)
+      let d = a.hiddenGradient.rows(rows)
       d.fill(0)
-      let sequences = shard.encoders[modality].sequences
-      for s in 0..<a.samples {
-        let from = daligned.rows(sequences.rows(s))
+      for s in run {
+        let (from, own) = (a.alignedGradient.rows(pass.activations.sequences.rows(s)), a.rows(s - run.lowerBound))
         MatrixProduct.multiply(
-          x.rows(a.rows(s)), byTransposed: from, into: d.rows(a.rows(s)).columns(1..<1 + from.rows), scratch: scratch)
+          x.rows(own), byTransposed: from, into: d.rows(own).columns(1..<1 + from.rows), scratch: scratch)
       }
-      Softmax.backward(a.probabilities.columns(0..<positions), d.columns(0..<positions))
+      Softmax.backward(a.probabilities.rows(rows).columns(0..<positions), d.columns(0..<positions))
     }
-    withSamples(shards, layer: 1) { layers[1].backward($0, steps: $1, θ, scratch: scratch) }
-    withShards(shards) { shard, a, _ in
-      let input = a.layers[0].hidden.rows(0..<a.rowCount)
-      tree.withLeaf(shard.index, layers[1].group) { gradient in
-        layers[1].backwardParameters(
-          input, a.layers[1], samples: a.samples, steps: a.steps, scratch: scratch, into: gradient)
-      }
-      layers[1].backwardInput(a.layers[1], θ, scratch: scratch, into: a.hiddenGradient)
+    withSamples(pass, layer: 1) { layers[1].backward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withRuns(pass) { a, run in
+      let rows = a.rows(run)
+      addBiases(1, a, run, scratch: pass.scratch, into: gradients)
+      layers[1].backwardInput(
+        a.layers[1].gates.rows(rows), pass.θ, scratch: pass.scratch, into: a.hiddenGradient.rows(rows))
     }
-    withSamples(shards, layer: 0) { layers[0].backward($0, steps: $1, θ, scratch: scratch) }
-    withShards(shards) { shard, a, daligned in
-      var scratch = scratch
-      let x = scratch.matrix(rows: a.rowCount, columns: a.features.columns)
-      norm.output(a.features, θ, into: x)
-      let sequences = shard.encoders[modality].sequences
-      tree.withLeaf(shard.index, firstGroup) { gradient in
-        layers[0].backwardParameters(
-          x, a.layers[0], samples: a.samples, steps: a.steps, scratch: scratch, into: gradient)
-        let dx = x
-        layers[0].backwardInput(a.layers[0], θ, scratch: scratch, into: dx)
-        for s in 0..<a.samples {
-          let from = daligned.rows(sequences.rows(s))
-          MatrixProduct.multiply(
-            a.probabilities.rows(a.rows(s)).columns(1..<1 + from.rows), by: from, into: dx.rows(a.rows(s)), .extend,
-            scratch: scratch)
-        }
-        norm.backward(dx, normalized: a.features, inverse: a.inverse, θ, into: gradient)
+    withSamples(pass, layer: 0) { layers[0].backward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withRuns(pass) { a, run in
+      var scratch = pass.scratch
+      let rows = a.rows(run)
+      addBiases(0, a, run, scratch: scratch, into: gradients)
+      let dx = scratch.matrix(rows: rows.count, columns: a.features.columns)
+      layers[0].backwardInput(a.layers[0].gates.rows(rows), pass.θ, scratch: scratch, into: dx)
+      for s in run {
+        let from = a.alignedGradient.rows(pass.activations.sequences.rows(s))
+        MatrixProduct.multiply(
+          a.probabilities.rows(a.rows(s)).columns(1..<1 + from.rows), by: from,
+          into: dx.rows(a.rows(s - run.lowerBound)), .extend, scratch: scratch)
       }
+      let features = a.features.rows(rows)
+      norm.backward(
+        dx, normalized: features, inverse: a.inverse.rows(rows), (run.count, a.rows), pass.θ,
+        addingTo: gradients[run])
+      norm.output(features, pass.θ, into: features)
     }
   }
 
-  /// Each shard that has samples, what it keeps, and its aligned steps [n L, F].
-  private func withShards(_ shards: ArraySlice<Shard>, _ body: (Shard, Activations, Matrix) -> Void) {
-    for shard in shards where shard.count > 0 {
-      let encoder = shard.encoders[modality]
-      guard let own = encoder.alignment else { continue }
-      body(shard, own, encoder.embeddings.features.rows(0..<encoder.sequences.rowCount))
-    }
-  }
-
-  /// All samples of the shards, for the recurrence of a layer, and T.
-  private func withSamples(
-    _ shards: ArraySlice<Shard>, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int) -> Void
+  private func addBiases(
+    _ layer: Int, _ a: Activations, _ run: Range<Int>, scratch: Scratch, into gradients: GradientRows
   ) {
-    let count = shards.reduce(0) { $0 + $1.count }
+    for s in run {
+      layers[layer].backwardBiases(a.layers[layer].gates.rows(a.rows(s)), scratch: scratch, into: gradients[s])
+    }
+  }
+
+  /// Where backward left what its weights' gradients are products of.
+  func weightSources(_ encoder: Encoder.Activations) -> [WeightSource] {
+    guard let a = encoder.alignment else { return [] }
+    return layers[0].weightSources(a.layers[0], input: { a.features }, rows: a.rows)
+      + layers[1].weightSources(a.layers[1], input: { a.layers[0].hidden }, rows: a.rows)
+  }
+
+  /// Multiply-adds of a sample of T raw steps.
+  func cost(steps T: Int) -> Int {
+    layers.reduce(0) { $0 + T * ($1.inputWeight.count + $1.recurrentWeight.count) } + 2 * T * positions * norm.gain.count
+  }
+
+  /// What a pass keeps, and each of its runs.
+  private func withRuns(_ pass: Encoder.Pass, _ body: (Activations, _ run: Range<Int>) -> Void) {
+    guard let a = pass.activations.alignment else { return }
+    for run in pass.runs { body(a, run) }
+  }
+
+  /// All samples of a pass, for the recurrence of a layer, and T.
+  private func withSamples(
+    _ pass: Encoder.Pass, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int) -> Void
+  ) {
+    guard let a = pass.activations.alignment else { return }
+    let (own, count) = (a.layers[layer], pass.runs.reduce(0) { $0 + $1.count })
     withUnsafeTemporaryAllocation(of: LSTM.Steps.self, capacity: count) { list in
-      var (filled, steps) = (0, 0)
-      withShards(shards) { _, a, _ in
-        precondition(steps == 0 || steps == a.steps, "sequences of \(steps) and of \(a.steps) steps")
-        steps = a.steps
-        let own = a.layers[layer]
-        for s in 0..<a.samples {
+      var filled = 0
+      for run in pass.runs {
+        for s in run {
           let rows = a.rows(s)
           list.initializeElement(
             at: filled,
@@ -196,7 +211,7 @@ struct SoftAlignment {
           filled += 1
         }
       }
-      body(UnsafeBufferPointer(rebasing: list[..<filled]), steps)
+      body(UnsafeBufferPointer(rebasing: list[..<filled]), a.steps)
     }
   }
 }

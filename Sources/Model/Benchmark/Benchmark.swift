@@ -27,7 +27,6 @@ public struct Benchmark: Encodable, Sendable {
   /// Of all ranks.
   public let workers: Int
   public let ranks: Int
-  public let shards: Int
   public let batchSize: Int
   public let steps: Int
   public let anchors: ModelConfiguration.Anchors
@@ -37,7 +36,7 @@ public struct Benchmark: Encodable, Sendable {
   public let trace: String?
 
   private enum CodingKeys: String, CodingKey {
-    case fastest, slowest, workers, ranks, shards, steps, anchors, phases, products
+    case fastest, slowest, workers, ranks, steps, anchors, phases, products
     case secondsPerStep = "seconds_per_step"
     case samplesPerSecond = "samples_per_second"
     case sgemmGFLOPS = "sgemm_gflops"
@@ -74,8 +73,7 @@ public struct Benchmark: Encodable, Sendable {
     seconds += prepared.time(steps: steps - steps / 2)
     measureMachine()
     peakMiB = peakMemory()
-    let samples = max(settings.batchSize / settings.shards, 1)
-    let kinds = ProductRates(settings.model, samples: samples, rates: machine)
+    let kinds = ProductRates(settings.model, samples: BatchDivision.blockSize, rates: machine)
     let ownRates = ProductKind.allCases.map { ($0, kinds.rate($0)) }
     let timeline = prepared.timeline
     trace = traces ? timeline.trace(team.placement) : nil
@@ -100,7 +98,6 @@ public struct Benchmark: Encodable, Sendable {
       })
     self.workers = team.ranks.workerCount
     ranks = team.ranks.size
-    shards = settings.shards
     batchSize = settings.batchSize
     self.steps = steps
     anchors = settings.model.anchors

@@ -26,21 +26,25 @@ public struct CollectiveBenchmark: Codable, Sendable {
   public init(_ settings: RunConfiguration, repeats: Int, team: WorkerTeam) throws {
     let (ranks, count) = (team.ranks, CARAT(settings.model).trainedCount)
     let communicator = ranks.communicator
-    let tree = ReductionTree(shards: settings.shards)
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: ranks.workerCount)
+    let tree = ReductionTree(leaves: settings.batchSize)
+    let division = BatchDivision(batchSize: settings.batchSize, groups: ranks.groups.flatMap(\.self))
     let shared = Arena(placement: team.placement.sharedMemory)
     let arenas = (0..<team.count).map { Arena(placement: team.placement.memory(ofWorker: $0)) }
-    let nodes = try arenas.enumerated().flatMap { worker, arena in
-      try tree.maximalNodes(in: plan.shards(ofWorker: ranks.number(ofWorker: worker))).map {
-        TreeNode(shards: $0, base: try arena.allocate(count))
+    let nodes = try ranks.ofGroups(division.samples, rank: ranks.rank).enumerated().flatMap { group, samples in
+      try tree.maximalNodes(in: samples).map {
+        TreeNode(leaves: $0, base: try arenas[team.placement.groups[group].lowerBound].allocate(count))
       }
+    }
+    let runs = (0..<ranks.size).map { rank -> Range<Int> in
+      let own = ranks.ofGroups(division.samples, rank: rank)
+      return (own.first?.lowerBound ?? 0)..<(own.last?.upperBound ?? 0)
     }
     @Sendable func part(_ worker: Int) -> Range<Int> {
       slice(of: count, part: worker, parts: ranks.workerCount, alignment: 16)
     }
     let parts = ranks.parts(part)
     let reduction = try ReduceScatter(
-      tree: tree, ranks: ranks, runs: ranks.parts(plan.shards(ofWorker:)), nodes: nodes, segments: [0..<count],
+      tree: tree, ranks: ranks, runs: runs, nodes: nodes, segments: [0..<count],
       parts: [parts], arenas: arenas, shared: shared)
     var gather = Messages()
     gather.gather(reduction.sum, parts: parts, rank: ranks.rank)

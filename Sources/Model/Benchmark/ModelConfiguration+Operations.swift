@@ -14,10 +14,8 @@ public enum ProductKind: String, Codable, CaseIterable, Sendable {
 /// Floating-point operations in a step's matrix products.
 public struct MatrixOperations: Codable, Sendable, Equatable {
   public let kinds: [String: Double]
-  /// Those of the contrastive loss's statistics over all pairs of rows: dealt in equal parts, whatever the shards.
+  /// Those of the contrastive loss's statistics over all pairs of rows.
   public let pairs: Double
-  /// Dealt shard by shard: all others.
-  public var shards: Double { total - pairs }
   public var total: Double { ProductKind.allCases.reduce(0) { $0 + self[$1] } }
   public subscript(kind: ProductKind) -> Double { kinds[kind.rawValue] ?? 0 }
 }

@@ -21,12 +21,11 @@ final class PreparedBenchmark {
   init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1) throws {
     let (c, batchSize) = (settings.model, settings.batchSize)
     seed = settings.seed
-    let plan = try ShardPlan(batchSize: batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     let state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)
     state.fillQueue(seed: seed)
     training = try TrainingStep(
-      state, optimizer: OptimizerConfiguration(totalSteps: 5100), plan: plan, team: team, seed: seed)
+      state, optimizer: OptimizerConfiguration(totalSteps: 5100), batchSize: batchSize, team: team, seed: seed)
     source = RandomSource(c, count: batchSize, seed: seed, meanLength: meanLength)
     let batch = Batch(c, capacity: batchSize)
     batch.fill(0..<batchSize, of: source)
@@ -63,12 +62,17 @@ final class PreparedBenchmark {
 
   /// Bytes of activations and scratch space of this rank's workers, without what they add gradients in.
   var workspaceBytes: Int {
-    let all = training.memory.filter { if case .worker = $0.use { true } else { false } }
+    let all = training.memory.filter {
+      switch $0.use {
+      case .worker, .group: true
+      case .replica, .shared: false
+      }
+    }
     return all.reduce(0) { $0 + $1.arena.bytes } - nodes * gradientBytes
   }
 
-  /// Nodes of the reduction tree that this rank's workers add gradients into.
-  var nodes: Int { training.gradients.reduce(0) { $0 + $1.nodes.count } }
+  /// Nodes of the reduction tree that this rank's groups of workers add gradients into.
+  var nodes: Int { training.weightGradients.reduce(0) { $0 + $1.nodes.count } }
 
   /// Bytes of the gradients of all parameters that are trained.
   var gradientBytes: Int { training.model.trainedCount * MemoryLayout<Float>.stride }
@@ -77,11 +81,10 @@ final class PreparedBenchmark {
   var sent: (bytes: Int, messages: Int) {
     let exchange = training.exchange
     let messages = [
-      exchange.forward, exchange.shuffled, training.statistics.messages, training.optimizer.exchanges.squares,
-      training.optimizer.exchanges.parameters,
-    ]
+      exchange.forward, exchange.aggregated, training.statistics.messages, training.reduction.gatherSquares,
+    ] + training.optimizer.gatherParameters
     return (
-      messages.reduce(training.optimizer.reduction.sentBytes) { $0 + $1.sentBytes },
+      messages.reduce(training.reduction.scatter.sentBytes) { $0 + $1.sentBytes },
       messages.reduce(0) { $0 + $1.sends.count }
     )
   }

@@ -24,16 +24,14 @@ public struct ScalingExperiment: Sendable {
 
   /// - Parameters:
   ///   - settings: what is measured; for weak scaling its batch size is that of one worker.
-  ///   - shards: parts of every batch; nil for the default of each batch size.
   ///   - workers: numbers of workers of each rank.
   /// - Throws: for settings that contradict one another, or need more memory than there is.
-  public init(_ settings: RunConfiguration, shards: Int?, workers: [Int], modes: [Mode], ranks: Int) throws {
+  public init(_ settings: RunConfiguration, workers: [Int], modes: [Mode], ranks: Int) throws {
     self.ranks = ranks
     configurations = try modes.flatMap { mode in
       try workers.map { count in
         var own = settings
         if mode == .weak { own.batchSize *= count * ranks }
-        own.shards = shards ?? own.defaultShards
         if let contradiction = own.contradiction {
           throw SettingsError(description: "\(mode.rawValue) scaling on \(count * ranks) workers: \(contradiction)")
         }

@@ -51,11 +51,11 @@ public final class ScalingFiles {
       "sgemm_share",
     ]
     let head =
-      ["mode", "workers", "ranks", "batch_size", "shards", "repeats"]
+      ["mode", "workers", "ranks", "batch_size", "repeats"]
       + names.flatMap { [$0, $0 + "_min", $0 + "_max"] } + phases
     var text = head.joined(separator: ",") + "\n"
     for s in summaries {
-      var cells = [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize, s.shards, s.repeats].map(String.init)
+      var cells = [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize, s.repeats].map(String.init)
       for spread in spreads(s) { cells += ["\(spread.median)", "\(spread.least)", "\(spread.greatest)"] }
       for phase in phases { cells.append("\(s.phases[phase] ?? 0)") }
       text += cells.joined(separator: ",") + "\n"

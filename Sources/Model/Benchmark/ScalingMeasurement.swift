@@ -8,7 +8,6 @@ public struct ScalingMeasurement: Codable, Sendable {
   public let ranks: Int
   public let round: Int
   public let batchSize: Int
-  public let shards: Int
   /// Of each timed step.
   public let seconds: [Double]
   /// Their median.
@@ -28,7 +27,7 @@ public struct ScalingMeasurement: Codable, Sendable {
   public let barrierSeconds: Double
   /// Bytes of the gradients of all parameters.
   public let gradientBytes: Int
-  /// Nodes of the reduction tree that rank 0's workers add gradients into: what the all-reduce reads.
+  /// Nodes of the reduction tree that rank 0's groups of workers add gradients into: what the all-reduce reads.
   public let nodes: Int
   /// Bytes of activations and scratch space of rank 0's workers.
   public let workspaceBytes: Int
@@ -37,7 +36,7 @@ public struct ScalingMeasurement: Codable, Sendable {
   public let sentMessages: Int
 
   private enum CodingKeys: String, CodingKey {
-    case mode, workers, ranks, round, shards, seconds, operations, phases, barriers, nodes
+    case mode, workers, ranks, round, seconds, operations, phases, barriers, nodes
     case barrierSeconds = "barrier_seconds"
     case batchSize = "batch_size"
     case secondsPerStep = "seconds_per_step"
@@ -65,7 +64,6 @@ public struct ScalingMeasurement: Codable, Sendable {
     ranks = team.ranks.size
     self.round = round
     batchSize = settings.batchSize
-    shards = settings.shards
     secondsPerStep = Spread(seconds).median
     samplesPerSecond = Double(settings.batchSize) / secondsPerStep
     operations = prepared.operations

@@ -29,7 +29,6 @@ public struct ScalingSummary: Codable, Sendable {
   public let workers: Int
   public let ranks: Int
   public let batchSize: Int
-  public let shards: Int
   public let repeats: Int
   public let secondsPerStep: Spread
   public let samplesPerSecond: Spread
@@ -46,7 +45,7 @@ public struct ScalingSummary: Codable, Sendable {
   public let phases: [String: Double]
 
   private enum CodingKeys: String, CodingKey {
-    case mode, workers, ranks, shards, repeats, speedup, efficiency, phases
+    case mode, workers, ranks, repeats, speedup, efficiency, phases
     case batchSize = "batch_size"
     case secondsPerStep = "seconds_per_step"
     case samplesPerSecond = "samples_per_second"
@@ -62,7 +61,7 @@ public struct ScalingSummary: Codable, Sendable {
     precondition(measurements.map(\.round) == base.map(\.round), "rounds that differ from the base's")
     let first = measurements[0]
     (mode, workers, ranks) = (first.mode, first.workers, first.ranks)
-    (batchSize, shards, repeats) = (first.batchSize, first.shards, measurements.count)
+    (batchSize, repeats) = (first.batchSize, measurements.count)
     secondsPerStep = Spread(measurements.map(\.secondsPerStep))
     samplesPerSecond = Spread(measurements.map(\.samplesPerSecond))
     sgemmGFLOPS = Spread(measurements.map(\.sgemmGFLOPS))

@@ -1,6 +1,12 @@
 // What files that earlier versions wrote lack, and what it stands for: settings that there was no choice of, parts of a
 // run's place that nothing depended on. All of it is here; what is optional in the settings may be absent anyway.
 
+/// Settings of earlier versions that have no effect any more.
+enum EarlierVersions {
+  /// `shards`: the parts into which a batch was cut for the workers.
+  static let settings: Set = ["shards"]
+}
+
 extension KeyedDecodingContainer {
   // What `Decodable` synthesises calls these.
 

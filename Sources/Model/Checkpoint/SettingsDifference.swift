@@ -12,7 +12,7 @@ public struct SettingsDifference: Sendable, Equatable {
   public static let changeable = Set([
     "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "max-steps", "threshold", "dropout",
     "temperature",
-    "prototype-momentum", "key-momentum", "anchors", "shards", "seed", "data", "on-nonfinite",
+    "prototype-momentum", "key-momentum", "anchors", "seed", "data", "on-nonfinite",
   ]).union(LossTerm.allCases.map { name(ofWeight: $0.rawValue) })
 
   /// Options that are not named as their settings are.

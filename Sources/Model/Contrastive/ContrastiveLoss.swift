@@ -14,7 +14,7 @@ import Tensor
 ///
 /// Two passes over tiles of similarities, none of which is stored: `addStatistics` gives the parts of all Z, every
 /// pair of anchors once, by symmetry; after a barrier `finishStatistics` gives a/Z and each anchor's loss; after
-/// another, `backward` gives the gradient of a shard's own rows. Where queue rows are no anchors, what they pull
+/// another, `backward` gives the gradient of a worker's own rows. Where queue rows are no anchors, what they pull
 /// (Σ_j e^{x_kj} f_j over the queue) is summed in the first pass, so that the second needs live rows only. Sums go
 /// block by block into fixed places, so no result depends on who computes which block.
 final class ContrastiveLoss: @unchecked Sendable {
@@ -92,8 +92,8 @@ final class ContrastiveLoss: @unchecked Sendable {
     anchors = c.anchors
     classCount = c.contrastiveClasses
     let (N, total) = (live.rows, live.rows + queue.capacity)
-    // At least 256 rows a block, and few blocks beside a long queue.
-    let blockRows = max(256, roundedUp((total + 31) / 32, to: 64))
+    // At least 256 rows a block, and at most 48 or so: pairs of them are dealt to workers, and each has a slot of sums.
+    let blockRows = max(256, roundedUp((total + 47) / 48, to: 64))
     let (liveBlocks, queueBlocks) = (cut(0..<N, by: blockRows), cut(N..<total, by: blockRows))
     blocks = liveBlocks + queueBlocks
     columns = try blocks.flatMap { cut($0, by: Self.tileColumns) }.map { rows in

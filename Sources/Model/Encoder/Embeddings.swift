@@ -9,44 +9,46 @@ struct Embeddings {
   let positions: Parameter
   let gain: Parameter
   let bias: Parameter
-  /// Gradients that grow row by row.
-  private let accumulated: [Parameter]
   let modality: Int
-  let group: Range<Int>
 
   init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
     let m = c.modalities[modality]
     self.modality = modality
-    let parts: (FeatureNorm?, Linear, Parameter, Parameter, Parameter)
-    (parts, group) = layout.group { layout in
-      let name = m.name + ".embeddings"
-      return (
-        m.alignedSteps == nil ? FeatureNorm(m, in: &layout) : nil,
-        Linear(name + ".word_embeddings", inputs: m.features, outputs: c.hiddenSize, in: &layout),
-        layout.add(name + ".position_embeddings.weight", m.maximumSteps, c.hiddenSize, initial: .bert),
-        layout.add(name + ".LayerNorm.weight", c.hiddenSize, initial: .ones),
-        layout.add(name + ".LayerNorm.bias", c.hiddenSize, initial: .zeros)
-      )
-    }
-    (norm, words, positions, gain, bias) = parts
-    accumulated = [positions, gain, bias]
+    let name = m.name + ".embeddings"
+    norm = m.alignedSteps == nil ? FeatureNorm(m, in: &layout) : nil
+    words = Linear(name + ".word_embeddings", inputs: m.features, outputs: c.hiddenSize, in: &layout)
+    positions = layout.add(
+      name + ".position_embeddings.weight", m.maximumSteps, c.hiddenSize, initial: .bert)
+    gain = layout.add(name + ".LayerNorm.weight", c.hiddenSize, initial: .ones, bySample: true)
+    bias = layout.add(name + ".LayerNorm.bias", c.hiddenSize, initial: .zeros, bySample: true)
   }
 
   /// What backward needs, R rows.
   struct Activations {
-    /// Raw features, normalised by forward, or aligned ones: [R, F].
+    /// Raw features, normalised by forward, or aligned ones: [R, F]. Backward leaves what the linear map was given.
     let features: Matrix
-    /// Raw features' 1/deviation [R].
+    /// Raw features' 1/deviation [R, 1].
     let featuresInverse: Matrix
-    /// Embeddings, normalised: [R, D] and [R].
+    /// Embeddings, normalised: [R, D] and 1/deviation [R, 1]. Backward leaves what the first layer was given.
     let normalized: Matrix
     let inverse: Matrix
 
+    private init(features: Matrix, featuresInverse: Matrix, normalized: Matrix, inverse: Matrix) {
+      (self.features, self.featuresInverse) = (features, featuresInverse)
+      (self.normalized, self.inverse) = (normalized, inverse)
+    }
+
+    func rows(_ range: Range<Int>) -> Activations {
+      Activations(
+        features: features.rows(range), featuresInverse: featuresInverse.rows(range),
+        normalized: normalized.rows(range), inverse: inverse.rows(range))
+    }
+
     init(rows: Int, features: Int, hidden: Int, in arena: Arena) throws {
       self.features = try arena.matrix(rows: rows, columns: features)
-      featuresInverse = try arena.matrix(rows: 1, columns: rows)
+      featuresInverse = try arena.matrix(rows: rows, columns: 1)
       normalized = try arena.matrix(rows: rows, columns: hidden)
-      inverse = try arena.matrix(rows: 1, columns: rows)
+      inverse = try arena.matrix(rows: rows, columns: 1)
     }
   }
 
@@ -54,73 +56,69 @@ struct Embeddings {
 
   /// hidden [R, D] from the raw or aligned features that lie in `a.features` [R, F].
   func forward(
-    _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters, _ dropouts: DropoutSites,
-    scratch: Scratch, into hidden: Matrix
+    _ a: Activations, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch,
+    into hidden: Matrix
   ) {
-    let all = 0..<sequences.rowCount
-    let features = a.features.rows(all)
     if let norm {
       var scratch = scratch
-      let input = scratch.matrix(rows: all.count, columns: features.columns)
-      norm.forward(features, inverse: a.featuresInverse, θ, into: input)
+      let input = scratch.matrix(rows: hidden.rows, columns: a.features.columns)
+      norm.forward(a.features, inverse: a.featuresInverse, θ, into: input)
       words.forward(input, θ, into: hidden)
     } else {
-      words.forward(features, θ, into: hidden)
+      words.forward(a.features, θ, into: hidden)
     }
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       add(θ[positions].rows(0..<rows.count), to: hidden.rows(rows))
     }
     LayerNorm.forward(
-      hidden, affine(θ), normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, into: hidden)
-    drop(hidden, sequences, firstSample: firstSample, dropouts)
+      hidden, affine(θ), normalized: a.normalized, inverseDeviation: a.inverse.base, into: hidden)
+    drop(hidden, sequences, dropouts)
   }
 
-  /// hidden again, bit for bit what forward wrote.
+  /// hidden again, bit for bit what forward wrote; in the place of `a.normalized`, if that is wanted.
   func output(
-    _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters, _ dropouts: DropoutSites,
-    into hidden: Matrix
+    _ a: Activations, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites, into hidden: Matrix
   ) {
-    LayerNorm.output(normalized: a.normalized.rows(0..<sequences.rowCount), affine(θ), into: hidden)
-    drop(hidden, sequences, firstSample: firstSample, dropouts)
+    LayerNorm.output(normalized: a.normalized, affine(θ), into: hidden)
+    drop(hidden, sequences, dropouts)
   }
 
-  /// Gradients of all its parameters from that of hidden, `d` [R, D], which is overwritten; aligned features are
-  /// replaced by their gradient.
+  /// From the gradient of hidden, `d` [R, D], that of the linear map's output in its place, and each sample's own
+  /// gradients. Aligned features' gradient goes to `daligned` [R, F].
   func backward(
-    _ d: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
-    _ dropouts: DropoutSites, scratch: Scratch, into gradient: Parameters
+    _ d: Matrix, _ a: Activations, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites,
+    scratch: Scratch, aligned daligned: Matrix?, addingTo gradients: GradientRows
   ) {
-    let all = 0..<sequences.rowCount
-    let features = a.features.rows(all)
-    gradient.zero(accumulated)
-    drop(d, sequences, firstSample: firstSample, dropouts)
-    LayerNorm.backward(
-      d, normalized: a.normalized.rows(all), inverseDeviation: a.inverse.base, affine(θ), into: d,
-      addingTo: affine(gradient))
+    drop(d, sequences, dropouts)
     for s in 0..<sequences.count {
-      let rows = sequences.rows(s)
-      add(d.rows(rows), to: gradient[positions].rows(0..<rows.count))
+      let (rows, gradient) = (sequences.rows(s), gradients[s])
+      let own = d.rows(rows)
+      LayerNorm.backward(
+        own, normalized: a.normalized.rows(rows), inverseDeviation: a.inverse.base + rows.lowerBound, affine(θ),
+        into: own, addingTo: LayerNorm.Affine(gain: gradient[gain], bias: gradient[bias]))
+      addColumnSums(of: own, to: gradient.pointer(words.bias))
     }
     if let norm {
       var scratch = scratch
-      let input = scratch.matrix(rows: all.count, columns: features.columns)
-      norm.output(features, θ, into: input)
-      words.backwardParameters(input, d, scratch: scratch, into: gradient)
-      words.backwardInput(d, θ, into: input)
-      norm.backward(input, normalized: features, inverse: a.featuresInverse, θ, into: gradient)
-    } else {
-      words.backwardParameters(features, d, scratch: scratch, into: gradient)
-      words.backwardInput(d, θ, into: features)
+      let dinput = scratch.matrix(rows: d.rows, columns: a.features.columns)
+      words.backwardInput(d, θ, into: dinput)
+      norm.backward(
+        dinput, normalized: a.features, inverse: a.featuresInverse, (sequences.count, sequences.rows), θ,
+        addingTo: gradients)
+      norm.output(a.features, θ, into: a.features)
+    } else if let daligned {
+      words.backwardInput(d, θ, into: daligned)
     }
+    output(a, sequences, θ, dropouts, into: a.normalized)
   }
 
-  private func drop(_ hidden: Matrix, _ sequences: Sequences, firstSample: Int, _ dropouts: DropoutSites) {
+  private func drop(_ hidden: Matrix, _ sequences: Sequences, _ dropouts: DropoutSites) {
     let dropout = dropouts(.embeddings, modality: modality)
     if !dropout.isActive { return }
     for s in 0..<sequences.count {
       let rows = hidden.rows(sequences.rows(s))
-      dropout.apply(rows, into: rows, sample: firstSample + s)
+      dropout.apply(rows, into: rows, sample: sequences.place(s))
     }
   }
 }

@@ -4,14 +4,17 @@ import Tensor
 /// One modality's encoder: embeddings, transformer layers, label-wise attention; before them, where the configuration
 /// says so, the soft alignment of an unaligned sequence.
 ///
-/// A worker takes its shards through it layer by layer, so that a layer's weights, and in backward its gradients'
-/// partial sums, stay in cache.
+/// A worker takes its runs of samples through it layer by layer, so that a layer's weights stay in cache. Backward gives
+/// the gradients of activations, and what is made sample by sample; the weights' follow from what it leaves, by
+/// `weightSources`.
 struct Encoder {
   let alignment: SoftAlignment?
   let embeddings: Embeddings
   let layers: [TransformerLayer]
   let attention: LabelAttention
   let modality: Int
+  /// Its stretch of a sample's gradients.
+  private let sampleStretch: Range<Int>
   /// What its passes are called on a timeline.
   let forwardName: String
   let backwardName: String
@@ -20,6 +23,7 @@ struct Encoder {
     self.modality = modality
     forwardName = c.modalities[modality].name + " encoder forward"
     backwardName = c.modalities[modality].name + " encoder backward"
+    let first = layout.sampleCount
     var alignment: SoftAlignment?
     if let length = c.modalities[modality].alignedSteps {
       alignment = SoftAlignment(c, modality: modality, length: length, in: &layout)
@@ -30,27 +34,33 @@ struct Encoder {
       TransformerLayer(c, modality: modality, index: $0, in: &layout)
     }
     attention = LabelAttention(c, modality: modality, in: &layout)
+    sampleStretch = first..<layout.sampleCount
   }
 
-  var groups: [Range<Int>] {
-    (alignment?.groups ?? []) + [embeddings.group] + layers.map(\.group) + [attention.group]
-  }
-
-  /// What backward needs of one shard.
+  /// What backward needs of some samples.
   struct Activations {
-    let sequences: Sequences
+    private let table: SequenceTable
     let alignment: SoftAlignment.Activations?
     let embeddings: Embeddings.Activations
     let layers: [TransformerLayer.Activations]
+    let gradients: Gradients
     /// Label-wise attention's weights, [C, R].
     let probabilities: Matrix
+    /// The current layer's rows in forward; in backward their gradient, and at last that of the embeddings' linear map's
+    /// output: [R, D].
+    private let hiddenRows: Matrix
 
-    init(_ c: ModelConfiguration, modality: Int, samples: Int, in arena: Arena) throws {
+    /// - Parameters:
+    ///   - samples: by their places in the batch.
+    ///   - gradients: what backward leaves besides.
+    init(
+      _ c: ModelConfiguration, modality: Int, samples: Range<Int>, gradients: Gradients, in arena: Arena
+    ) throws {
       let m = c.modalities[modality]
-      let rows = samples * m.encodedSteps
-      sequences = Sequences(capacity: samples)
+      let rows = samples.count * m.encodedSteps
+      table = SequenceTable(capacity: samples.count, firstPlace: samples.lowerBound)
       alignment = try m.alignedSteps.map {
-        try SoftAlignment.Activations(m, length: $0, samples: samples, in: arena)
+        try SoftAlignment.Activations(m, length: $0, samples: samples.count, in: arena)
       }
       embeddings = try Embeddings.Activations(rows: rows, features: m.features, hidden: c.hiddenSize, in: arena)
       layers = try (0..<m.layers).map { _ in
@@ -58,120 +68,201 @@ struct Encoder {
           rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
           keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: arena)
       }
+      self.gradients = gradients
       probabilities = try arena.matrix(rows: c.labels, columns: rows)
+      hiddenRows = try arena.matrix(rows: rows, columns: c.hiddenSize)
     }
 
-    /// Takes a modality's features and lengths of some samples out of the batch.
-    func load(_ batch: Batch, _ samples: Range<Int>, modality: Int) {
-      sequences.removeAll()
-      for sample in samples {
-        let (length, rows) = batch.encodedSteps(sample: sample, modality: modality)
-        sequences.append(length: length, rows: rows)
+    /// All samples of the current batch.
+    var sequences: Sequences { table.sequences }
+    var hidden: Matrix { hiddenRows.rows(0..<sequences.rowCount) }
+
+    /// Takes the lengths of some samples, by their places in the batch.
+    func begin(_ batch: Batch, _ places: Range<Int>, modality: Int) {
+      table.removeAll()
+      for place in places {
+        let (length, rows) = batch.encodedSteps(sample: place, modality: modality)
+        table.append(length: length, rows: rows)
       }
-      if let alignment {
-        alignment.begin(samples: samples.count, steps: batch.steps(modality: modality))
-      }
-      for (s, sample) in samples.enumerated() {
+      alignment?.begin(samples: places.count, steps: batch.steps(modality: modality))
+    }
+
+    /// Takes a run's features out of the batch.
+    func load(_ batch: Batch, run: Range<Int>, modality: Int) {
+      for s in run {
         let raw = alignment.map { $0.features.rows($0.rows(s)) } ?? embeddings.features.rows(sequences.rows(s))
-        batch.copyFeatures(sample: sample, modality: modality, into: raw)
+        batch.copyFeatures(sample: sequences.place(s), modality: modality, into: raw)
       }
+    }
+  }
+
+  /// What backward leaves of each layer, besides what lies over activations.
+  struct Gradients {
+    let layers: [TransformerLayer.Gradients]
+
+    /// In memory that it takes from a stack, for so many samples.
+    init(_ c: ModelConfiguration, modality: Int, samples: Int, in memory: inout Scratch) {
+      let m = c.modalities[modality]
+      layers = (0..<m.layers).map { _ in
+        TransformerLayer.Gradients(
+          rows: samples * m.encodedSteps, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
+          keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: &memory)
+      }
+    }
+
+    /// Floats that it takes.
+    static func size(_ c: ModelConfiguration, modality: Int, samples: Int) -> Int {
+      let m = c.modalities[modality]
+      return m.layers
+        * TransformerLayer.Gradients.size(
+          rows: samples * m.encodedSteps, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
+          keepsProjections: m.encodedSteps <= Encoder.shortSequence)
     }
   }
 
   /// Of more steps than this, queries, keys and values are made again in backward; results do not depend on it.
   static let shortSequence = 128
 
-  /// Floats of scratch for shards of `samples`, of any modality.
+  /// Floats of scratch for runs of `samples`, of any modality.
   static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
     c.modalities.map { m in
       let (steps, rows) = (m.encodedSteps, samples * m.encodedSteps)
       let layer = TransformerLayer.scratchSize(
         rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, heads: c.heads, steps: steps,
         keepsProjections: steps <= shortSequence)
+      // Where queries, keys and values are made again, so is their input, beside the gradient of the context.
+      let again = 2 * Scratch.size(rows: rows, columns: c.hiddenSize)
       return max(
-        Scratch.size(rows: rows, columns: c.hiddenSize)
-          + max(layer, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels)),
-        Scratch.size(rows: rows, columns: m.features)
-          + Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: c.hiddenSize, columns: m.features)),
-        SoftAlignment.scratchSize(m, samples: samples))
+        layer, again, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels),
+        Scratch.size(rows: rows, columns: m.features), SoftAlignment.scratchSize(m, samples: samples))
     }.max() ?? 0
   }
 
-  /// plain [n C, D] of every shard from the raw features in its activations.
-  func forward(_ shards: ArraySlice<Shard>, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch) {
-    alignment?.forward(shards, θ, scratch: scratch)
-    for shard in shards where shard.count > 0 {
-      let a = shard.encoders[modality]
+  /// A worker's samples in a pass through an encoder.
+  struct Pass {
+    /// What it makes of all samples of a group.
+    let activations: Activations
+    /// The worker's runs of samples.
+    let runs: UnsafeBufferPointer<Range<Int>>
+    let θ: Parameters
+    let dropouts: DropoutSites
+    let scratch: Scratch
+  }
+
+  /// One run's rows in a pass.
+  private struct Run {
+    let sequences: Sequences
+    let rows: Range<Int>
+    let hidden: Matrix
+
+    init(_ pass: Pass, _ run: Range<Int>) {
+      let all = pass.activations.sequences
+      (sequences, rows) = (all[run], all.rows(run))
+      hidden = pass.activations.hidden.rows(rows)
+    }
+  }
+
+  /// plain [n C, D] of a pass's samples, in its rows of that of all samples, from the raw features in the activations.
+  func forward(_ pass: Pass, into plain: Matrix) {
+    let (a, θ, dropouts, scratch) = (pass.activations, pass.θ, pass.dropouts, pass.scratch)
+    alignment?.forward(pass)
+    for run in pass.runs {
+      let x = Run(pass, run)
       embeddings.forward(
-        a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, scratch: scratch,
-        into: shard.hidden(modality))
+        a.embeddings.rows(x.rows), x.sequences, θ, dropouts, scratch: scratch, into: x.hidden)
     }
-    for layer in layers {
-      for shard in shards where shard.count > 0 {
-        let a = shard.encoders[modality]
-        layer.forward(
-          shard.hidden(modality), a.layers[layer.index], a.sequences, firstSample: shard.first, θ, dropouts,
-          scratch: scratch)
+    for l in layers.indices {
+      for run in pass.runs {
+        let x = Run(pass, run)
+        layers[l].forward(x.hidden, a.layers[l].rows(x.rows), x.sequences, θ, dropouts, scratch: scratch)
       }
     }
-    for shard in shards where shard.count > 0 {
-      let a = shard.encoders[modality]
+    for run in pass.runs {
+      let x = Run(pass, run)
       attention.forward(
-        shard.hidden(modality), probabilities: a.probabilities.columns(0..<a.sequences.rowCount), a.sequences, θ,
-        scratch: scratch, into: shard.plain(modality))
+        x.hidden, probabilities: a.probabilities.columns(x.rows), x.sequences, θ, scratch: scratch,
+        into: plain.rows(rows(ofLabels: run)))
     }
   }
 
-  /// All its parameters' gradients from those of plain, into the worker's part of the reduction tree.
-  func backward(
-    _ shards: ArraySlice<Shard>, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch,
-    into tree: TreeAccumulator
-  ) {
-    for shard in shards {
-      let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-      var scratch = scratch
-      let hidden = scratch.matrix(rows: d.rows, columns: d.columns)
-      output(of: layers.count, shard, θ, dropouts, into: hidden)
-      tree.withLeaf(shard.index, attention.group) { gradient in
-        attention.backward(
-          shard.plainGradient(modality), hidden: hidden,
-          probabilities: a.probabilities.columns(0..<a.sequences.rowCount), a.sequences, θ, scratch: scratch,
-          into: d, gradient)
-      }
+  /// From dplain [n C, D], of all samples, what the weights' gradients of the pass's samples are products of, and each
+  /// sample's own gradients, of all samples too.
+  func backward(_ pass: Pass, _ dplain: Matrix, into gradients: GradientRows) {
+    let (a, θ, dropouts, scratch) = (pass.activations, pass.θ, pass.dropouts, pass.scratch)
+    for run in pass.runs {
+      let x = Run(pass, run)
+      gradients[run].zero(sampleStretch)
+      attention.backward(
+        dplain.rows(rows(ofLabels: run)), hidden: x.hidden, probabilities: a.probabilities.columns(x.rows), x.sequences,
+        θ, scratch: scratch, into: gradients[run])
     }
-    for layer in layers.reversed() {
-      for shard in shards {
-        let (a, d) = (shard.encoders[modality], shard.hidden(modality))
-        var scratch = scratch
-        let input = scratch.matrix(rows: d.rows, columns: d.columns)
-        output(of: layer.index, shard, θ, dropouts, into: input)
-        tree.withLeaf(shard.index, layer.group) { gradient in
-          layer.backward(
-            d, input: input, a.layers[layer.index], a.sequences, firstSample: shard.first, θ, dropouts,
-            scratch: scratch, into: gradient)
+    for l in layers.indices.reversed() {
+      let layer = layers[l]
+      for run in pass.runs {
+        let x = Run(pass, run)
+        let own = a.layers[l].rows(x.rows)
+        layer.backward(
+          x.hidden, own, a.gradients.layers[l].rows(x.rows), x.sequences, θ, dropouts, scratch: scratch,
+          addingTo: gradients[run]
+        ) { input in
+          if l == 0 {
+            embeddings.output(a.embeddings.rows(x.rows), x.sequences, θ, dropouts, into: input)
+          } else {
+            layers[l - 1].output(a.layers[l - 1].rows(x.rows), θ, into: input)
+          }
         }
+        // The next layer's input, of which its weights' gradients are products.
+        if l + 1 < layers.count { layer.output(own, θ, into: own.normalized) }
       }
     }
-    for shard in shards {
-      let a = shard.encoders[modality]
-      tree.withLeaf(shard.index, embeddings.group) { gradient in
-        embeddings.backward(
-          shard.hidden(modality), a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, scratch: scratch,
-          into: gradient)
-      }
+    for run in pass.runs {
+      let x = Run(pass, run)
+      embeddings.backward(
+        x.hidden, a.embeddings.rows(x.rows), x.sequences, θ, dropouts, scratch: scratch,
+        aligned: a.alignment?.alignedGradient.rows(x.rows), addingTo: gradients[run])
     }
-    alignment?.backward(shards, θ, scratch: scratch, into: tree)
+    alignment?.backward(pass, into: gradients)
   }
 
-  /// What the embeddings and the first `depth` layers made of a shard, again.
-  private func output(
-    of depth: Int, _ shard: Shard, _ θ: Parameters, _ dropouts: DropoutSites, into hidden: Matrix
-  ) {
-    let a = shard.encoders[modality]
-    if depth == 0 {
-      embeddings.output(a.embeddings, a.sequences, firstSample: shard.first, θ, dropouts, into: hidden)
-    } else {
-      layers[depth - 1].output(a.layers[depth - 1], a.sequences, θ, into: hidden)
+  private func rows(ofLabels run: Range<Int>) -> Range<Int> {
+    run.lowerBound * attention.weight.rows..<run.upperBound * attention.weight.rows
+  }
+
+  /// Where backward left what its weights' gradients are products of.
+  func weightSources(_ a: Activations) -> [WeightSource] {
+    var sources = alignment?.weightSources(a) ?? []
+    func add(_ linear: Linear, _ dy: @escaping () -> Matrix, _ x: @escaping () -> Matrix) {
+      sources.append(
+        WeightSource(linear.weight) { samples, body in
+          let rows = a.sequences.rows(samples)
+          body(dy().rows(rows), x().rows(rows))
+        })
     }
+    add(embeddings.words, { a.hidden }, { a.embeddings.features })
+    sources.append(WeightSource(positions: embeddings.positions) { (a.hidden.rows(a.sequences.rows($0)), a.sequences[$0]) })
+    for (l, layer) in layers.enumerated() {
+      let (own, g) = (a.layers[l], a.gradients.layers[l])
+      let input = l == 0 ? a.embeddings.normalized : a.layers[l - 1].normalized
+      add(layer.projections, { layer.queriesKeysValues(own, g) }, { input })
+      add(layer.attentionOutput, { g.attentionDense }, { own.context })
+      add(layer.intermediate, { own.up }, { own.attended })
+      add(layer.output, { g.outputDense }, { g.activated })
+    }
+    return sources
+  }
+
+  /// Multiply-adds of a sample of so many rows, of T raw steps where they are aligned: what samples are dealt by.
+  func cost(rows: Int, rawSteps: Int) -> Int {
+    let weights = layers.reduce(0) { $0 + $1.multiplyAdds } + embeddings.words.weight.count
+    let attention = layers.count * 2 * rows * rows * embeddings.gain.count
+    // Attention's products run at half the speed of the others.
+    return rows * weights + 2 * attention + (alignment?.cost(steps: rawSteps) ?? 0)
+  }
+}
+
+extension TransformerLayer {
+  /// Of its weights, a row.
+  fileprivate var multiplyAdds: Int {
+    [projections, attentionOutput, intermediate, output].reduce(0) { $0 + $1.weight.count }
   }
 }

@@ -7,8 +7,8 @@ struct FeatureNorm {
   let bias: Parameter
 
   init(_ m: ModelConfiguration.Modality, in layout: inout ParameterLayout) {
-    gain = layout.add(m.name + "_norm.norm2d.weight", m.features, initial: .ones)
-    bias = layout.add(m.name + "_norm.norm2d.bias", m.features, initial: .zeros)
+    gain = layout.add(m.name + "_norm.norm2d.weight", m.features, initial: .ones, bySample: true)
+    bias = layout.add(m.name + "_norm.norm2d.bias", m.features, initial: .zeros, bySample: true)
   }
 
   private func affine(_ θ: Parameters) -> LayerNorm.Affine { LayerNorm.Affine(gain: θ[gain], bias: θ[bias]) }
@@ -23,10 +23,16 @@ struct FeatureNorm {
     LayerNorm.output(normalized: normalized, affine(θ), into: output)
   }
 
-  /// Gradients of gain and bias from that of the output, `d` [R, F], which is overwritten.
-  func backward(_ d: Matrix, normalized: Matrix, inverse: Matrix, _ θ: Parameters, into gradient: Parameters) {
-    gradient.zero([gain, bias])
-    LayerNorm.backward(
-      d, normalized: normalized, inverseDeviation: inverse.base, affine(θ), into: d, addingTo: affine(gradient))
+  /// From the gradient of the output, `d` [R, F], which is overwritten, each sample's of gain and bias.
+  func backward(
+    _ d: Matrix, normalized: Matrix, inverse: Matrix, _ samples: (count: Int, rows: (_ sample: Int) -> Range<Int>),
+    _ θ: Parameters, addingTo gradients: GradientRows
+  ) {
+    for s in 0..<samples.count {
+      let (rows, gradient) = (samples.rows(s), gradients[s])
+      LayerNorm.backward(
+        d.rows(rows), normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, affine(θ),
+        into: d.rows(rows), addingTo: LayerNorm.Affine(gain: gradient[gain], bias: gradient[bias]))
+    }
   }
 }

@@ -6,14 +6,11 @@ import Tensor
 struct LabelAttention {
   /// [C, D]
   let weight: Parameter
-  let group: Range<Int>
 
   init(_ c: ModelConfiguration, modality: Int, in layout: inout ParameterLayout) {
-    (weight, group) = layout.group { layout in
-      layout.add(
-        c.modalities[modality].name + "_attention.attention.weight", c.labels, c.hiddenSize,
-        initial: .xavier(inputs: c.hiddenSize, outputs: c.labels))
-    }
+    weight = layout.add(
+      c.modalities[modality].name + "_attention.attention.weight", c.labels, c.hiddenSize,
+      initial: .xavier(inputs: c.hiddenSize, outputs: c.labels), bySample: true)
   }
 
   /// Floats of scratch for samples of T steps.
@@ -41,24 +38,23 @@ struct LabelAttention {
     }
   }
 
-  /// dhidden [R, D] from dplain [n C, D]; writes the gradient of its weight.
+  /// From dplain [n C, D], dhidden in the place of hidden [R, D], and each sample's gradient of the weights.
   func backward(
     _ dplain: Matrix, hidden: Matrix, probabilities: Matrix, _ sequences: Sequences, _ θ: Parameters,
-    scratch: Scratch, into dhidden: Matrix, _ gradient: Parameters
+    scratch: Scratch, into gradients: GradientRows
   ) {
     let C = weight.rows
-    gradient.zero(weight)
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
-      let (h, a, dh) = (hidden.rows(rows), probabilities.columns(rows), dhidden.rows(rows))
+      let (h, a) = (hidden.rows(rows), probabilities.columns(rows))
       let d = dplain.rows(s * C..<(s + 1) * C)
       var scratch = scratch
       let ds = scratch.matrix(rows: C, columns: rows.count)
       MatrixProduct.multiply(d, byTransposed: h, into: ds, scratch: scratch)
       Softmax.backward(a, ds)
-      MatrixProduct.multiply(transposed: a, by: d, into: dh, scratch: scratch)
-      MatrixProduct.multiply(transposed: ds, by: θ[weight], into: dh, .extend, scratch: scratch)
-      MatrixProduct.multiply(ds, by: h, into: gradient[weight], .extend, scratch: scratch)
+      MatrixProduct.multiply(ds, by: h, into: gradients[s][weight], scratch: scratch)
+      MatrixProduct.multiply(transposed: a, by: d, into: h, scratch: scratch)
+      MatrixProduct.multiply(transposed: ds, by: θ[weight], into: h, .extend, scratch: scratch)
     }
   }
 }

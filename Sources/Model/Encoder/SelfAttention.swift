@@ -16,13 +16,13 @@ struct SelfAttention {
     let products = max(
       PackedMatrix.capacity(inner: headSize, columns: T), PackedMatrix.capacity(inner: T, columns: headSize),
       MatrixProduct.transposedScratch(inner: T, rows: T, columns: headSize))
-    return 3 * Scratch.size(T * Softmax.paddedStride(T)) + Scratch.size(T * headSize) + 2 * Scratch.size(T)
+    return 3 * Scratch.size(T * Softmax.paddedStride(T)) + 2 * Scratch.size(T * headSize) + 2 * Scratch.size(T)
       + Scratch.size(products)
   }
 
   /// qkv [R, 3D] → context [R, D].
   func forward(
-    _ qkv: Matrix, _ sequences: Sequences, firstSample: Int, _ dropout: Dropout, scratch: Scratch, into context: Matrix
+    _ qkv: Matrix, _ sequences: Sequences, _ dropout: Dropout, scratch: Scratch, into context: Matrix
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
@@ -35,7 +35,7 @@ struct SelfAttention {
         MatrixProduct.multiply(q, byTransposed: k, into: scores, scratch: scratch)
         mask(scores, from: sequences.length(s))
         Softmax.exponentials(
-          scores, scale: scale, dropped: scores, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
+          scores, scale: scale, dropped: scores, inverseSums: inverseSums, dropout: dropout, sample: sequences.place(s),
           firstRow: h * rows.count)
         MatrixProduct.multiply(scores, by: v, into: c, scratch: scratch)
         scaleRows(c, by: inverseSums, into: c)
@@ -43,13 +43,12 @@ struct SelfAttention {
     }
   }
 
-  /// dqkv [R, 3D] from dcontext [R, D] and the context that forward made.
+  /// From dcontext [R, D] and the context that forward made, dqkv in the place of qkv [R, 3D].
   ///
   /// With e = exp(S − max), E = Σ e a row and dc' = dcontext / E: dV = (e f)ᵀ dc', and
   /// dS = e f (dc' Vᵀ) − e (dcontext · context) / E.
   func backward(
-    _ dcontext: Matrix, context: Matrix, _ qkv: Matrix, _ sequences: Sequences, firstSample: Int, _ dropout: Dropout,
-    scratch: Scratch, into dqkv: Matrix
+    _ dcontext: Matrix, context: Matrix, _ qkv: Matrix, _ sequences: Sequences, _ dropout: Dropout, scratch: Scratch
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
@@ -58,23 +57,24 @@ struct SelfAttention {
       let dropped = dropout.isActive ? square(&scratch, rows.count) : e
       let ds = square(&scratch, rows.count)
       let scaled = scratch.matrix(rows: rows.count, columns: headSize)
+      let dq = scratch.matrix(rows: rows.count, columns: headSize)
       let (inverseSums, shares) = (scratch.floats(rows.count), scratch.floats(rows.count))
       for h in 0..<heads {
         let (q, k, v) = headParts(qkv.rows(rows), h)
-        let (dq, dk, dv) = headParts(dqkv.rows(rows), h)
         let (c, dc) = (head(context.rows(rows), h), head(dcontext.rows(rows), h))
         MatrixProduct.multiply(q, byTransposed: k, into: e, scratch: scratch)
         mask(e, from: sequences.length(s))
         Softmax.exponentials(
-          e, scale: scale, dropped: dropped, inverseSums: inverseSums, dropout: dropout, sample: firstSample + s,
+          e, scale: scale, dropped: dropped, inverseSums: inverseSums, dropout: dropout, sample: sequences.place(s),
           firstRow: h * rows.count)
         scaleRows(dc, by: inverseSums, into: scaled)
         for t in 0..<rows.count { shares[t] = dot(scaled.row(t), c.row(t), count: headSize) }
-        MatrixProduct.multiply(transposed: dropped, by: scaled, into: dv, scratch: scratch)
         MatrixProduct.multiply(scaled, byTransposed: v, into: ds, scratch: scratch)
+        MatrixProduct.multiply(transposed: dropped, by: scaled, into: v, scratch: scratch)
         Softmax.backward(exponentials: e, dropped: dropped, shares: shares, scale: scale, ds)
         MatrixProduct.multiply(ds, by: k, into: dq, scratch: scratch)
-        MatrixProduct.multiply(transposed: ds, by: q, into: dk, scratch: scratch)
+        MatrixProduct.multiply(transposed: ds, by: q, into: k, scratch: scratch)
+        q.copy(from: dq)
       }
     }
   }

@@ -13,12 +13,9 @@ struct TransformerLayer {
   let output: Linear
   let outputGain: Parameter
   let outputBias: Parameter
-  /// All that is no matrix: gradients that grow row by row.
-  private let vectors: [Parameter]
   let attention: SelfAttention
   let modality: Int
   let index: Int
-  let group: Range<Int>
 
   init(_ c: ModelConfiguration, modality: Int, index: Int, in layout: inout ParameterLayout) {
     let name = "\(c.modalities[modality].name).encoder.layer.\(index)"
@@ -26,64 +23,112 @@ struct TransformerLayer {
     self.modality = modality
     self.index = index
     attention = SelfAttention(hidden: D, heads: c.heads)
-    let parts: ([Linear], [Parameter])
-    (parts, group) = layout.group { layout in
-      func norm(_ suffix: String) -> [Parameter] {
-        [
-          layout.add(name + suffix + "weight", D, initial: .ones),
-          layout.add(name + suffix + "bias", D, initial: .zeros),
-        ]
-      }
-      let names = ["query", "key", "value"].map { name + ".attention.self." + $0 }
-      let weights = names.enumerated().map { i, p in
-        layout.add(p + ".weight", D, D, initial: .bert, adjoining: i > 0)
-      }
-      let biases = names.enumerated().map { i, p in
-        layout.add(p + ".bias", D, initial: .zeros, adjoining: i > 0)
-      }
-      let projections = Linear(
-        weight: Parameter(joining: weights, name: name + ".attention.self.weight"),
-        bias: Parameter(joining: biases, name: name + ".attention.self.bias"), in: &layout)
-      let dense = Linear(name + ".attention.output.dense", inputs: D, outputs: D, in: &layout)
-      let norms = norm(".attention.output.LayerNorm.")
-      let up = Linear(name + ".intermediate.dense", inputs: D, outputs: F, in: &layout)
-      let down = Linear(name + ".output.dense", inputs: F, outputs: D, in: &layout)
-      let ends = norm(".output.LayerNorm.")
-      return ([projections, dense, up, down], norms + ends)
+    func norm(_ suffix: String) -> (gain: Parameter, bias: Parameter) {
+      (
+        layout.add(name + suffix + "weight", D, initial: .ones, bySample: true),
+        layout.add(name + suffix + "bias", D, initial: .zeros, bySample: true)
+      )
     }
-    let (linear, norms) = parts
-    (projections, attentionOutput, intermediate, output) = (linear[0], linear[1], linear[2], linear[3])
-    (attentionGain, attentionBias, outputGain, outputBias) = (norms[0], norms[1], norms[2], norms[3])
-    vectors = linear.map(\.bias) + norms
+    let names = ["query", "key", "value"].map { name + ".attention.self." + $0 }
+    let weights = names.enumerated().map { i, p in
+      layout.add(p + ".weight", D, D, initial: .bert, adjoining: i > 0)
+    }
+    let biases = names.enumerated().map { i, p in
+      layout.add(p + ".bias", D, initial: .zeros, adjoining: i > 0, bySample: true)
+    }
+    projections = Linear(
+      weight: Parameter(joining: weights, name: name + ".attention.self.weight"),
+      bias: Parameter(joining: biases, name: name + ".attention.self.bias"), in: &layout)
+    attentionOutput = Linear(name + ".attention.output.dense", inputs: D, outputs: D, in: &layout)
+    (attentionGain, attentionBias) = norm(".attention.output.LayerNorm.")
+    intermediate = Linear(name + ".intermediate.dense", inputs: D, outputs: F, in: &layout)
+    output = Linear(name + ".output.dense", inputs: F, outputs: D, in: &layout)
+    (outputGain, outputBias) = norm(".output.LayerNorm.")
   }
 
-  /// What backward needs, R rows: 6D + F floats a row. Inputs of products that are one multiply-add away from
-  /// these are made again.
+  /// What forward leaves for backward, R rows: 6D + F floats a row. What is one multiply-add away from these is made again.
   ///
   /// So are, bit for bit, queries, keys and values of long sequences: half of the memory for a sixth more of its products.
+  ///
+  /// Backward leaves here, over what it is the gradient of or was made from, what the weights' gradients are products of:
+  /// the gradients of queries, keys, values and of GELU's input, and the products' inputs.
   struct Activations {
     /// [R, 3D], or nil where it is made again.
     let qkv: Matrix?
     /// [R, D]
     let context: Matrix
-    /// h before gain and bias, [R, D], and 1/deviation [R]
+    /// h before gain and bias, [R, D], and 1/deviation [R, 1]; backward leaves h.
     let attended: Matrix
     let attendedInverse: Matrix
-    /// before GELU, [R, F]
+    /// u, before GELU, [R, F]; backward leaves du.
     let up: Matrix
-    /// y before gain and bias, [R, D], and 1/deviation [R]
+    /// y before gain and bias, [R, D], and 1/deviation [R, 1]
     let normalized: Matrix
     let inverse: Matrix
 
     /// - Parameter keepsProjections: whether queries, keys and values are kept.
     init(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool = true, in arena: Arena) throws {
-      qkv = keepsProjections ? try arena.matrix(rows: rows, columns: 3 * hidden) : nil
-      context = try arena.matrix(rows: rows, columns: hidden)
-      attended = try arena.matrix(rows: rows, columns: hidden)
-      attendedInverse = try arena.matrix(rows: 1, columns: rows)
-      up = try arena.matrix(rows: rows, columns: feedForward)
-      normalized = try arena.matrix(rows: rows, columns: hidden)
-      inverse = try arena.matrix(rows: 1, columns: rows)
+      self.init(
+        qkv: keepsProjections ? try arena.matrix(rows: rows, columns: 3 * hidden) : nil,
+        context: try arena.matrix(rows: rows, columns: hidden),
+        attended: try arena.matrix(rows: rows, columns: hidden),
+        attendedInverse: try arena.matrix(rows: rows, columns: 1),
+        up: try arena.matrix(rows: rows, columns: feedForward),
+        normalized: try arena.matrix(rows: rows, columns: hidden), inverse: try arena.matrix(rows: rows, columns: 1))
+    }
+
+    private init(
+      qkv: Matrix?, context: Matrix, attended: Matrix, attendedInverse: Matrix, up: Matrix, normalized: Matrix,
+      inverse: Matrix
+    ) {
+      (self.qkv, self.context, self.attended, self.attendedInverse) = (qkv, context, attended, attendedInverse)
+      (self.up, self.normalized, self.inverse) = (up, normalized, inverse)
+    }
+
+    func rows(_ range: Range<Int>) -> Activations {
+      Activations(
+        qkv: qkv?.rows(range), context: context.rows(range), attended: attended.rows(range),
+        attendedInverse: attendedInverse.rows(range), up: up.rows(range), normalized: normalized.rows(range),
+        inverse: inverse.rows(range))
+    }
+  }
+
+  /// What backward leaves for the weights' gradients besides, R rows: 2D + F floats a row, and 3D where queries, keys and
+  /// values are made again.
+  struct Gradients {
+    /// Of queries, keys and values [R, 3D], where they have no place in the activations.
+    let qkv: Matrix?
+    /// Of the attention's dense layer's output, [R, D].
+    let attentionDense: Matrix
+    /// gelu(u) [R, F], the output layer's input.
+    let activated: Matrix
+    /// Of the output layer's output, [R, D].
+    let outputDense: Matrix
+
+    /// In memory that it takes from a stack.
+    init(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool, in memory: inout Scratch) {
+      self.init(
+        qkv: keepsProjections ? nil : memory.matrix(rows: rows, columns: 3 * hidden),
+        attentionDense: memory.matrix(rows: rows, columns: hidden),
+        activated: memory.matrix(rows: rows, columns: feedForward),
+        outputDense: memory.matrix(rows: rows, columns: hidden))
+    }
+
+    /// Floats that it takes.
+    static func size(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool) -> Int {
+      Scratch.size(rows: rows, columns: 3 * hidden) * (keepsProjections ? 0 : 1)
+        + 2 * Scratch.size(rows: rows, columns: hidden) + Scratch.size(rows: rows, columns: feedForward)
+    }
+
+    private init(qkv: Matrix?, attentionDense: Matrix, activated: Matrix, outputDense: Matrix) {
+      (self.qkv, self.attentionDense) = (qkv, attentionDense)
+      (self.activated, self.outputDense) = (activated, outputDense)
+    }
+
+    func rows(_ range: Range<Int>) -> Gradients {
+      Gradients(
+        qkv: qkv?.rows(range), attentionDense: attentionDense.rows(range), activated: activated.rows(range),
+        outputDense: outputDense.rows(range))
     }
   }
 
@@ -98,114 +143,103 @@ struct TransformerLayer {
   static func scratchSize(
     rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, keepsProjections: Bool
   ) -> Int {
-    let (narrow, wide) = (Scratch.size(rows: rows, columns: D), Scratch.size(rows: rows, columns: max(D, F)))
-    let projections = Scratch.size(rows: rows, columns: 3 * D)
-    let widest = max(3 * D, F)
-    let product = Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: widest, columns: max(D, F)))
+    let narrow = Scratch.size(rows: rows, columns: D)
+    let projections = keepsProjections ? 0 : Scratch.size(rows: rows, columns: 3 * D)
     let attention = SelfAttention.scratchSize(steps: T, headSize: D / heads)
-    return narrow
-      + max(
-        2 * wide + product, narrow + projections * (keepsProjections ? 1 : 2) + max(product, attention))
+    return max(projections + attention, 2 * narrow + Scratch.size(rows: rows, columns: F), narrow + attention)
   }
 
   /// hidden [R, D]: x in, y out.
   func forward(
-    _ hidden: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
-    _ dropouts: DropoutSites, scratch: Scratch
+    _ hidden: Matrix, _ a: Activations, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites,
+    scratch: Scratch
   ) {
-    let all = 0..<sequences.rowCount
-    let context = a.context.rows(all)
     do {
       var scratch = scratch
-      let qkv = a.qkv?.rows(all) ?? scratch.matrix(rows: all.count, columns: 3 * hidden.columns)
+      let qkv = a.qkv ?? scratch.matrix(rows: hidden.rows, columns: 3 * hidden.columns)
       projections.forward(hidden, θ, into: qkv)
       attention.forward(
-        qkv, sequences, firstSample: firstSample, dropouts(.probabilities, modality: modality, layer: index),
-        scratch: scratch, into: context)
+        qkv, sequences, dropouts(.probabilities, modality: modality, layer: index), scratch: scratch, into: a.context)
     }
     var scratch = scratch
-    let dense = scratch.matrix(rows: all.count, columns: hidden.columns)
-    let h = scratch.matrix(rows: all.count, columns: hidden.columns)
-    attentionOutput.forward(context, θ, into: dense)
+    let dense = scratch.matrix(rows: hidden.rows, columns: hidden.columns)
+    let h = scratch.matrix(rows: hidden.rows, columns: hidden.columns)
+    attentionOutput.forward(a.context, θ, into: dense)
     addAndNormalize(
       dense, dropouts(.attentionOutput, modality: modality, layer: index), residual: hidden, attentionNorm(θ),
-      a.attended, a.attendedInverse, sequences, firstSample, into: h)
+      a.attended, a.attendedInverse, sequences, into: h)
 
-    let up = a.up.rows(all)
-    let activated = scratch.matrix(rows: all.count, columns: up.columns)
-    intermediate.forward(h, θ, into: up)
-    GELU.forward(up, into: activated)
+    let activated = scratch.matrix(rows: hidden.rows, columns: a.up.columns)
+    intermediate.forward(h, θ, into: a.up)
+    GELU.forward(a.up, into: activated)
     output.forward(activated, θ, into: dense)
     addAndNormalize(
       dense, dropouts(.layerOutput, modality: modality, layer: index), residual: h, outputNorm(θ), a.normalized,
-      a.inverse, sequences, firstSample, into: hidden)
+      a.inverse, sequences, into: hidden)
   }
 
-  /// y again, bit for bit what forward wrote.
-  func output(_ a: Activations, _ sequences: Sequences, _ θ: Parameters, into hidden: Matrix) {
-    LayerNorm.output(normalized: a.normalized.rows(0..<sequences.rowCount), outputNorm(θ), into: hidden)
+  /// y again, bit for bit what forward wrote; in the place of `a.normalized`, if that is wanted.
+  func output(_ a: Activations, _ θ: Parameters, into hidden: Matrix) {
+    LayerNorm.output(normalized: a.normalized, outputNorm(θ), into: hidden)
   }
 
-  /// d [R, D]: dy in, dx out. `input` is x [R, D]. All parameters' gradients are written.
+  /// d [R, D]: dy in, dx out; what the weights' gradients are products of, and each sample's own gradients.
+  ///
+  /// - Parameter input: makes x [R, D] again, where queries, keys and values are to be made of it.
   func backward(
-    _ d: Matrix, input: Matrix, _ a: Activations, _ sequences: Sequences, firstSample: Int, _ θ: Parameters,
-    _ dropouts: DropoutSites, scratch: Scratch, into gradient: Parameters
+    _ d: Matrix, _ a: Activations, _ g: Gradients, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites,
+    scratch: Scratch, addingTo gradients: GradientRows, input: (_ x: Matrix) -> Void
   ) {
-    let all = 0..<sequences.rowCount
-    let (D, F) = (d.columns, a.up.columns)
+    undoAddAndNormalize(
+      d, dense: g.outputDense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
+      a.inverse, sequences, gradients, gain: outputGain, bias: outputBias, denseBias: output.bias)
+    output.backwardInput(g.outputDense, θ, into: g.activated)
+    for s in 0..<sequences.count {
+      let rows = sequences.rows(s)
+      GELU.backward(a.up.rows(rows), g.activated.rows(rows), addingTo: gradients[s].pointer(intermediate.bias))
+    }
+    intermediate.backwardInput(a.up, θ, into: d, .extend)
+
+    undoAddAndNormalize(
+      d, dense: g.attentionDense, dropouts(.attentionOutput, modality: modality, layer: index), attentionNorm(θ),
+      a.attended, a.attendedInverse, sequences, gradients, gain: attentionGain, bias: attentionBias,
+      denseBias: attentionOutput.bias)
+    LayerNorm.output(normalized: a.attended, attentionNorm(θ), into: a.attended)
     var scratch = scratch
-    let dense = scratch.matrix(rows: all.count, columns: D)
-    gradient.zero(vectors)
+    let dcontext = scratch.matrix(rows: d.rows, columns: d.columns)
+    attentionOutput.backwardInput(g.attentionDense, θ, into: dcontext)
 
-    undoAddAndNormalize(
-      d, dense: dense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
-      a.inverse, sequences, firstSample, outputNorm(gradient), denseBias: gradient.pointer(output.bias))
-    do {
+    let qkv = queriesKeysValues(a, g)
+    if a.qkv == nil {
       var scratch = scratch
-      let dup = scratch.matrix(rows: all.count, columns: F)
-      output.backwardInput(dense, θ, into: dup)
-      do {
-        var scratch = scratch
-        let activated = scratch.matrix(rows: all.count, columns: F)
-        GELU.backward(a.up.rows(all), dup, output: activated, addingTo: gradient.pointer(intermediate.bias))
-        output.backwardWeight(activated, dense, scratch: scratch, into: gradient)
-      }
-      let h = scratch.matrix(rows: all.count, columns: D)
-      LayerNorm.output(normalized: a.attended.rows(all), attentionNorm(θ), into: h)
-      intermediate.backwardWeight(h, dup, scratch: scratch, into: gradient)
-      intermediate.backwardInput(dup, θ, into: d, .extend)
+      let x = scratch.matrix(rows: d.rows, columns: d.columns)
+      input(x)
+      projections.forward(x, θ, into: qkv)
     }
-
-    undoAddAndNormalize(
-      d, dense: dense, dropouts(.attentionOutput, modality: modality, layer: index), attentionNorm(θ), a.attended,
-      a.attendedInverse, sequences, firstSample, attentionNorm(gradient),
-      denseBias: gradient.pointer(attentionOutput.bias))
-    attentionOutput.backwardWeight(a.context.rows(all), dense, scratch: scratch, into: gradient)
-    let dcontext = scratch.matrix(rows: all.count, columns: D)
-    attentionOutput.backwardInput(dense, θ, into: dcontext)
-
-    let dqkv = scratch.matrix(rows: all.count, columns: 3 * D)
-    do {
-      var scratch = scratch
-      let qkv = a.qkv?.rows(all) ?? scratch.matrix(rows: all.count, columns: 3 * D)
-      if a.qkv == nil { projections.forward(input, θ, into: qkv) }
-      attention.backward(
-        dcontext, context: a.context.rows(all), qkv, sequences, firstSample: firstSample,
-        dropouts(.probabilities, modality: modality, layer: index), scratch: scratch, into: dqkv)
+    attention.backward(
+      dcontext, context: a.context, qkv, sequences, dropouts(.probabilities, modality: modality, layer: index),
+      scratch: scratch)
+    for s in 0..<sequences.count {
+      addColumnSums(of: qkv.rows(sequences.rows(s)), to: gradients[s].pointer(projections.bias))
     }
-    projections.backwardParameters(input, dqkv, scratch: scratch, into: gradient)
-    projections.backwardInput(dqkv, θ, into: d, .extend)
+    projections.backwardInput(qkv, θ, into: d, .extend)
+  }
+
+  /// Where queries, keys and values are in backward, and then their gradients: [R, 3D].
+  func queriesKeysValues(_ a: Activations, _ g: Gradients) -> Matrix {
+    guard let qkv = a.qkv ?? g.qkv else { preconditionFailure("no place for queries, keys and values") }
+    return qkv
   }
 
   /// y = LN(residual + dropout(dense)), sample by sample.
   private func addAndNormalize(
     _ dense: Matrix, _ dropout: Dropout, residual: Matrix, _ norm: LayerNorm.Affine, _ normalized: Matrix,
-    _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, into y: Matrix
+    _ inverse: Matrix, _ sequences: Sequences, into y: Matrix
   ) {
     for s in 0..<sequences.count {
       let rows = sequences.rows(s)
       LayerNorm.forward(
-        dense: dense.rows(rows), dropout: dropout, sample: firstSample + s, residual: residual.rows(rows),
+        dense: dense.rows(rows), dropout: dropout, sample: sequences.place(s), residual: residual.rows(rows),
         norm, normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, into: y.rows(rows))
     }
   }
@@ -213,15 +247,15 @@ struct TransformerLayer {
   /// d: dy in, the residual's gradient out; the dense layer's in `dense`.
   private func undoAddAndNormalize(
     _ d: Matrix, dense: Matrix, _ dropout: Dropout, _ norm: LayerNorm.Affine, _ normalized: Matrix,
-    _ inverse: Matrix, _ sequences: Sequences, _ firstSample: Int, _ gradient: LayerNorm.Affine,
-    denseBias: UnsafeMutablePointer<Float>
+    _ inverse: Matrix, _ sequences: Sequences, _ gradients: GradientRows, gain: Parameter, bias: Parameter,
+    denseBias: Parameter
   ) {
     for s in 0..<sequences.count {
-      let rows = sequences.rows(s)
+      let (rows, gradient) = (sequences.rows(s), gradients[s])
       LayerNorm.backward(
         d.rows(rows), normalized: normalized.rows(rows), inverseDeviation: inverse.base + rows.lowerBound, norm,
-        into: d.rows(rows), dense: dense.rows(rows), dropout: dropout, sample: firstSample + s, addingTo: gradient,
-        denseBias: denseBias)
+        into: d.rows(rows), dense: dense.rows(rows), dropout: dropout, sample: sequences.place(s),
+        addingTo: LayerNorm.Affine(gain: gradient[gain], bias: gradient[bias]), denseBias: gradient.pointer(denseBias))
     }
   }
 }

@@ -8,7 +8,7 @@ public final class Evaluator {
 
   public init(_ step: TrainingStep) {
     self.step = step
-    batch = Batch(step.model.configuration, capacity: step.plan.batchSize)
+    batch = Batch(step.model.configuration, capacity: step.batchSize)
   }
 
   /// What ends an evaluation before its time.

@@ -21,7 +21,8 @@ struct Linear {
     in layout: inout ParameterLayout
   ) {
     let weight = layout.add(name + ".weight", outputs, inputs, initial: weights)
-    self.init(weight: weight, bias: layout.add(name + ".bias", outputs, initial: biases), in: &layout)
+    let bias = layout.add(name + ".bias", outputs, initial: biases, bySample: true)
+    self.init(weight: weight, bias: bias, in: &layout)
   }
 
   /// y ← x Wᵀ + b.
@@ -32,17 +33,5 @@ struct Linear {
   /// dx ← dy W, or what else the product is to do with dx.
   func backwardInput(_ dy: Matrix, _ θ: Parameters, into dx: Matrix, _ accumulation: Accumulation = .replace) {
     MatrixProduct.multiply(dy, by: θ.backward(packed), into: dx, accumulation)
-  }
-
-  /// dW ← dyᵀ x.
-  func backwardWeight(_ x: Matrix, _ dy: Matrix, scratch: Scratch, into gradient: Parameters) {
-    MatrixProduct.multiply(transposed: dy, by: x, into: gradient[weight], scratch: scratch)
-  }
-
-  /// dW ← dyᵀ x and db ← Σ over rows of dy.
-  func backwardParameters(_ x: Matrix, _ dy: Matrix, scratch: Scratch, into gradient: Parameters) {
-    backwardWeight(x, dy, scratch: scratch, into: gradient)
-    gradient.zero(bias)
-    addColumnSums(of: dy, to: gradient.pointer(bias))
   }
 }

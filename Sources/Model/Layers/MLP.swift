@@ -5,7 +5,7 @@ import Tensor
 ///
 /// CARAT applies the same MLP to several blocks of rows (a modality's plain, alpha and beta vectors, say), which
 /// become known one after the other. The blocks are stacked in one set of buffers: forward and the gradient of the
-/// input go block by block, the weights' gradient is one product over all rows.
+/// input go block by block, the weights' gradient is one sum over all of them.
 struct MLP {
   let hidden: Linear?
   let output: Linear
@@ -70,9 +70,23 @@ struct MLP {
     }
   }
 
-  /// The weights' gradients, over all rows.
-  func backwardParameters(_ x: Rows, _ d: Rows, scratch: Scratch, into gradient: Parameters) {
-    hidden?.backwardParameters(x.input, d.hidden, scratch: scratch, into: gradient)
-    output.backwardParameters(hidden == nil ? x.input : x.hidden, d.output, scratch: scratch, into: gradient)
+  /// Adds what some rows' gradients of the output and the hidden layer say of the biases to one sample's.
+  func addBiases(_ d: Rows, to gradient: SampleGradients) {
+    if let hidden { addColumnSums(of: d.hidden, to: gradient.pointer(hidden.bias)) }
+    addColumnSums(of: d.output, to: gradient.pointer(output.bias))
+  }
+
+  /// What the weights' gradients are products of: the rows of a sample in each block, `perSample` of them.
+  func weightSources(_ x: [Rows], _ d: [Rows], perSample: Int) -> [WeightSource] {
+    func source(_ linear: Linear, _ dy: [Matrix], _ input: [Matrix]) -> WeightSource {
+      WeightSource(linear.weight) { samples, body in
+        let rows = samples.lowerBound * perSample..<samples.upperBound * perSample
+        for i in dy.indices { body(dy[i].rows(rows), input[i].rows(rows)) }
+      }
+    }
+    guard let hidden else { return [source(output, d.map(\.output), x.map(\.input))] }
+    return [
+      source(hidden, d.map(\.hidden), x.map(\.input)), source(output, d.map(\.output), x.map(\.hidden)),
+    ]
   }
 }

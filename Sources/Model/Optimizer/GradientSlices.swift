@@ -14,11 +14,17 @@ struct GradientSlices {
 
   let tensors: [Parameter]
   let chunks: [Chunk]
-  /// Runs of chunks; a rank alone has one segment.
+  /// Runs of chunks: the segments of the model, or one of all where nothing is gained by parting them.
   let segments: [Range<Int>]
   private let ranks: Ranks
+  /// Floats of all chunks before each.
+  private let before: [Int]
 
-  static let chunkSize = 8192
+  static let chunkSize = 4096
+
+  /// Which encoders go backward together, and the segments whose gradients are computed then, in order: what follows the
+  /// encoders first.
+  let turns: [(encoders: Range<Int>, segments: [Int])]
 
   init(_ model: CARAT, ranks: Ranks) {
     let tensors = Array(model.trained)
@@ -30,23 +36,36 @@ struct GradientSlices {
     self.tensors = tensors
     self.chunks = chunks
     self.ranks = ranks
+    before = chunks.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.range.count) }
+    let encoders = model.encoders.count
+    let parted = ranks.size > 1 || model.takesEncodersInTurn
     segments =
-      ranks.size == 1
+      !parted
       ? [0..<chunks.count]
       : model.segments.map { segment in
         let first = chunks.firstIndex { $0.range.lowerBound >= segment.lowerBound } ?? chunks.count
         return first..<(chunks.firstIndex { $0.range.lowerBound >= segment.upperBound } ?? chunks.count)
       }
+    turns =
+      !parted
+      ? [(0..<encoders, [0])]
+      : model.takesEncodersInTurn
+        ? (0..<encoders).map { ($0..<$0 + 1, $0 == 0 ? [encoders, 0] : [$0]) }
+        : [(0..<encoders, [encoders] + Array(0..<encoders))]
   }
 
   /// A segment's place in the flat buffer.
   func range(ofSegment segment: Int) -> Range<Int> { range(ofChunks: segments[segment]) }
 
-  /// A worker's chunks of a segment, by its number among all.
+  /// A worker's chunks of a segment, by its number among all: those whose middles lie in its share of the floats.
   func chunks(segment: Int, worker: Int) -> Range<Int> {
     let all = segments[segment]
-    let own = slice(of: all.count, part: worker, parts: ranks.workerCount, alignment: 1)
-    return all.lowerBound + own.lowerBound..<all.lowerBound + own.upperBound
+    let floats = before[all.upperBound] - before[all.lowerBound]
+    let share = slice(of: floats, part: worker, parts: ranks.workerCount)
+    func chunk(_ position: Int) -> Int {
+      all.partitioningIndex { before[$0] + chunks[$0].range.count / 2 - before[all.lowerBound] >= position }
+    }
+    return chunk(share.lowerBound)..<(share.upperBound == floats ? all.upperBound : chunk(share.upperBound))
   }
 
   /// Each rank's chunks of a segment.
@@ -57,5 +76,17 @@ struct GradientSlices {
 
   private func range(ofChunks run: Range<Int>) -> Range<Int> {
     run.isEmpty ? 0..<0 : chunks[run.lowerBound].range.lowerBound..<chunks[run.upperBound - 1].range.upperBound
+  }
+}
+
+extension Range<Int> {
+  /// The first number for which something holds that holds for all after it.
+  fileprivate func partitioningIndex(where holds: (Int) -> Bool) -> Int {
+    var (low, high) = (lowerBound, upperBound)
+    while low < high {
+      let middle = (low + high) / 2
+      if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }

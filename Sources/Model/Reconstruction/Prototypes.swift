@@ -18,12 +18,14 @@ public struct Prototypes: Sendable {
     values[modality].row(sign * labels + label)
   }
 
-  /// mixed [n C, P]: the two prototypes of each row's label, weighted by softmax(unit · prototype); in evaluation
-  /// the nearer one (the negative on a tie). `weights` [n C, 2].
-  func mix(_ unit: Matrix, modality: Int, training: Bool, weights: Matrix, into mixed: Matrix) {
+  /// mixed [rows, P], for rows of consecutive labels: the two prototypes of each row's label, weighted by
+  /// softmax(unit · prototype); in evaluation the nearer one (the negative on a tie). `weights` [rows, 2].
+  func mix(
+    _ unit: Matrix, firstLabel: Int, modality: Int, training: Bool, weights: Matrix, into mixed: Matrix
+  ) {
     let P = unit.columns
     for r in 0..<unit.rows {
-      let (positive, negative) = (row(modality, 0, r % labels), row(modality, 1, r % labels))
+      let (positive, negative) = (row(modality, 0, firstLabel + r), row(modality, 1, firstLabel + r))
       let difference = dot(unit.row(r), positive, count: P) - dot(unit.row(r), negative, count: P)
       let share = training ? sigmoid(difference) : difference > 0 ? 1 : 0
       weights[r, 0] = share
@@ -37,10 +39,10 @@ public struct Prototypes: Sendable {
 
   /// dunit ← dunit + the gradient that reaches unit through the weights: dw · w₊ w₋ (p₊ − p₋), with
   /// dw = dmixed · (p₊ − p₋). Prototypes are constants.
-  func backward(_ dmixed: Matrix, modality: Int, weights: Matrix, addingTo dunit: Matrix) {
+  func backward(_ dmixed: Matrix, firstLabel: Int, modality: Int, weights: Matrix, addingTo dunit: Matrix) {
     let P = dmixed.columns
     for r in 0..<dmixed.rows {
-      let (positive, negative) = (row(modality, 0, r % labels), row(modality, 1, r % labels))
+      let (positive, negative) = (row(modality, 0, firstLabel + r), row(modality, 1, firstLabel + r))
       let d = dot(dmixed.row(r), positive, count: P) - dot(dmixed.row(r), negative, count: P)
       let slope = d * weights[r, 0] * weights[r, 1]
       add(positive, scale: slope, to: dunit.row(r), count: P)

@@ -11,7 +11,6 @@ struct Reconstruction {
     let project: MLP
     let decode: MLP
     let fuse: MLP
-    let group: Range<Int>
   }
 
   let modalities: [Modality]
@@ -22,14 +21,10 @@ struct Reconstruction {
     labels = c.labels
     let names = c.modalities.map(\.name)
     modalities = names.indices.map { m in
-      let (maps, group) = layout.group { layout in
-        (
-          MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
-          MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
-          MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout)
-        )
-      }
-      return Modality(project: maps.0, decode: maps.1, fuse: maps.2, group: group)
+      Modality(
+        project: MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
+        decode: MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
+        fuse: MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout))
     }
   }
 
@@ -39,39 +34,51 @@ struct Reconstruction {
     return initials.enumerated().filter { $0.offset != m }.map(\.element).joined() + "2" + initials[m]
   }
 
-  /// One modality's rows of one shard; row b C + c of a block is sample b's label c. Gradients have the same shape.
+  /// Some rows (sample, label) of one modality, of all that a group has: b C + c is sample b's label c. Gradients have the
+  /// same shape.
   struct Rows {
     /// Blocks plain, alpha, beta: [3 n C, D] → [3 n C, P].
-    let project: MLP.Rows
+    private let project: MLP.Rows
     /// Blocks latent, mixed prototypes: [2 n C, P] → reconstructed, intrinsic [2 n C, D].
-    let decode: MLP.Rows
+    private let decode: MLP.Rows
     /// Inputs of alpha and beta: [2 n C, M D] → alpha, beta [2 n C, D].
-    let fuse: MLP.Rows
+    private let fuse: MLP.Rows
+    /// Which rows of each block.
+    let range: Range<Int>
 
     init(_ modality: Modality, rows: Int, in arena: Arena) throws {
-      project = try modality.project.makeRows(3 * rows, in: arena)
-      decode = try modality.decode.makeRows(2 * rows, in: arena)
-      fuse = try modality.fuse.makeRows(2 * rows, in: arena)
+      self.init(
+        project: try modality.project.makeRows(3 * rows, in: arena),
+        decode: try modality.decode.makeRows(2 * rows, in: arena),
+        fuse: try modality.fuse.makeRows(2 * rows, in: arena), range: 0..<rows)
     }
 
-    private init(project: MLP.Rows, decode: MLP.Rows, fuse: MLP.Rows) {
-      (self.project, self.decode, self.fuse) = (project, decode, fuse)
+    private init(project: MLP.Rows, decode: MLP.Rows, fuse: MLP.Rows, range: Range<Int>) {
+      (self.project, self.decode, self.fuse, self.range) = (project, decode, fuse, range)
     }
 
-    /// The view for blocks of fewer rows.
-    func first(_ rows: Int) -> Rows {
-      Rows(
-        project: project.rows(0..<3 * rows), decode: decode.rows(0..<2 * rows), fuse: fuse.rows(0..<2 * rows))
-    }
+    /// Some of the rows, counted from the group's first.
+    func rows(_ range: Range<Int>) -> Rows { Rows(project: project, decode: decode, fuse: fuse, range: range) }
 
-    /// plain, alpha or beta [n C, D] (or its gradient).
-    func level(_ level: Level) -> Matrix { project.block(level.rawValue, of: 3).input }
-    /// Latents of a level, [n C, P].
-    func latent(_ level: Level) -> Matrix { project.block(level.rawValue, of: 3).output }
-    var reconstructed: Matrix { decode.block(0, of: 2).output }
-    var intrinsic: Matrix { decode.block(1, of: 2).output }
+    /// The projection's rows of a level.
+    func projecting(_ level: Level) -> MLP.Rows { project.block(level.rawValue, of: 3).rows(range) }
+    /// The decoder's rows of the latents, and of the mixed prototypes.
+    var reconstructing: MLP.Rows { decode.block(0, of: 2).rows(range) }
+    var decodingPrototypes: MLP.Rows { decode.block(1, of: 2).rows(range) }
     /// The fusion map's rows that make alpha or beta.
-    func fusing(_ level: Level) -> MLP.Rows { fuse.block(level.rawValue - 1, of: 2) }
+    func fusing(_ level: Level) -> MLP.Rows { fuse.block(level.rawValue - 1, of: 2).rows(range) }
+
+    /// plain, alpha or beta [rows, D] (or its gradient).
+    func level(_ level: Level) -> Matrix { projecting(level).input }
+    /// Latents of a level, [rows, P].
+    func latent(_ level: Level) -> Matrix { projecting(level).output }
+    var reconstructed: Matrix { reconstructing.output }
+    var intrinsic: Matrix { decodingPrototypes.output }
+
+    /// What each map was given, block by block, in the order in which a sum goes over them.
+    var projections: [MLP.Rows] { Level.allCases.map(projecting) }
+    var decodings: [MLP.Rows] { [reconstructing, decodingPrototypes] }
+    var fusions: [MLP.Rows] { Level.reconstructed.map(fusing) }
   }
 
   enum Level: Int, CaseIterable {
@@ -80,102 +87,101 @@ struct Reconstruction {
     static let reconstructed: [Level] = [.alpha, .beta]
   }
 
-  /// Everything of a shard from `plain` on: latents, reconstructions, intrinsic vectors, alpha, beta, and the unit
-  /// latents of all levels in `unit`: [n, 3 M, C, P], the shard's live rows.
+  /// Some rows of everything from `plain` on: latents, reconstructions, intrinsic vectors, alpha, beta, and the unit
+  /// latents of all levels in `unit`.
+  ///
+  /// - Parameters:
+  ///   - all: of each modality, all that a group has.
+  ///   - range: the rows to make.
   func forward(
-    _ rows: [Rows], _ θ: Parameters, prototypes: Prototypes, training: Bool, mixWeights: [Matrix], unit: UnitLatents
+    _ all: [Rows], _ range: Range<Int>, _ θ: Parameters, prototypes: Prototypes, training: Bool, mixWeights: [Matrix],
+    unit: UnitLatents
   ) {
     let M = modalities.count
-    for (m, net) in modalities.enumerated() {
-      let x = rows[m]
-      let n = x.level(.plain).rows
-      net.project.forward(x.project.rows(0..<n), θ)
-      unit.normalize(x.latent(.plain), modality: m, level: .plain)
-      let decodeInput = x.decode.input
-      decodeInput.rows(0..<n).copy(from: x.latent(.plain))
-      prototypes.mix(
-        unit.gathered(modality: m), modality: m, training: training, weights: mixWeights[m],
-        into: decodeInput.rows(n..<2 * n))
-      net.decode.forward(x.decode, θ)
+    for m in 0..<M {
+      let (net, x) = (modalities[m], all[m].rows(range))
+      net.project.forward(x.projecting(.plain), θ)
+      unit.normalize(x.latent(.plain), rows: range, modality: m, level: .plain)
+      x.reconstructing.input.copy(from: x.latent(.plain))
+      net.decode.forward(x.reconstructing, θ)
+      unit.mix(
+        prototypes, rows: range, modality: m, training: training, weights: mixWeights[m].rows(range),
+        into: x.decodingPrototypes.input)
+      net.decode.forward(x.decodingPrototypes, θ)
     }
     for level in Level.reconstructed {
-      for (m, net) in modalities.enumerated() {
-        let x = rows[m]
-        let block = x.fusing(level)
-        let D = block.output.columns
+      for m in 0..<M {
+        let x = all[m].rows(range)
+        let fusing = x.fusing(level)
+        let D = fusing.output.columns
         for k in 0..<M {
-          let source = level == .beta ? rows[k].level(.alpha) : k == m ? rows[k].intrinsic : rows[k].reconstructed
-          block.input.columns(k * D..<(k + 1) * D).copy(from: source)
+          let other = all[k].rows(range)
+          let source = level == .beta ? other.level(.alpha) : k == m ? other.intrinsic : other.reconstructed
+          fusing.input.columns(k * D..<(k + 1) * D).copy(from: source)
         }
-        net.fuse.forward(block, θ)
-        x.level(level).copy(from: block.output)
+        modalities[m].fuse.forward(fusing, θ)
+        x.level(level).copy(from: fusing.output)
       }
     }
     guard training else { return }
-    for (m, net) in modalities.enumerated() {
-      let x = rows[m]
-      let n = x.level(.plain).rows
-      net.project.forward(x.project.rows(n..<3 * n), θ)
-      for level in Level.reconstructed { unit.normalize(x.latent(level), modality: m, level: level) }
+    for m in 0..<M {
+      let x = all[m].rows(range)
+      for level in Level.reconstructed {
+        modalities[m].project.forward(x.projecting(level), θ)
+        unit.normalize(x.latent(level), rows: range, modality: m, level: level)
+      }
     }
   }
 
-  /// Gradients of `plain` (in `d`'s plain level) and of all its maps, from those of the unit latents and from what
-  /// `extra` adds at each level: other loss terms' gradients of a modality's plain, alpha, beta and reconstructed.
+  /// Gradients of some rows of `plain` (in the gradients' plain level) and of all between, from those of the unit latents
+  /// and from what `extra` adds at each level: other loss terms' gradients of a modality's plain, alpha, beta and
+  /// reconstructed.
   func backward(
-    _ rows: [Rows], _ d: [Rows], _ θ: Parameters, prototypes: Prototypes, mixWeights: [Matrix], unit: UnitLatents,
-    dunit: Matrix, extra: (_ level: Level, _ modality: Int, _ gradient: Matrix) -> Void,
+    _ all: [Rows], _ gradients: [Rows], _ range: Range<Int>, _ θ: Parameters, prototypes: Prototypes,
+    mixWeights: [Matrix], unit: UnitLatents, dunit: Matrix,
+    extra: (_ level: Level, _ modality: Int, _ gradient: Matrix) -> Void,
     extraReconstructed: (_ modality: Int, _ gradient: Matrix) -> Void
   ) {
     let M = modalities.count
-    for (m, net) in modalities.enumerated() {
-      let (x, g) = (rows[m], d[m])
-      let n = x.level(.plain).rows
-      for level in Level.reconstructed { unit.backward(dunit, modality: m, level: level, into: g.latent(level)) }
-      net.project.backwardInput(x.project.rows(n..<3 * n), g.project.rows(n..<3 * n), θ)
+    for m in 0..<M {
+      let (net, x, g) = (modalities[m], all[m].rows(range), gradients[m].rows(range))
+      for level in Level.reconstructed {
+        unit.backward(dunit, rows: range, modality: m, level: level, into: g.latent(level))
+        net.project.backwardInput(x.projecting(level), g.projecting(level), θ)
+      }
       extra(.beta, m, g.level(.beta))
-      g.decode.output.fill(0)
+      g.reconstructed.fill(0)
+      g.intrinsic.fill(0)
     }
     for level in Level.reconstructed.reversed() {
-      for (m, net) in modalities.enumerated() {
-        let (x, g) = (rows[m], d[m])
+      for m in 0..<M {
+        let (x, g) = (all[m].rows(range), gradients[m].rows(range))
         if level == .alpha { extra(.alpha, m, g.level(.alpha)) }
         g.fusing(level).output.copy(from: g.level(level))
-        net.fuse.backwardInput(x.fusing(level), g.fusing(level), θ)
+        modalities[m].fuse.backwardInput(x.fusing(level), g.fusing(level), θ)
       }
       // Every modality's share has been computed before any is added: alpha's gradient is complete after beta's.
       for m in 0..<M {
-        let block = d[m].fusing(level)
-        let D = block.output.columns
+        let fusing = gradients[m].rows(range).fusing(level)
+        let D = fusing.output.columns
         for k in 0..<M {
-          let target = level == .beta ? d[k].level(.alpha) : k == m ? d[k].intrinsic : d[k].reconstructed
-          add(block.input.columns(k * D..<(k + 1) * D), to: target)
+          let other = gradients[k].rows(range)
+          let target = level == .beta ? other.level(.alpha) : k == m ? other.intrinsic : other.reconstructed
+          add(fusing.input.columns(k * D..<(k + 1) * D), to: target)
         }
       }
     }
-    for (m, net) in modalities.enumerated() {
-      let (x, g) = (rows[m], d[m])
-      let n = x.level(.plain).rows
+    for m in 0..<M {
+      let (net, x, g) = (modalities[m], all[m].rows(range), gradients[m].rows(range))
       extraReconstructed(m, g.reconstructed)
-      net.decode.backwardInput(x.decode, g.decode, θ)
+      net.decode.backwardInput(x.reconstructing, g.reconstructing, θ)
+      net.decode.backwardInput(x.decodingPrototypes, g.decodingPrototypes, θ)
       unit.addMixGradient(
-        g.decode.input.rows(n..<2 * n), prototypes: prototypes, modality: m, weights: mixWeights[m], to: dunit)
-      unit.backward(dunit, modality: m, level: .plain, into: g.latent(.plain))
-      add(g.decode.input.rows(0..<n), to: g.latent(.plain))
-      net.project.backwardInput(x.project.rows(0..<n), g.project.rows(0..<n), θ)
+        g.decodingPrototypes.input, prototypes, rows: range, modality: m, weights: mixWeights[m].rows(range), to: dunit)
+      unit.backward(dunit, rows: range, modality: m, level: .plain, into: g.latent(.plain))
+      add(g.reconstructing.input, to: g.latent(.plain))
+      net.project.backwardInput(x.projecting(.plain), g.projecting(.plain), θ)
       extra(.plain, m, g.level(.plain))
     }
-  }
-
-}
-
-extension Reconstruction.Modality {
-  /// The gradients of the three maps' parameters.
-  func backwardParameters(
-    _ x: Reconstruction.Rows, _ d: Reconstruction.Rows, scratch: Scratch, into gradient: Parameters
-  ) {
-    project.backwardParameters(x.project, d.project, scratch: scratch, into: gradient)
-    decode.backwardParameters(x.decode, d.decode, scratch: scratch, into: gradient)
-    fuse.backwardParameters(x.fuse, d.fuse, scratch: scratch, into: gradient)
   }
 }

@@ -1,7 +1,8 @@
 import Parallel
 import Tensor
 
-/// A shard's latents at unit length, in the order of the live rows: [n, 3 M, C, P], row ((b 3 + level) M + m) C + c.
+/// Latents of consecutive samples at unit length, in the order of the live rows: [n, 3 M, C, P], row
+/// ((b 3 + level) M + m) C + c.
 ///
 /// The rows lie in the batch's exchange buffer, where every worker reads them in the contrastive phases.
 struct UnitLatents {
@@ -9,55 +10,63 @@ struct UnitLatents {
   let live: Matrix
   /// 1/‖latent‖ of each row.
   let inverseLengths: Matrix
-  /// [n C, P]: the plain rows of one modality, together.
-  let together: Matrix
   let modalities: Int
   let labels: Int
 
-  func first(_ sample: Int, _ modality: Int, _ level: Reconstruction.Level) -> Int {
-    ((sample * 3 + level.rawValue) * modalities + modality) * labels
-  }
-
-  private func forEachSample(
-    _ modality: Int, _ level: Reconstruction.Level, _ body: (_ own: Range<Int>, _ live: Range<Int>) -> Void
+  /// Calls `body` with the stretches of some rows (sample, label) that lie together among the live rows: one a sample.
+  ///
+  /// - Parameter own: counted from the first of `rows`.
+  func forEachStretch(
+    of rows: Range<Int>, modality: Int, level: Reconstruction.Level,
+    _ body: (_ own: Range<Int>, _ live: Range<Int>, _ firstLabel: Int) -> Void
   ) {
-    for b in 0..<live.rows / (3 * modalities * labels) {
-      let row = first(b, modality, level)
-      body(b * labels..<(b + 1) * labels, row..<row + labels)
+    var row = rows.lowerBound
+    while row < rows.upperBound {
+      let (sample, label) = (row / labels, row % labels)
+      let end = min((sample + 1) * labels, rows.upperBound)
+      let first = ((sample * 3 + level.rawValue) * modalities + modality) * labels + label
+      body(row - rows.lowerBound..<end - rows.lowerBound, first..<first + end - row, label)
+      row = end
     }
   }
 
-  /// Unit rows of one modality's latents [n C, P] at a level.
-  func normalize(_ latent: Matrix, modality: Int, level: Reconstruction.Level) {
-    forEachSample(modality, level) { own, rows in
+  /// Unit rows of some of one modality's latents at a level, [rows, P].
+  func normalize(_ latent: Matrix, rows: Range<Int>, modality: Int, level: Reconstruction.Level) {
+    forEachStretch(of: rows, modality: modality, level: level) { own, stretch, _ in
       UnitLength.forward(
-        latent.rows(own), into: live.rows(rows), inverseLength: inverseLengths.base + rows.lowerBound)
+        latent.rows(own), into: live.rows(stretch), inverseLength: inverseLengths.base + stretch.lowerBound)
     }
   }
 
-  /// The plain unit latents of a modality as [n C, P].
-  func gathered(modality: Int) -> Matrix {
-    let n = live.rows / (3 * modalities)
-    let target = together.rows(0..<n)
-    forEachSample(modality, .plain) { own, rows in target.rows(own).copy(from: live.rows(rows)) }
-    return target
+  /// mixed [rows, P]: prototypes weighted by the plain unit latents; `weights` [rows, 2].
+  func mix(
+    _ prototypes: Prototypes, rows: Range<Int>, modality: Int, training: Bool, weights: Matrix, into mixed: Matrix
+  ) {
+    forEachStretch(of: rows, modality: modality, level: .plain) { own, stretch, label in
+      prototypes.mix(
+        live.rows(stretch), firstLabel: label, modality: modality, training: training, weights: weights.rows(own),
+        into: mixed.rows(own))
+    }
   }
 
   /// Adds what reaches the plain unit latents through the prototypes' weights to `dunit`, in live order.
   func addMixGradient(
-    _ dmixed: Matrix, prototypes: Prototypes, modality: Int, weights: Matrix, to dunit: Matrix
+    _ dmixed: Matrix, _ prototypes: Prototypes, rows: Range<Int>, modality: Int, weights: Matrix, to dunit: Matrix
   ) {
-    forEachSample(modality, .plain) { own, rows in
+    forEachStretch(of: rows, modality: modality, level: .plain) { own, stretch, label in
       prototypes.backward(
-        dmixed.rows(own), modality: modality, weights: weights.rows(own), addingTo: dunit.rows(rows))
+        dmixed.rows(own), firstLabel: label, modality: modality, weights: weights.rows(own),
+        addingTo: dunit.rows(stretch))
     }
   }
 
-  /// dlatent [n C, P] of a modality and level from the gradient of the unit rows, in live order.
-  func backward(_ dunit: Matrix, modality: Int, level: Reconstruction.Level, into dlatent: Matrix) {
-    forEachSample(modality, level) { own, rows in
+  /// dlatent [rows, P] of a modality and level from the gradient of the unit rows, in live order.
+  func backward(
+    _ dunit: Matrix, rows: Range<Int>, modality: Int, level: Reconstruction.Level, into dlatent: Matrix
+  ) {
+    forEachStretch(of: rows, modality: modality, level: level) { own, stretch, _ in
       UnitLength.backward(
-        dunit.rows(rows), unit: live.rows(rows), inverseLength: inverseLengths.base + rows.lowerBound,
+        dunit.rows(stretch), unit: live.rows(stretch), inverseLength: inverseLengths.base + stretch.lowerBound,
         into: dlatent.rows(own))
     }
   }

@@ -36,52 +36,44 @@ public struct Diverged: Error, CustomStringConvertible, Sendable {
   }
 }
 
-/// Collects what the workers find in a step that is repeated to find the first value that is not finite. Each shard is
-/// searched in the order in which it is computed, so the answer does not depend on the workers.
+/// Collects what the workers find in a step that is repeated to find the first value that is not finite: the first in the
+/// order of computation, of several samples the first in the batch, so the answer does not depend on the workers.
 final class NonFiniteProbe: Sendable {
   private struct Finding: Codable {
     let order: Int
     let tensor: String
     let places: Range<Int>
-  }
-  private let findings: Mutex<[Finding?]>
-  /// Gradients seen of each shard.
-  private let leaves: Mutex<[Int]>
 
-  init(shards: Int) {
-    findings = Mutex(Array(repeating: nil, count: shards))
-    leaves = Mutex(Array(repeating: 0, count: shards))
+    func precedes(_ other: Finding) -> Bool { (order, places.lowerBound) < (other.order, other.places.lowerBound) }
+  }
+  private let first = Mutex<Finding?>(nil)
+
+  /// Notes a tensor with a value that is not finite; `order` is its place in the order of computation.
+  func note(order: Int, _ tensor: String, places: Range<Int>) {
+    let finding = Finding(order: order, tensor: tensor, places: places)
+    first.withLock { if $0.map(finding.precedes) ?? true { $0 = finding } }
   }
 
-  /// Notes a tensor of a shard; `order` is its place in the order of computation.
-  func note(shard: Int, order: Int, _ tensor: String, places: Range<Int>) {
-    findings.withLock {
-      if order < $0[shard]?.order ?? .max { $0[shard] = Finding(order: order, tensor: tensor, places: places) }
+  /// Looks at the gradients, which come after all that goes forward.
+  var inspection: WeightGradients.Inspection {
+    { [self] order, parameter, samples, leaf in
+      if !leaf.isFinite { note(order: 1 << 20 + order, "gradient of \(parameter.name)", places: samples) }
     }
   }
 
-  /// Where a shard's next gradient stands in the order: after all that goes forward.
-  func nextLeaf(ofShard shard: Int) -> Int {
-    leaves.withLock {
-      $0[shard] += 1
-      return 1 << 20 + $0[shard]
-    }
-  }
-
-  /// What was found first: of several shards, in the first. All ranks have to call it, and get the same.
-  func first(_ step: TrainingStep) -> NonFinite {
+  /// What was found first on any rank. All ranks have to call it, and get the same.
+  func first(_ step: TrainingStep, _ batch: Batch) -> NonFinite {
     for parameter in step.model.layout.parameters where !step.state.parameters[parameter].isFinite {
       return NonFinite(tensor: parameter.name, samples: [], places: 0..<0)
     }
-    let own = findings.withLock { $0.compactMap { $0 }.min { $0.order < $1.order } }
+    let own = first.withLock { $0 }
     let all = step.ranks.communicator.gather((try? JSON.line(own)) ?? "").compactMap { text in
       try? JSON.decoder().decode(Finding.self, from: Data(text.utf8))
     }
-    guard let found = all.min(by: { $0.order < $1.order }) else {
+    guard let found = all.min(by: { $0.precedes($1) }) else {
       return NonFinite(tensor: "the norm of all gradients", samples: [], places: 0..<0)
     }
-    return NonFinite(
-      tensor: found.tensor, samples: step.batch.numbers(found.places), places: found.places)
+    return NonFinite(tensor: found.tensor, samples: batch.numbers(found.places), places: found.places)
   }
 }
 
@@ -93,56 +85,42 @@ extension Matrix {
 }
 
 extension TrainingStep {
-  /// Searches what a shard's forward pass left.
-  func look(at shard: Shard, _ probe: NonFiniteProbe) {
-    let C = model.configuration.labels
+  /// Searches what the forward pass of the worker's samples left.
+  func search(_ worker: Int, _ probe: NonFiniteProbe) {
+    let w = workspaces[worker]
+    let part = parts[w.group]
+    for sample in w.share(of: part.count) { search(part, sample, probe) }
+  }
+
+  private func search(_ part: BatchPart, _ sample: Int, _ probe: NonFiniteProbe) {
+    let c = model.configuration
+    let place = part.samples.lowerBound + sample
     var order = 0
-    /// Finds the first bad row of a tensor; `sample` says whose a row is.
-    func look(_ tensor: String, _ x: Matrix, sample: (Int) -> Int) {
+    func look(_ tensor: String, _ x: Matrix) {
       order += 1
-      guard let row = (0..<x.rows).first(where: { !x.rows($0..<$0 + 1).isFinite }) else { return }
-      let place = shard.first + sample(row)
-      probe.note(shard: shard.index, order: order, tensor, places: place..<place + 1)
+      if !x.isFinite { probe.note(order: order, tensor, places: place..<place + 1) }
     }
-    for (m, encoder) in shard.encoders.enumerated() {
-      let name = model.configuration.modalities[m].name
-      let rows = encoder.sequences.rowCount
-      let sample = { (row: Int) in (0..<shard.count).first { encoder.sequences.rows($0).contains(row) } ?? 0 }
-      look("normalised features of \(name)", encoder.embeddings.features.rows(0..<rows), sample: sample)
-      look("embeddings of \(name)", encoder.embeddings.normalized.rows(0..<rows), sample: sample)
+    for (m, encoder) in part.encoders.enumerated() {
+      let (name, rows) = (c.modalities[m].name, encoder.sequences.rows(sample))
+      look("normalised features of \(name)", encoder.embeddings.features.rows(rows))
+      look("embeddings of \(name)", encoder.embeddings.normalized.rows(rows))
       for (l, layer) in encoder.layers.enumerated() {
-        look("output of \(name) layer \(l)", layer.normalized.rows(0..<rows), sample: sample)
+        look("output of \(name) layer \(l)", layer.normalized.rows(rows))
       }
     }
     for level in Reconstruction.Level.allCases {
-      for (m, rows) in shard.reconstruction.enumerated() {
-        let name = model.configuration.modalities[m].name
-        look("\(level) vectors of \(name)", rows.level(level)) { $0 / C }
-        look("\(level) latents of \(name)", rows.latent(level)) { $0 / C }
+      for (m, all) in part.heads.reconstruction.enumerated() {
+        let rows = all.rows(sample * c.labels..<(sample + 1) * c.labels)
+        look("\(level) vectors of \(c.modalities[m].name)", rows.level(level))
+        look("\(level) latents of \(c.modalities[m].name)", rows.latent(level))
       }
     }
-    look("scores", exchange.scores.rows(shard.first..<shard.first + shard.count)) { $0 }
+    look("scores", exchange.scores.rows(place..<place + 1))
     for term in LossTerm.allCases {
-      let terms = exchange.terms.rows(shard.first..<shard.first + shard.count)
-      look("loss term \(term.rawValue)", terms.columns(term.index..<term.index + 1)) { $0 }
+      look("loss term \(term.rawValue)", exchange.parts(of: term, sample: place))
     }
-    let perSample = model.configuration.liveRowsPerSample
-    look("gradient of the unit latents", shard.unitGradient) { $0 / perSample }
-  }
-
-  /// The worker's part of the reduction tree, whose leaves are searched while a probe is set.
-  func tree(ofWorker worker: Int, _ probe: NonFiniteProbe?) -> TreeAccumulator {
-    var tree = gradients[worker]
-    guard let probe else { return tree }
-    tree.inspect = { [self] shard, group, leaf in
-      let order = probe.nextLeaf(ofShard: shard)
-      let values = Parameters(UnsafeMutablePointer(mutating: leaf), from: group.lowerBound)
-      for parameter in model.trained where group.contains(parameter.offset) && !values[parameter].isFinite {
-        probe.note(
-          shard: shard, order: order, "gradient of \(parameter.name)", places: plan.samples(ofShard: shard))
-        break
-      }
-    }
-    return tree
+    let perSample = c.liveRowsPerSample
+    look(
+      "gradient of the unit latents", part.heads.unitGradient.rows(sample * perSample..<(sample + 1) * perSample))
   }
 }

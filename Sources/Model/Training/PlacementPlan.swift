@@ -7,8 +7,13 @@ public struct PlacementPlan: Encodable, Sendable {
     public let node: Int
     /// What its thread is held to: one CPU, or its node's where workers are more than CPUs.
     public let cpus: [Int]
-    /// How many of a batch's shards it has.
-    public let shards: Int
+    /// How many of a batch's samples its group of workers has: those of its node.
+    public let groupSamples: Int
+
+    private enum CodingKeys: String, CodingKey {
+      case worker, node, cpus
+      case groupSamples = "group_samples"
+    }
   }
 
   public struct Part: Encodable, Sendable {
@@ -46,7 +51,7 @@ public struct PlacementPlan: Encodable, Sendable {
     workers = placement.workers.indices.map {
       Worker(
         worker: $0, node: placement.workers[$0].node, cpus: placement.affinity(ofWorker: $0),
-        shards: step.plan.shards(ofWorker: step.ranks.number(ofWorker: $0)).count)
+        groupSamples: step.parts[step.workspaces[$0].group].samples.count)
     }
     isOversubscribed = placement.isOversubscribed
     memory = step.memory.map {
@@ -62,10 +67,9 @@ public struct PlacementPlan: Encodable, Sendable {
   /// - Throws: `MemoryShortage` and `MemoryError` where memory is short.
   public init(_ settings: RunConfiguration, team: WorkerTeam) throws {
     try settings.requireMemory()
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     let step = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
-      return try TrainingStep(state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
+      return try TrainingStep(state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
     }
     self.init(step)
   }

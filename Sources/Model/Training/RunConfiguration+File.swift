@@ -13,7 +13,6 @@ extension RunConfiguration {
       let own = try JSONSerialization.jsonObject(with: JSON.encoder().encode(complete))
       let merged = try Self.merge(file, into: own, at: [])
       settings = try JSON.decoder().decode(RunConfiguration.self, from: JSONSerialization.data(withJSONObject: merged))
-      if (file as? [String: Any])?["shards"] == nil { settings.shards = settings.defaultShards }
       // Of the history of the run that wrote the file.
       (settings.optimizer.scheduleStart, settings.changes) = (optimizer.scheduleStart, changes)
     } catch {
@@ -40,8 +39,8 @@ extension RunConfiguration {
     return source
   }
 
-  /// The shards that a settings file asks for; nil if it does not.
-  public static func shards(inFile path: String) throws(DataError) -> Int? { try part(ofFile: path).shards }
+  /// Whether a settings file is of an earlier version, which cut batches into shards: that has no effect any more.
+  public static func hasShards(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).shards != nil }
 
   /// Whether a settings file says how many epochs there are.
   public static func hasEpochs(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).epochs != nil }
@@ -84,6 +83,7 @@ extension RunConfiguration {
     if path == ["data"] { return new }
     if let new = new as? [String: Any], var merged = old as? [String: Any] {
       for (key, value) in new {
+        if path.isEmpty && EarlierVersions.settings.contains(key) { continue }
         // What may be absent is not in the old settings.
         if isOptional(path + [key]) {
           merged[key] = value

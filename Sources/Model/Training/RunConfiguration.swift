@@ -15,8 +15,6 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var seed: UInt64 = 1
   /// Scores above this predict a label.
   public var threshold: Float = 0.25
-  /// S, the parts of a batch; divides B.
-  public var shards: Int
   /// What to do about a step whose loss or gradients are not finite.
   public var onNonFinite = NonFinitePolicy.stop
   /// Where the samples are or how they are made.
@@ -80,14 +78,6 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
       }, labels: shape.labelNames.count)
     optimizer = OptimizerConfiguration(totalSteps: 0)
     labelNames = shape.labelNames
-    shards = 1
-    shards = defaultShards
-  }
-
-  /// Shards for this batch size and these sequences, whatever the machine; some number for sizes that are impossible.
-  public var defaultShards: Int {
-    func possible(_ size: Int) -> Int { min(max(size, 1), ModelConfiguration.maximumSize) }
-    return ShardPlan.defaultShards(batchSize: possible(batchSize), steps: possible(model.longestSequence))
   }
 
   /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.
@@ -106,12 +96,6 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     if let contradiction = model.contradiction { return contradiction }
     if !(1...1 << 20).contains(batchSize) { return "batch size must be between 1 and 1048576, not \(batchSize)" }
     if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
-    if shards < 1 { return "shards must be at least 1, not \(shards)" }
-    do {
-      _ = try ShardPlan(batchSize: batchSize, shards: shards, workers: 1)
-    } catch {
-      return "\(error)"
-    }
     if let maxSteps, !(1...Int(Int32.max)).contains(maxSteps) {
       return "maximum steps must be between 1 and 2147483647, not \(maxSteps)"
     }

@@ -14,9 +14,9 @@ public struct StepResult: Sendable {
   /// Sums each sample's share, in batch order.
   init(_ exchange: Exchange, contrastive: Double, _ weights: LossWeights, rate: Float) {
     var sums = [Double](repeating: 0, count: LossTerm.allCases.count)
-    for b in 0..<exchange.terms.rows {
+    for b in 0..<exchange.batchSize {
       for term in LossTerm.allCases where term != .contrastive {
-        sums[term.index] += Double(exchange.terms[b, term.index])
+        for part in exchange.parts(of: term, sample: b).elements { sums[term.index] += Double(part) }
       }
     }
     sums[LossTerm.contrastive.index] = contrastive

@@ -89,13 +89,12 @@ extension Trainer {
     /// Of all ranks.
     public let workers: Int
     public let ranks: Int
-    public let shards: Int
     public let placement: PlacementSummary
     /// SHA-256 of the whole training state after the last step; empty on ranks above 0.
     public let digest: String
 
     private enum CodingKeys: String, CodingKey {
-      case test, valid, steps, workers, ranks, shards, placement, digest
+      case test, valid, steps, workers, ranks, placement, digest
       case bestEpoch = "best_epoch"
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"

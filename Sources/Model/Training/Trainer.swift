@@ -77,11 +77,10 @@ public final class Trainer {
     self.team = team
     let isFirst = team.ranks.rank == 0
     self.isFirst = isFirst
-    let plan = try ShardPlan(batchSize: settings.batchSize, shards: settings.shards, workers: team.ranks.workerCount)
     (state, step, snapshot, bestWeights) = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
       let step = try TrainingStep(
-        state, optimizer: settings.optimizer, plan: plan, team: team, seed: settings.seed)
+        state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
       guard isFirst else { return (state, step, nil, nil) }
       return (state, step, state.withTensors(TensorSnapshot.init), state.withWeights(TensorSnapshot.init))
     }
@@ -249,7 +248,7 @@ public final class Trainer {
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      maxSteps: c.maxSteps, workers: team.ranks.workerCount, ranks: team.ranks.size, shards: c.shards,
+      maxSteps: c.maxSteps, workers: team.ranks.workerCount, ranks: team.ranks.size,
       placement: summary, digest: digest)
   }
 

@@ -91,6 +91,17 @@ public final class TrainingState: @unchecked Sendable {
     }
   }
 
+  /// Ends a step that changed the state on all workers.
+  ///
+  /// - Parameters:
+  ///   - rows: live rows that entered the queue.
+  ///   - hasAllMoments: whether this rank has them.
+  func commit(rows: Int, hasAllMoments: Bool) {
+    queue.advance(by: rows)
+    step += 1
+    self.hasAllMoments = hasAllMoments
+  }
+
   /// Starts the momentum copy from the parameters themselves.
   func restartKeys() {
     keyReplicas.first?.origin.update(from: replicas[0].origin, count: model.trainedCount)

@@ -3,45 +3,92 @@ import Tensor
 
 // What the phases of a step do.
 extension TrainingStep {
-  /// Encoder, reconstruction and fusion of the worker's shards; live rows and betas go to the exchange buffers.
-  func forward(_ worker: Int) {
+  // MARK: Forward
+
+  /// The worker's samples through the encoders.
+  func encode(_ worker: Int, _ x: Inputs) {
     let w = workspaces[worker]
-    let θ = state.parameters(onNode: w.node)
-    makeLatents(worker, θ, dropouts)
-    span(worker, "fusion forward") {
-      for shard in w.shards where shard.count > 0 { fuse(shard, θ) }
-    }
+    encode(w, worker, state.parameters(onNode: w.node), x.dropouts, x)
   }
 
-  /// What the momentum copy makes of the worker's shards: the rows that will enter the queue.
-  func forwardKeys(_ worker: Int) {
+  /// The same by the momentum copy.
+  func encodeKeys(_ worker: Int, _ x: Inputs) {
     let w = workspaces[worker]
-    makeLatents(worker, state.keyParameters(onNode: w.node), .none)
-    for shard in w.shards { exchange.keys.rows(shard.liveRows).copy(from: exchange.live.rows(shard.liveRows)) }
+    encode(w, worker, state.keyParameters(onNode: w.node), .none, x)
   }
 
-  /// Encoders and reconstruction of the worker's shards with some parameters, up to the unit latents.
-  private func makeLatents(_ worker: Int, _ θ: Parameters, _ dropouts: DropoutSites) {
-    let w = workspaces[worker]
-    for shard in w.shards { shard.load(batch) }
-    for encoder in model.encoders {
-      span(worker, encoder.forwardName) { encoder.forward(w.shards[...], θ, dropouts, scratch: w.scratch) }
-    }
-    span(worker, "reconstruction forward") {
-      for shard in w.shards where shard.count > 0 {
-        model.reconstruction.forward(
-          shard.reconstruction, θ, prototypes: state.prototypes, training: training, mixWeights: shard.mixWeights,
-          unit: shard.unit)
+  private func encode(_ w: Workspace, _ worker: Int, _ θ: Parameters, _ dropouts: DropoutSites, _ x: Inputs) {
+    let part = parts[w.group]
+    for (m, encoder) in model.encoders.enumerated() {
+      let pass = part.pass(m, worker: w.number, θ, dropouts, scratch: w.scratch)
+      span(worker, encoder.forwardName) {
+        for run in pass.runs { part.encoders[m].load(x.batch, run: run, modality: m) }
+        encoder.forward(pass, into: part.heads.plain(m))
       }
     }
   }
 
+  /// Calls `body` with the worker's rows (sample, label) of what its group has.
+  func heads(
+    _ worker: Int, _ x: Inputs, keys: Bool = false, _ body: (_ pass: Heads.Pass, _ rows: Range<Int>) -> Void
+  ) {
+    let w = workspaces[worker]
+    let rows = w.share(of: parts[w.group].count * model.configuration.labels)
+    if !rows.isEmpty { body(headsPass(w, x, keys: keys), rows) }
+  }
+
+  private func headsPass(_ w: Workspace, _ x: Inputs, keys: Bool = false) -> Heads.Pass {
+    Heads.Pass(
+      configuration: model.configuration, activations: parts[w.group].heads, exchange: exchange, batch: x.batch,
+      prototypes: state.prototypes,
+      θ: keys ? state.keyParameters(onNode: w.node) : state.parameters(onNode: w.node), training: x.training)
+  }
+
+  /// Reconstruction and scores of the worker's rows; live rows and betas go to the exchange buffers.
+  func makeLatents(_ worker: Int, _ x: Inputs) {
+    heads(worker, x) { pass, rows in
+      model.heads.makeLatents(rows, pass)
+      model.heads.score(rows, pass)
+    }
+  }
+
+  /// The rows that will enter the queue, by the momentum copy.
+  func makeKeys(_ worker: Int, _ x: Inputs) {
+    heads(worker, x, keys: true) { pass, rows in
+      model.heads.makeLatents(rows, pass)
+      let (unit, first) = (pass.activations.unit, pass.activations.samples.lowerBound * pass.configuration.liveRowsPerSample)
+      for m in 0..<pass.modalities {
+        for level in Reconstruction.Level.allCases {
+          unit.forEachStretch(of: rows, modality: m, level: level) { _, stretch, _ in
+            exchange.keys.rows(first + stretch.lowerBound..<first + stretch.upperBound)
+              .copy(from: unit.live.rows(stretch))
+          }
+        }
+      }
+    }
+  }
+
+  /// The aggregation of the worker's rows (sample, modality): as they are and, in training, shuffled.
+  func aggregate(_ worker: Int, _ x: Inputs) {
+    let w = workspaces[worker]
+    let rows = w.share(of: parts[w.group].count * model.configuration.modalities.count * (x.training ? 2 : 1))
+    if !rows.isEmpty { span(worker, "aggregation") { model.heads.aggregate(rows, headsPass(w, x)) } }
+  }
+
+  func finishScores(_ worker: Int, _ x: Inputs) {
+    let w = workspaces[worker]
+    model.heads.finishScores(w.share(of: parts[w.group].count), headsPass(w, x))
+  }
+
+  // MARK: The contrastive loss
+
   /// The worker's share of the exponentials' sums over all pairs of rows, and of the class sums, which are not worth
-  /// sending.
-  func contrastiveStatistics(_ worker: Int) {
+  /// sending; and of the aggregation, which waits for the same rows.
+  func addStatistics(_ worker: Int, _ x: Inputs) {
     contrastive.addStatistics(
       worker: ranks.number(ofWorker: worker), workers: ranks.workerCount, scratch: workspaces[worker].tile)
     contrastive.sumClasses(worker: worker, workers: team.count)
+    aggregate(worker, x)
   }
 
   func gatherStatistics() {
@@ -50,92 +97,96 @@ extension TrainingStep {
     statistics.unpack()
   }
 
-  /// Gradient of the contrastive loss for the live rows of the worker's shards.
+  func finishStatistics(_ worker: Int, _ x: Inputs) {
+    contrastive.finishStatistics(worker: worker, workers: team.count)
+    finishScores(worker, x)
+  }
+
+  /// Gradient of the contrastive loss for the worker's live rows.
   func contrastiveGradient(_ worker: Int) {
-    for shard in workspaces[worker].shards {
-      contrastive.backward(
-        shard.liveRows, weight: model.configuration.weights[.contrastive], worker: worker,
-        scratch: workspaces[worker].tile, into: shard.unitGradient)
-    }
-  }
-
-  /// Backward of the worker's shards; weight gradients go into the reduction tree.
-  func backward(_ worker: Int) {
     let w = workspaces[worker]
-    let θ = state.parameters(onNode: w.node)
-    var tree = tree(ofWorker: worker, probe)
-    if worker == 0 && ranks.size > 1 && overlapsExchange && probe == nil {
-      // Messages move on only when someone asks for them: after every shard's share of a layer.
-      tree.inspect = { [communicator] _, _, _ in communicator.progress() }
+    let part = parts[w.group]
+    let own = w.share(of: part.heads.unitGradient.rows)
+    let first = part.samples.lowerBound * model.configuration.liveRowsPerSample
+    contrastive.backward(
+      first + own.lowerBound..<first + own.upperBound, weight: model.configuration.weights[.contrastive],
+      worker: worker, scratch: w.tile, into: part.heads.unitGradient.rows(own))
+  }
+
+  // MARK: Backward
+
+  /// The gradients of activations of the worker's samples; and the samples' own gradients, of the heads in the first turn.
+  func encodersBackward(_ worker: Int, _ encoders: Range<Int>, _ x: Inputs) {
+    let w = workspaces[worker]
+    let (part, θ) = (parts[w.group], state.parameters(onNode: w.node))
+    if encoders.lowerBound == 0 {
+      model.heads.addSampleGradients(w.share(of: part.count), headsPass(w, x), to: part.gradients)
     }
-    span(worker, "reconstruction and fusion backward") {
-      for shard in w.shards { backwardHeads(shard, θ) }
-      addHeadGradients(w.shards, scratch: w.scratch, into: tree)
-    }
-    send(worker, segment: model.encoders.count)
-    for encoder in model.encoders {
-      span(worker, encoder.backwardName) {
-        encoder.backward(w.shards[...], θ, dropouts, scratch: w.scratch, into: tree)
+    for m in encoders {
+      let pass = part.pass(m, worker: w.number, θ, x.dropouts, scratch: w.scratch)
+      span(worker, model.encoders[m].backwardName) {
+        model.encoders[m].backward(pass, part.heads.plainGradient(m), into: part.gradients)
       }
-      send(worker, segment: encoder.modality)
     }
   }
 
-  /// Starts to exchange the gradients of a segment of parameters with the other ranks, if there are any, once all
-  /// workers have finished it: they travel while backward goes on.
-  private func send(_ worker: Int, segment: Int) {
+  /// The worker's tiles of a segment's gradients, over its group's samples.
+  func computeWeightGradients(_ worker: Int, _ segment: Int, _ x: Inputs) {
+    let w = workspaces[worker]
+    // Messages move on only when someone asks for them.
+    let exchanges = worker == 0 && ranks.size > 1 && overlapsExchange && x.probe == nil
+    weightGradients[w.group].compute(
+      segment: segment, worker: w.number, scratch: w.scratch, inspect: x.probe?.inspection,
+      progress: { if exchanges { communicator.progress() } })
+  }
+
+  /// Starts to exchange the gradients of a segment with the other ranks, if there are any: they travel while the next
+  /// segment is computed.
+  func send(_ worker: Int, _ segment: Int) {
     if ranks.size == 1 { return }
+    reduction.scatter.combine(worker: worker, segment: segment)
     team.barrier()
-    optimizer.reduction.combine(worker: worker, segment: segment)
-    team.barrier()
-    if worker == 0 && overlapsExchange { optimizer.reduction.start(segment: segment) }
+    if worker == 0 && overlapsExchange { reduction.scatter.start(segment: segment) }
   }
 
   /// Waits for the segments that are still on their way.
-  func exchangeGradients() {
+  func finishExchange() {
     if !overlapsExchange {
-      for segment in optimizer.slices.segments.indices { optimizer.reduction.start(segment: segment) }
+      for segment in reduction.slices.segments.indices { reduction.scatter.start(segment: segment) }
     }
     communicator.finish()
   }
 
+  // MARK: Update
+
   /// The worker's slice of the summed gradients; one worker also sums the loss.
-  func reduce(_ worker: Int) {
+  func reduce(_ worker: Int, _ x: Inputs) {
     precondition(!FaultInjection.isDue(.bug), "a bug that was asked for, on worker \(worker)")
-    optimizer.reduce(worker: worker)
+    reduction.reduce(worker: worker)
     if worker == 0 {
-      result = StepResult(exchange, contrastive: contrastive.value, model.configuration.weights, rate: rate)
+      result = StepResult(
+        exchange, contrastive: contrastive.value, model.configuration.weights, rate: x.rate)
     }
   }
 
   /// Whether loss and gradients are: known to every worker after the all-reduce.
-  var isFinite: Bool { result?.loss.isFinite ?? false && optimizer.squaredNorm.isFinite }
+  var isFinite: Bool { result?.loss.isFinite ?? false && reduction.squaredNorm.isFinite }
 
   /// What other ranks updated reaches all replicas. Live rows, or the momentum copy's, enter the queue in batch order;
   /// prototypes move sample by sample in batch order.
-  func remember(_ worker: Int) {
+  func remember(_ worker: Int, _ x: Inputs) {
     optimizer.spreadReceived(worker: worker)
     let c = model.configuration
     let (M, C) = (c.modalities.count, c.labels)
     state.queue.enqueue(
       c.queueKeys == .live ? exchange.live : exchange.keys, exchange.liveClasses, part: worker, parts: team.count)
-    for i in slice(of: 2 * M * C, part: worker, parts: team.count, alignment: 1) {
+    for i in slice(of: 2 * M * C, part: worker, parts: team.count) {
       let (m, sign, label) = (i / (2 * C), i / C % 2, i % C)
       state.prototypes.update(
-        modality: m, sign: sign, label: label, labels: batch.labels, momentum: c.prototypeMomentum
+        modality: m, sign: sign, label: label, labels: x.batch.labels, momentum: c.prototypeMomentum
       ) { sample in
         exchange.live.row((sample * 3 * M + m) * C + label)
       }
     }
-  }
-}
-
-extension TreeAccumulator {
-  /// Lets `body` write one shard's gradients of a group of parameters, then adds them into the tree.
-  func withLeaf(_ shard: Int, _ group: Range<Int>, _ body: (Parameters) -> Void) {
-    let leaf = leaf(shard, group)
-    body(Parameters(leaf, from: group.lowerBound))
-    inspect?(shard, group, leaf)
-    merge(shard, group)
   }
 }

@@ -3,101 +3,128 @@ import Tensor
 
 /// One training step of a batch, as phases on the worker team with barriers between them.
 ///
-/// A batch is cut into shards of fixed size; the work on a shard does not depend on who does it, sums over shards
-/// follow a fixed tree, and draws are keyed by the sample. So the result is the same bits for any number of workers, on
-/// however many ranks: between phases worker 0 exchanges with the other ranks what the next phase needs of them.
+/// Three rules make the result the same bits for any number of workers, on however many ranks: an element of a product is
+/// one chain of additions, whoever computes it beside which others; sums over samples follow one tree over blocks of the
+/// batch; draws are keyed by the sample. Everything else, who does what, is dealt out by what it costs. Between phases
+/// worker 0 exchanges with the other ranks what the next phase needs of them.
 public final class TrainingStep: @unchecked Sendable {
   let model: CARAT
   let state: TrainingState
-  let plan: ShardPlan
   let team: WorkerTeam
   let exchange: Exchange
   let contrastive: ContrastiveLoss
   let statistics: StatisticsExchange
+  let reduction: GradientReduction
   let optimizer: BertAdam
-  let gradients: [TreeAccumulator]
+  /// The samples of each group of this rank's workers, and their weights' gradients.
+  let parts: [BatchPart]
+  let weightGradients: [WeightGradients]
   let workspaces: [Workspace]
   private let packingShares: [TrainingState.PackingShare]
   /// What steps use, the state included.
   public let memory: [MemoryRegion]
   private let seed: UInt64
+  /// Samples of a batch, B.
+  public let batchSize: Int
 
-  // The running step's inputs, set before the team starts on it.
-  private(set) var batch: Batch!
-  private(set) var dropouts = DropoutSites.none
-  private(set) var training = true
-  private(set) var rate: Float = 0
-  /// The loss, once all shards have gone forward.
+  /// The loss of the running step, once all samples have gone forward.
   var result: StepResult?
-  /// Looks for the first value that is not finite, in a step that is repeated for it.
-  private(set) var probe: NonFiniteProbe?
 
-  /// Whether gradients travel to the other ranks while backward goes on, or all after it: results are the same.
+  /// Whether gradients travel to the other ranks while others are computed, or all after it: results are the same.
   public var overlapsExchange = true
 
   /// Where the workers' time is recorded, if anywhere.
   public var timeline: Timeline?
+  /// Lets one worker at a time work within a phase, to see what many would do on few cores; nil as a rule.
+  public var turns: Turns?
 
   /// What belongs to one worker alone, on its node.
   struct Workspace {
-    let shards: [Shard]
     let scratch: Scratch
     /// One tile of similarities.
     let tile: Matrix
     let node: Int
+    /// Its group's number on this rank, its own number in it, and how many it has.
+    let group: Int
+    let number: Int
+    let count: Int
+
+    /// Its part of what is dealt out in its group in equal parts.
+    func share(of count: Int) -> Range<Int> { slice(of: count, part: number, parts: self.count) }
+  }
+
+  /// What a step takes.
+  struct Inputs {
+    let batch: Batch
+    let dropouts: DropoutSites
+    let training: Bool
+    /// The learning rate.
+    let rate: Float
+    /// Looks for the first value that is not finite, in a step that is repeated for it.
+    let probe: NonFiniteProbe?
   }
 
   /// Plans all memory that steps use; nothing is allocated later.
   ///
   /// - Throws: `MemoryError` if there is not enough.
   public init(
-    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, plan: ShardPlan, team: WorkerTeam,
+    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int, team: WorkerTeam,
     seed: UInt64
   ) throws {
     let model = state.model
-    let c = model.configuration
+    let (c, ranks, placement) = (model.configuration, team.ranks, team.placement)
     self.model = model
     self.state = state
-    self.plan = plan
     self.team = team
     self.seed = seed
-    let shared = Arena(placement: team.placement.sharedMemory)
-    let ranks = team.ranks
-    precondition(plan.workers == ranks.workerCount, "a plan for \(plan.workers) of \(ranks.workerCount) workers")
-    let runs = ranks.parts(plan.shards(ofWorker:))
-    let exchange = try Exchange(
-      c, batchSize: plan.batchSize, parts: runs.map(plan.samples(ofShards:)), rank: ranks.rank, in: shared)
+    self.batchSize = batchSize
+    let division = BatchDivision(batchSize: batchSize, groups: ranks.groups.flatMap(\.self))
+    let runs = (0..<ranks.size).map { rank -> Range<Int> in
+      let own = ranks.ofGroups(division.samples, rank: rank)
+      return (own.first?.lowerBound ?? 0)..<(own.last?.upperBound ?? 0)
+    }
+    let shared = Arena(placement: placement.sharedMemory)
+    let exchange = try Exchange(c, batchSize: batchSize, parts: runs, rank: ranks.rank, in: shared)
     self.exchange = exchange
     contrastive = try ContrastiveLoss(
       c, live: exchange.live, liveClasses: exchange.liveClasses, queue: state.queue, workers: team.count, in: shared)
     statistics = try StatisticsExchange(contrastive, ranks: ranks, in: shared)
-    let tree = ReductionTree(shards: plan.shards)
-    var (arenas, workspaces, gradients) = ([Arena](), [Workspace](), [TreeAccumulator]())
-    for worker in 0..<team.count {
-      let node = team.placement.workers[worker].node
-      let arena = Arena(placement: team.placement.memory(ofWorker: worker))
-      let samples = plan.shardSize
-      let run = plan.shards(ofWorker: ranks.number(ofWorker: worker))
-      arenas.append(arena)
-      workspaces.append(
-        Workspace(
-          shards: try run.map {
-            try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: arena)
-          },
-          scratch: Scratch(try arena.matrix(rows: 1, columns: CARAT.scratchSize(c, samples: samples))),
-          tile: try arena.matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity), node: node))
-      gradients.append(
-        try TreeAccumulator(
-          tree: tree, run: run, count: model.trainedCount, maxGroup: model.largestGroup, arena: arena))
+
+    let tree = ReductionTree(leaves: batchSize)
+    let own = (0..<team.count).map { Arena(placement: placement.memory(ofWorker: $0)) }
+    let slices = GradientSlices(model, ranks: ranks)
+    var (workspaces, parts, weightGradients) = ([Workspace](), [BatchPart](), [WeightGradients]())
+    var groupArenas: [Arena] = []
+    for (group, samples) in ranks.ofGroups(division.samples, rank: ranks.rank).enumerated() {
+      let (workers, arena) = (placement.groups[group], Arena(placement: placement.memory(ofGroup: group)))
+      let part = try BatchPart(model, samples: samples, workers: workers.count, exchange: exchange, in: arena)
+      parts.append(part)
+      weightGradients.append(
+        try WeightGradients(
+          model, samples: samples, tree: tree, sources: part.weightSources, gradients: part.gradients,
+          segments: slices.segments.indices.map(slices.range(ofSegment:)), workers: own[workers], in: arena))
+      groupArenas.append(arena)
+      let scratch = model.scratchSize(batchSize: batchSize, workers: workers.count)
+      for (number, worker) in workers.enumerated() {
+        workspaces.append(
+          Workspace(
+            scratch: Scratch(try own[worker].matrix(rows: 1, columns: scratch)),
+            tile: try own[worker].matrix(rows: 1, columns: ContrastiveLoss.scratchCapacity),
+            node: placement.workers[worker].node, group: group, number: number, count: workers.count))
+      }
     }
-    optimizer = try BertAdam(
-      configuration, state: state, tree: tree, ranks: ranks, runs: runs, nodes: gradients.flatMap(\.nodes),
-      arenas: arenas, shared: shared)
-    (self.workspaces, self.gradients) = (workspaces, gradients)
+    (self.workspaces, self.parts, self.weightGradients) = (workspaces, parts, weightGradients)
+    reduction = try GradientReduction(
+      slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.nodes), arenas: own, shared: shared)
+    optimizer = try BertAdam(configuration, state: state, reduction: reduction, arenas: own)
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
     memory =
       state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
-      + arenas.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
+      + groupArenas.enumerated().map { group, arena in
+        let node = placement.workers[placement.groups[group].lowerBound].node
+        return MemoryRegion(groupArenas.count == 1 ? "activations" : "activations, node \(node)", .group(group), arena)
+      }
+      + own.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
   }
 
   /// Trains on a full batch. Where the loss or a gradient is not finite, the state stays as it was.
@@ -108,61 +135,100 @@ public final class TrainingStep: @unchecked Sendable {
   /// - Returns: the loss terms, unweighted, and their weighted sum.
   @discardableResult
   public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
-    prepare(batch, dropout)
-    team.run { [self] worker in perform(worker) }
+    let inputs = inputs(batch, dropout)
+    team.run { [self] worker in perform(worker, inputs) }
     guard var result else { preconditionFailure("a step without a result") }
     result.isFinite = isFinite
-    if result.isFinite {
-      state.queue.advance(by: exchange.live.rows)
-      state.step += 1
-      state.hasAllMoments = ranks.size == 1
-    }
+    if result.isFinite { state.commit(rows: exchange.live.rows, hasAllMoments: ranks.size == 1) }
     return result
   }
 
   /// Repeats a step that was not finite as far as its gradients and tells the first tensor, in the order of
   /// computation, with a value that is not; changes nothing.
   public func findNonFinite(in batch: Batch, dropout: Bool = true) -> NonFinite {
-    prepare(batch, dropout)
-    let probe = NonFiniteProbe(shards: plan.shards)
-    self.probe = probe
-    defer { self.probe = nil }
-    team.run { [self] worker in perform(worker) }
-    return probe.first(self)
+    let probe = NonFiniteProbe()
+    let inputs = inputs(batch, dropout, probe)
+    team.run { [self] worker in perform(worker, inputs) }
+    return probe.first(self, batch)
+  }
+
+  private func inputs(_ batch: Batch, _ dropout: Bool, _ probe: NonFiniteProbe? = nil) -> Inputs {
+    // A shuffle draws from the batch's capacity.
+    precondition(
+      batch.count == batchSize && batch.capacity == batchSize,
+      "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(batchSize)")
+    for (part, gradients) in zip(parts, weightGradients) {
+      part.begin(batch)
+      gradients.deal()
+    }
+    let dropouts = dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
+    return Inputs(
+      batch: batch, dropouts: dropouts, training: true, rate: optimizer.configuration.rate(atStep: state.step),
+      probe: probe)
   }
 
   /// A step's phases, on one worker; with a probe as far as the gradients.
-  private func perform(_ worker: Int) {
+  private func perform(_ worker: Int, _ x: Inputs) {
     phase(worker, "packing") { state.pack(packingShares[worker], training: true) }
-    if model.configuration.queueKeys == .momentum && probe == nil { phase(worker, "keys") { forwardKeys(worker) } }
-    phase(worker, "forward") { forward(worker) }
-    exchange(worker, "gather rows") { communicator.exchange(exchange.forward) }
-    phase(worker, "packing") { contrastive.pack(part: worker, parts: team.count) }
-    phase(worker, "contrastive statistics") { contrastiveStatistics(worker) }
-    exchange(worker, "gather statistics") { gatherStatistics() }
-    phase(worker, "anchor factors") { contrastive.finishStatistics(worker: worker, workers: team.count) }
+    if model.configuration.queueKeys == .momentum && x.probe == nil {
+      phase(worker, "key encoders") { encodeKeys(worker, x) }
+      phase(worker, "key latents") { makeKeys(worker, x) }
+    }
+    phase(worker, "encoders forward") { encode(worker, x) }
+    phase(worker, "heads forward") { makeLatents(worker, x) }
+    communicate(worker, "gather rows") { communicator.exchange(exchange.forward) }
+    phase(worker, "packing rows") { contrastive.pack(part: worker, parts: team.count) }
+    phase(worker, "contrastive statistics") { addStatistics(worker, x) }
+    communicate(worker, "gather statistics") { gatherStatistics() }
+    phase(worker, "anchor factors") { finishStatistics(worker, x) }
     phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
-    phase(worker, "shuffled aggregation") { shuffledAggregation(worker) }
-    exchange(worker, "gather shuffled gradients") { communicator.exchange(exchange.shuffled) }
-    if let probe { phase(worker, "look") { for shard in workspaces[worker].shards { look(at: shard, probe) } } }
-    phase(worker, "backward") { backward(worker) }
-    exchange(worker, "exchange gradients") { exchangeGradients() }
-    if probe != nil { return }
-    phase(worker, "all-reduce") { reduce(worker) }
-    exchange(worker, "gather norms") { communicator.exchange(optimizer.exchanges.squares) }
-    phase(worker, "update") { if isFinite { optimizer.update(worker: worker, rate: rate) } }
-    exchange(worker, "gather parameters") { communicator.exchange(optimizer.exchanges.parameters) }
-    phase(worker, "queue and prototypes") { if isFinite { remember(worker) } }
+    communicate(worker, "gather aggregates") { communicator.exchange(exchange.aggregated) }
+    if let probe = x.probe { phase(worker, "search") { search(worker, probe) } }
+    phase(worker, "heads backward") { heads(worker, x) { model.heads.backward($1, $0) } }
+    for turn in reduction.slices.turns {
+      phase(worker, "encoders backward") { encodersBackward(worker, turn.encoders, x) }
+      for segment in turn.segments {
+        phase(worker, "weight gradients") { computeWeightGradients(worker, segment, x) }
+        send(worker, segment)
+      }
+    }
+    communicate(worker, "exchange gradients") { finishExchange() }
+    if x.probe != nil { return }
+    phase(worker, "all-reduce") { reduce(worker, x) }
+    communicate(worker, "gather norms") { communicator.exchange(reduction.gatherSquares) }
+    if isFinite { optimizer.prepare(worker: worker) }
+    for segment in reduction.slices.segments.indices {
+      phase(worker, "update") { if isFinite { optimizer.update(segment: segment, worker: worker, rate: x.rate) } }
+      communicate(worker, "send parameters") { communicator.start(optimizer.gatherParameters[segment]) }
+    }
+    communicate(worker, "gather parameters") { communicator.finish() }
+    phase(worker, "queue and prototypes") { if isFinite { remember(worker, x) } }
+  }
+
+  /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
+  public func evaluate(_ batch: Batch) -> Matrix {
+    precondition(batch.count <= batchSize, "a batch of \(batch.count) samples, planned for \(batchSize)")
+    for part in parts { part.begin(batch) }
+    let x = Inputs(batch: batch, dropouts: .none, training: false, rate: 0, probe: nil)
+    team.run { [self] worker in
+      phase(worker, "packing") { state.pack(packingShares[worker], training: false) }
+      phase(worker, "encoders forward") { encode(worker, x) }
+      phase(worker, "heads forward") { makeLatents(worker, x) }
+      phase(worker, "aggregation") { aggregate(worker, x) }
+      phase(worker, "scores") { finishScores(worker, x) }
+    }
+    communicator.exchange(exchange.evaluated)
+    return exchange.scores.rows(0..<batch.count)
   }
 
   /// What one phase does on this worker, then the barrier that ends it.
   private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
-    span(worker, name, body)
+    if let turns { turns.take(worker) { span(worker, name, body) } } else { span(worker, name, body) }
     span(worker, "wait", team.barrier)
   }
 
   /// What worker 0 does with the other ranks, if there are any, while the others wait.
-  private func exchange(_ worker: Int, _ name: String, _ body: () -> Void) {
+  private func communicate(_ worker: Int, _ name: String, _ body: () -> Void) {
     if ranks.size > 1 { phase(worker, name) { if worker == 0 { body() } } }
   }
 
@@ -174,49 +240,21 @@ public final class TrainingStep: @unchecked Sendable {
     timeline.record(worker, name, from: start, to: Timeline.now())
   }
 
-  private func prepare(_ batch: Batch, _ dropout: Bool) {
-    // A shuffle draws from the batch's capacity.
-    precondition(
-      batch.count == plan.batchSize && batch.capacity == plan.batchSize,
-      "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(plan.batchSize)")
-    self.batch = batch
-    training = true
-    dropouts =
-      dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
-    rate = optimizer.configuration.rate(atStep: state.step)
-  }
-
-  /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
-  public func evaluate(_ batch: Batch) -> Matrix {
-    precondition(batch.count <= plan.batchSize, "a batch of \(batch.count) samples, planned for \(plan.batchSize)")
-    self.batch = batch
-    training = false
-    dropouts = .none
-    team.run { [self] worker in
-      state.pack(packingShares[worker], training: false)
-      team.barrier()
-      forward(worker)
-    }
-    communicator.exchange(exchange.evaluated)
-    return exchange.scores.rows(0..<batch.count)
-  }
-
   /// The scores [B, C] that the last step's forward pass gave.
   public var scores: Matrix { exchange.scores }
 
   /// Gives rank 0 the moments of all ranks, for checkpoints and digests; all ranks have to call it.
   public func gatherMoments() {
-    communicator.exchange(optimizer.exchanges.moments)
+    communicator.exchange(optimizer.gatherMoments)
     state.hasAllMoments = ranks.rank == 0
   }
 
   /// Gives every rank the gradients of all parameters of the last step; all ranks have to call it.
-  func gatherGradients() { communicator.exchange(optimizer.exchanges.gradients) }
+  func gatherGradients() { communicator.exchange(reduction.gatherGradients) }
 
-  /// Those of a batch's samples, by their numbers in a source, that this rank's shards have: only their features are
-  /// read here.
+  /// Those of a batch's samples, by their numbers in a source, that this rank has: only their features are read here.
   func own<Numbers: RandomAccessCollection>(_ numbers: Numbers) -> Numbers.SubSequence {
-    let places = plan.samples(ofShards: ranks.parts(plan.shards(ofWorker:))[ranks.rank])
+    let places = (parts.first?.samples.lowerBound ?? 0)..<(parts.last?.samples.upperBound ?? 0)
     return numbers.dropFirst(places.lowerBound).prefix(places.count)
   }
 

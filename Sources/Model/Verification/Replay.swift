@@ -44,18 +44,13 @@ public struct Replay: Codable, Sendable {
   /// Runs the recorded steps on a team.
   ///
   /// - Throws: `DataError` for what is wrong in the file, `MemoryShortage` and `MemoryError` where memory is short.
-  public init(_ golden: GoldenFile, team: WorkerTeam, shards: Int? = nil) throws {
+  public init(_ golden: GoldenFile, team: WorkerTeam) throws {
     file = golden.file.path
     try MemoryNeed.check(golden.configuration, batchSize: golden.batchSize)
     let model = CARAT(golden.configuration)
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")
-    let plan = try ShardPlan(
-      batchSize: golden.batchSize,
-      shards: shards
-        ?? ShardPlan.defaultShards(batchSize: golden.batchSize, steps: golden.configuration.longestSequence),
-      workers: team.ranks.workerCount)
-    let training = try TrainingStep(state, optimizer: golden.optimizer, plan: plan, team: team, seed: 0)
+    let training = try TrainingStep(state, optimizer: golden.optimizer, batchSize: golden.batchSize, team: team, seed: 0)
     let batch = Batch(golden.configuration, capacity: golden.batchSize)
     for k in 0..<golden.steps {
       try golden.fill(batch, step: k)
@@ -89,7 +84,7 @@ public struct Replay: Codable, Sendable {
     step.scores.include(relativeDifference(Array(training.scores.elements), scores), "scores")
     for parameter in training.model.trained where !isRounding(parameter.name) {
       let expected = try file.floats("step\(k).gradient.\(parameter.name)", shape: parameter.shape)
-      let own = training.optimizer.gradient[parameter].elements
+      let own = training.reduction.gradient[parameter].elements
       step.gradients.include(relativeDifference(Array(own), expected), parameter.name)
     }
     return step

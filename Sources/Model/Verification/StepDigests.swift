@@ -22,7 +22,7 @@ public struct StepDigests: Codable, Sendable, Equatable {
           return (parameter.name, SHA256.hexadecimal(SHA256.digest(of: bytes).prefix(8)))
         })
     }
-    gradients = digests(training.optimizer.gradient)
+    gradients = digests(training.reduction.gradient)
     parameters = digests(training.state.parameters)
   }
 }

@@ -6,16 +6,13 @@ import Tensor
 struct Aggregation {
   let mlp: MLP
   let modalities: Int
-  let group: Range<Int>
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
-    (mlp, group) = layout.group { layout in
-      MLP("agg", inputs: c.labels * c.hiddenSize, hiddenSize: c.hiddenSize, outputs: c.labels, in: &layout)
-    }
+    mlp = MLP("agg", inputs: c.labels * c.hiddenSize, hiddenSize: c.hiddenSize, outputs: c.labels, in: &layout)
     modalities = c.modalities.count
   }
 
-  /// One shard's rows and their gradients: block 0 as they are, block 1 shuffled; [2 n M, …].
+  /// A group's rows (sample, modality) and their gradients: block 0 as they are, block 1 shuffled; [2 n M, …].
   struct Rows {
     let x: MLP.Rows
     let d: MLP.Rows
@@ -24,13 +21,5 @@ struct Aggregation {
       x = try aggregation.mlp.makeRows(2 * samples * aggregation.modalities, in: arena)
       d = try aggregation.mlp.makeRows(2 * samples * aggregation.modalities, in: arena)
     }
-
-    /// The first `count` rows of a block.
-    private func block(_ i: Int, _ count: Int) -> (x: MLP.Rows, d: MLP.Rows) {
-      (x.block(i, of: 2).rows(0..<count), d.block(i, of: 2).rows(0..<count))
-    }
-
-    func plain(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { block(0, count) }
-    func shuffled(_ count: Int) -> (x: MLP.Rows, d: MLP.Rows) { block(1, count) }
   }
 }

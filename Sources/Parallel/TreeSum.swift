@@ -1,12 +1,11 @@
-/// Adds what all workers accumulated, in the order of the tree, a slice of the flat buffer at a time.
+/// Adds the values of nodes that lie apart, in the order of the tree, a slice of the flat buffer at a time.
 ///
-/// This is the reduce-scatter: after a barrier, each worker reduces its own slice, with an `AllReduce` of its own.
-/// The result has the bits of the whole tree, however the shards were split into runs. For N nodes a slice of n
-/// floats costs (N - 1) · n additions and reads N · n floats; sums in between stay in cache, for the slice is
-/// done in blocks of a few KiB.
+/// The result has the bits of the whole tree, however the leaves were split into runs. For N nodes a slice of n floats
+/// costs (N - 1) · n additions and reads N · n floats; sums in between stay in cache, for the slice is done in blocks of
+/// a few KiB.
 ///
 /// `Sendable` as `Matrix` is: addresses, of which the stack of blocks belongs to one worker.
-public struct AllReduce: @unchecked Sendable {
+public struct TreeSum: @unchecked Sendable {
   /// An addition; operands below 0 are blocks of the stack (block b is ~b), others are nodes.
   private struct Step {
     let left: Int
@@ -25,7 +24,7 @@ public struct AllReduce: @unchecked Sendable {
 
   /// - Parameters:
   ///   - nodes: values that tile `root`: the maximal nodes of all workers' runs.
-  ///   - root: the node to compute, by default that of all shards.
+  ///   - root: the node to compute, by default that of all leaves.
   ///   - arena: gives the memory and has to outlive the value.
   public init(
     tree: ReductionTree, nodes: [TreeNode], root: Range<Int>? = nil, arena: Arena
@@ -34,12 +33,12 @@ public struct AllReduce: @unchecked Sendable {
     var unused = Set(nodes.indices)
     /// Lists the additions for a node's value, with the stack's blocks from `depth` on to use.
     func list(_ node: Range<Int>, _ depth: Int) -> Int {
-      if let given = nodes.firstIndex(where: { $0.shards == node }) {
+      if let given = nodes.firstIndex(where: { $0.leaves == node }) {
         unused.remove(given)
         return given
       }
       guard let (left, right) = tree.children(of: node) else {
-        preconditionFailure("no value of shard \(node.lowerBound) among nodes \(nodes.map(\.shards))")
+        preconditionFailure("no value of leaf \(node.lowerBound) among nodes \(nodes.map(\.leaves))")
       }
       let a = list(left, depth)
       let b = list(right, depth + 1)
@@ -48,7 +47,7 @@ public struct AllReduce: @unchecked Sendable {
     }
     _ = list(root ?? tree.root, 0)
     precondition(
-      unused.isEmpty, "nodes \(unused.map { nodes[$0].shards }) overlap others or are outside \(root ?? tree.root)")
+      unused.isEmpty, "nodes \(unused.map { nodes[$0].leaves }) overlap others or are outside \(root ?? tree.root)")
     bases = nodes.map(\.base)
     self.steps = steps
     stack = try arena.allocate(steps.isEmpty ? 0 : (tree.height + 1) * Self.blockStride)

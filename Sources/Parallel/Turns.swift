@@ -1,0 +1,48 @@
+import Glibc
+
+/// Emulation of many cores by few: within a phase one worker at a time works, in their order, once all are at it and asleep.
+///
+/// What each takes is what it would take on a core of its own, but for what cores share: memory's bandwidth, links, clocks.
+/// A strict order disturbs least: of a lock, wake-ups of those that wait disturb whoever holds it.
+public final class Turns: @unchecked Sendable {
+  // Proof of Sendable: everything is behind the mutex.
+
+  private let count: Int
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  /// One a worker, so that only the next one wakes.
+  private let conditions: UnsafeMutablePointer<pthread_cond_t>
+  private var ready = 0
+  private var turn = -1
+
+  public init(_ count: Int) {
+    self.count = count
+    conditions = .allocate(capacity: count)
+    pthread_mutex_init(mutex, nil)
+    for i in 0..<count { pthread_cond_init(conditions + i, nil) }
+  }
+
+  deinit {
+    for i in 0..<count { pthread_cond_destroy(conditions + i) }
+    pthread_mutex_destroy(mutex)
+    conditions.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Waits for a worker's turn and does its work. Every worker has to call it equally often, with a barrier after.
+  public func take(_ worker: Int, _ work: () -> Void) {
+    pthread_mutex_lock(mutex)
+    ready += 1
+    if ready == count {
+      turn = 0
+      pthread_cond_signal(conditions)
+    }
+    while turn != worker { pthread_cond_wait(conditions + worker, mutex) }
+    pthread_mutex_unlock(mutex)
+    work()
+    pthread_mutex_lock(mutex)
+    if worker + 1 == count { (ready, turn) = (0, -1) } else { turn = worker + 1 }
+    let next = turn
+    pthread_mutex_unlock(mutex)
+    if next > 0 { pthread_cond_signal(conditions + next) }
+  }
+}
