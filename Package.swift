@@ -47,7 +47,8 @@ let package = Package(
     .systemLibrary(
       name: "CMPI", pkgConfig: messagePassing, providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-    .target(name: "Tensor", swiftSettings: vectorised),
+    .systemLibrary(name: "CPrefetch"),
+    .target(name: "Tensor", dependencies: ["CPrefetch"], swiftSettings: vectorised),
     .target(
       name: "Parallel",
       dependencies: [

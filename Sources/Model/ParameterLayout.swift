@@ -164,13 +164,19 @@ public struct Parameters: @unchecked Sendable {
   ///
   /// - Parameter backward: whether also for products in backward.
   func pack(_ layout: ParameterLayout, part: Int = 0, parts: Int = 1, backward: Bool = true) {
+    // Panels differ in height: a part is those whose first float lies in its share of all floats.
+    let own = slice(of: layout.packedCount, part: part, parts: parts)
+    func panels(_ matrix: PackedMatrix, at place: Int) -> Range<Int> {
+      let size = PackedMatrix.capacity(inner: matrix.inner, columns: 1)
+      func first(_ position: Int) -> Int { min(max((position - place + size - 1) / size, 0), matrix.panelCount) }
+      return first(own.lowerBound)..<first(own.upperBound)
+    }
     for weight in layout.packed {
-      let (source, forward) = (self[weight.weight], forward(weight))
-      forward.fill(
-        fromTransposed: source, panels: slice(of: forward.panelCount, part: part, parts: parts, alignment: 1))
+      let forward = forward(weight)
+      forward.fill(fromTransposed: self[weight.weight], panels: panels(forward, at: weight.forward))
       if !backward { continue }
       let other = self.backward(weight)
-      other.fill(from: source, panels: slice(of: other.panelCount, part: part, parts: parts, alignment: 1))
+      other.fill(from: self[weight.weight], panels: panels(other, at: weight.backward))
     }
   }
 

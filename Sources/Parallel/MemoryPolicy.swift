@@ -14,7 +14,7 @@ extension Placement {
   public var effectivePolicy: MemoryPolicy { topology.hasNUMA ? policy : .off }
 
   /// Runs of workers that have memory in common: a node's, or all where memory has no nodes.
-  public var groups: [Range<Int>] { effectivePolicy == .nodeLocal ? nodes.map(workers(ofNode:)) : [0..<count] }
+  public var groups: [Range<Int>] { hasNodes ? nodes.map(workers(ofNode:)) : [0..<count] }
 
   /// Where memory is to lie that a group's workers use.
   public func memory(ofGroup group: Int) -> MemoryPlacement { memory(ofWorker: groups[group].lowerBound) }
@@ -32,13 +32,17 @@ extension Placement {
   public var sharedMemory: MemoryPlacement { effectivePolicy == .off ? .anywhere : .interleaved }
 
   /// The nodes that have a replica of their own; none if there is one for all.
-  public var replicaNodes: [Int] { effectivePolicy == .nodeLocal ? nodes.filter(hasMemory) : [] }
+  public var replicaNodes: [Int] {
+    isEmulated ? nodes : hasNodes ? nodes.filter(hasMemory) : []
+  }
 
   /// Where each replica is to lie, at least one.
   public var replicas: [MemoryPlacement] {
-    let own = replicaNodes.map(MemoryPlacement.node)
+    let own = replicaNodes.map { isEmulated ? MemoryPlacement.anywhere : .node($0) }
     return own.isEmpty ? [sharedMemory] : own
   }
+
+  private var hasNodes: Bool { effectivePolicy == .nodeLocal || isEmulated }
 
   private func hasMemory(_ node: Int) -> Bool { topology.nodes.contains { $0.id == node && $0.memoryBytes > 0 } }
 }

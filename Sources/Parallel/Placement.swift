@@ -16,6 +16,21 @@ public struct Placement: Sendable, Codable, Equatable {
   public let workers: [Worker]
   /// What is wished for the workers' memory; `effectivePolicy` is what can be had.
   public let policy: MemoryPolicy
+  /// Whether the nodes are those of a larger machine that this one emulates: memory lies anywhere.
+  public let isEmulated: Bool
+
+  /// Workers of a machine of so many nodes, emulated by the CPUs that there are: they have their nodes' memory in common, as
+  /// there, but work on all of these CPUs.
+  public init(emulatedNodes nodes: Int, workers count: Int, on topology: Topology) {
+    precondition(nodes > 0 && count >= nodes, "\(count) workers on \(nodes) emulated nodes")
+    self.topology = Topology(
+      nodes: (0..<nodes).map { Topology.Node(id: $0, cpus: topology.cpus, memoryBytes: 0) }, hasNUMA: false)
+    policy = .off
+    isEmulated = true
+    workers = (0..<nodes).flatMap { node in
+      slice(of: count, part: node, parts: nodes).map { Worker(cpu: topology.cpus[$0 % topology.cpus.count], node: node) }
+    }
+  }
 
   /// - Parameter count: workers, by default one per allowed CPU.
   public init(_ topology: Topology, workers count: Int? = nil, memory policy: MemoryPolicy = .nodeLocal) {
@@ -33,6 +48,7 @@ public struct Placement: Sendable, Codable, Equatable {
     }
     self.topology = topology
     self.policy = policy
+    isEmulated = false
     workers = zip(nodes, counts).flatMap { node, count in
       (0..<count).map { Worker(cpu: node.cpus[$0 % node.cpus.count], node: node.id) }
     }

@@ -1,3 +1,5 @@
+import CPrefetch
+
 /// Matrix products with one order of additions: c[i, j] is one chain of fused multiply-adds over k = 0, 1, 2, …
 ///
 /// Vectors run along j, so every lane is a chain of its own. Tiles, blocks, edges and the instruction set change neither
@@ -70,14 +72,19 @@ enum MatrixKernel {
       let lanes = min(columns &- j, tileColumns)
       let b = packed + j &* inner
       var (a, c, left) = (a, target.c + j, rows)
+      // Of a panel that comes for the first time, the lines would be waited for: they are asked for while this one is used.
+      let panel = inner &* tileColumns
+      var (next, ahead) = (b + panel, panel)
       var start = target.start.map { $0 + j }
       while left > 0 {
         let m = min(left, tileRows)
+        let lines = ahead > 0 ? lineFloats : 0
         if lanes == tileColumns && m == tileRows {
-          multiplyTile(inner, a, row, step, b, c, stride, m, start, target.startStride, target.adds)
+          multiplyTile(inner, a, row, step, b, c, stride, m, start, target.startStride, target.adds, next, lines)
         } else {
           if let start { copyTile(start, target.startStride, edge, tileColumns, m, lanes) }
-          multiplyTile(inner, a, row, step, b, edge, tileColumns, m, start == nil ? nil : edge, tileColumns, false)
+          multiplyTile(
+            inner, a, row, step, b, edge, tileColumns, m, start == nil ? nil : edge, tileColumns, false, next, lines)
           if target.adds {
             for r in 0..<m { for l in 0..<lanes { c[r &* stride &+ l] += edge[r &* tileColumns &+ l] } }
           } else {
@@ -85,18 +92,27 @@ enum MatrixKernel {
           }
         }
         (a, c, left) = (a + tile, c + tileRows &* stride, left &- tileRows)
+        (next, ahead) = (next + inner &* lines, ahead &- inner &* lines)
         start = start.map { $0 + tileRows &* target.startStride }
       }
     }
   }
 
+  /// Floats of a cache line.
+  private static let lineFloats = 16
+
   /// One tile; of fewer than `tileRows` rows of a the first is repeated, so that nothing past the end is read.
+  ///
+  /// - Parameters:
+  ///   - next: what is asked for meanwhile, a line for each k.
+  ///   - lines: floats from one such line to the next.
   @inline(__always)
   private static func multiplyTile(
     _ inner: Int, _ a: UnsafePointer<Float>, _ row: Int, _ step: Int, _ b: UnsafePointer<Float>,
     _ c: UnsafeMutablePointer<Float>, _ stride: Int, _ rows: Int, _ start: UnsafePointer<Float>?, _ startStride: Int,
-    _ adds: Bool
+    _ adds: Bool, _ next: UnsafePointer<Float>, _ lines: Int
   ) {
+    var next = next
     let end = b + inner &* tileColumns
     var (b, k) = (b, 0)
     let a0 = Rows(a, row, rows)
@@ -114,6 +130,17 @@ enum MatrixKernel {
         c11 = Six(below + 16, startStride)
       #endif
     }
+    #if TILE_12X32
+      // Half a tile at an edge.
+      while rows <= 6, b != end {
+        c00.add(a0, k, load(b))
+        c01.add(a0, k, load(b + 16))
+        carat_prefetch(next)
+        next += lines
+        b += tileColumns
+        k &+= step
+      }
+    #endif
     while b != end {
       let b0 = load(b)
       c00.add(a0, k, b0)
@@ -123,6 +150,8 @@ enum MatrixKernel {
         c10.add(a1, k, b0)
         c11.add(a1, k, b1)
       #endif
+      carat_prefetch(next)
+      next += lines
       b += tileColumns
       k &+= step
     }

@@ -1,12 +1,26 @@
 // Copies of operands in the order in which MatrixKernel reads them. Columns that only fill up a panel are 0.
 
 extension MatrixKernel {
-  /// Packs rows of b [inner, columns] into panels of `tileColumns` columns, row by row.
+  /// Packs rows of b [inner, columns] into panels of `tileColumns` columns, row by row: a row lies in one run of memory.
+  @inline(never)
   static func packRows(_ b: Matrix, into packed: UnsafeMutablePointer<Float>) {
-    let inner = b.rows
-    for j in stride(from: 0, to: roundedToTile(b.columns), by: 16) {
-      let p = packed + j / tileColumns * tileColumns * inner + j % tileColumns
-      packSixteen(b.base + min(j, b.columns), b.stride, inner, max(min(b.columns - j, 16), 0), p)
+    let (inner, columns) = (b.rows, b.columns)
+    let whole = columns / 16
+    // From sixteen columns to the next, within a panel and to the next panel.
+    let panel = inner &* tileColumns &- (tileColumns &- 16)
+    for k in 0..<inner {
+      var (from, to) = (UnsafePointer(b.base + k &* b.stride), packed + k &* tileColumns)
+      for j in 0..<whole {
+        store(load(from), to)
+        (from, to) = (from + 16, to + (j &* 16 % tileColumns &+ 16 == tileColumns ? panel : 16))
+      }
+      var j = whole
+      while j &* 16 < roundedToTile(columns) {
+        store(Floats.zero, to)
+        for l in 0..<max(columns &- j &* 16, 0) { to[l] = from[l] }
+        (from, to) = (from + 16, to + (j &* 16 % tileColumns &+ 16 == tileColumns ? panel : 16))
+        j &+= 1
+      }
     }
   }
 
@@ -49,22 +63,6 @@ extension MatrixKernel {
 
   /// Floats of one panel of packed columns.
   static func panelSize(_ inner: Int) -> Int { tileRows &* inner &+ 2 }
-
-  /// Up to sixteen columns of b as sixteen columns of a panel.
-  @inline(never)
-  private static func packSixteen(
-    _ b: UnsafePointer<Float>, _ stride: Int, _ inner: Int, _ columns: Int, _ p: UnsafeMutablePointer<Float>
-  ) {
-    for k in 0..<inner {
-      let (from, to) = (b + k &* stride, p + k &* tileColumns)
-      if columns == 16 {
-        store(load(from), to)
-      } else {
-        store(Floats.zero, to)
-        for l in 0..<columns { to[l] = from[l] }
-      }
-    }
-  }
 
   /// Up to four rows of b as four columns of a panel: eight shuffles, as pairs of floats are words of 64 bits to the
   /// compiler.

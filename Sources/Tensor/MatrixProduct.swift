@@ -24,7 +24,8 @@ public struct PackedMatrix: @unchecked Sendable {
 
   private func panels(_ range: Range<Int>) -> (columns: Range<Int>, base: UnsafeMutablePointer<Float>) {
     let width = MatrixKernel.tileColumns
-    return (range.lowerBound * width..<min(range.upperBound * width, columns), base + range.lowerBound * width * inner)
+    let columns = min(range.lowerBound * width, columns)..<min(range.upperBound * width, columns)
+    return (columns, base + range.lowerBound * width * inner)
   }
 
   /// Fills some panels from b [inner, columns].

@@ -10,10 +10,30 @@ struct Scale: ParsableCommand {
       workers, and the contrastive loss, which compares all rows with all, with their square. Configurations are \
       measured in turn, round by round; ratios are of the same round. Writes scaling.jsonl (the machine, measurements, \
       summaries) and scaling.csv (a row a configuration). scripts/plot-scaling draws them.
+
+      With --emulate nothing is written: the table shows what a step would take on more cores than there are, from the \
+      slowest worker of each phase. It knows imbalance, extra work and cold caches; memory's bandwidth, links, clocks and \
+      barriers it does not.
       """)
 
   @Option("Directory for scaling.jsonl and scaling.csv, which are replaced.", value: "directory")
-  var output: String
+  var output: String?
+
+  @Option(
+    "Numbers of workers of a larger machine, which this one emulates: as many run, one at a time within a phase.",
+    value: "n,…")
+  var emulate: String?
+
+  @Option("NUMA nodes of the machine that is emulated.", value: "n")
+  var emulateNodes = 1
+
+  @Option(
+    "With --emulate: mean length of the sequences, of the full length; a sample's is drawn evenly from the widest "
+      + "range around it.", value: "share")
+  var meanLength = 1.0
+
+  @Flag(help: "With --emulate: end with one JSON object.")
+  var json = false
 
   @Option(
     "Numbers of threads, of each rank; by default powers of 2 up to the CPUs that every rank has, and these.",
@@ -44,6 +64,27 @@ struct Scale: ParsableCommand {
       }
     }
     _ = try (counts(cpus: 1), modes())
+    guard meanLength > 0, meanLength <= 1 else {
+      throw ValidationError("--mean-length must be above 0 and at most 1, not \(meanLength).")
+    }
+    if emulate != nil {
+      if let emulated = try emulated().first, !(1...emulated).contains(emulateNodes) {
+        throw ValidationError(
+          "--emulate-nodes must be between 1 and the fewest workers of --emulate, \(emulated), not \(emulateNodes).")
+      }
+      let others = [
+        ("--output", output != nil), ("--workers", workers != nil), ("--mode", mode != "strong,weak"),
+        ("--repeats", repeats != 3),
+      ]
+      if let other = others.first(where: \.1) {
+        throw ValidationError("--emulate writes no files and measures one kind of scaling; it does not go with \(other.0).")
+      }
+      if Launcher.announced.size > 1 { throw ValidationError("--emulate is for one process; start it without mpirun or srun.") }
+    } else {
+      if output == nil { throw ValidationError("Missing expected argument '--output <directory>', or '--emulate <n,…>'.") }
+      let others = [("--json", json), ("--mean-length", meanLength != 1), ("--emulate-nodes", emulateNodes != 1)]
+      if let other = others.first(where: \.1) { throw ValidationError("\(other.0) goes with --emulate only.") }
+    }
   }
 
   /// Without repeats, in rising order; by default up to so many CPUs.
@@ -53,6 +94,11 @@ struct Scale: ParsableCommand {
       return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < cpus } + [cpus]).sorted()
     }
     return Set(try wholeNumbers(workers, count: nil, option: "--workers", in: 1...WorkerTeam.maxCount)).sorted()
+  }
+
+  /// Numbers of workers to emulate, in rising order.
+  private func emulated() throws -> [Int] {
+    Set(try wholeNumbers(emulate ?? "", count: nil, option: "--emulate", in: 1...WorkerTeam.maxCount)).sorted()
   }
 
   private func modes() throws -> [ScalingExperiment.Mode] {
@@ -67,6 +113,8 @@ struct Scale: ParsableCommand {
   func run() throws {
     var settings = try sizes.settings(model)
     settings.seed = seed
+    if emulate != nil { return try emulate(settings) }
+    guard let output else { preconditionFailure("neither --output nor --emulate") }
     let communicator = try ranks.join()
     let counts = try counts(cpus: leastCPUs(communicator))
     try communicator.requireAgreement(
@@ -94,6 +142,24 @@ struct Scale: ParsableCommand {
     try say("written: \(files.records), \(files.table)")
   }
 
+  private func emulate(_ settings: RunConfiguration) throws {
+    let result = try EmulatedScaling(
+      settings, workers: emulated(), nodes: emulateNodes, steps: timedSteps, meanLength: meanLength
+    ) { point in
+      try say(
+        "\(point.workers) worker\(point.workers == 1 ? "" : "s") on \(point.nodes) node\(point.nodes == 1 ? "" : "s"): "
+          + "\(fixed(point.secondsPerStep * 1000, 2)) ms a step, speed-up \(fixed(point.speedup, 1)), "
+          + "efficiency \(fixed(point.efficiency * 100, 1)) %")
+      let rows = point.phases.sorted { $0.value.order < $1.value.order }.map { name, phase in
+        [name] + [phase.slowest, phase.mean, phase.total].map { fixed($0 * 1000, 2) }
+          + [fixed(phase.slowest / max(phase.mean, 1e-12), 2)]
+      }
+      for line in aligned([["phase", "slowest ms", "mean ms", "total ms", "slowest/mean"]] + rows) { try say("  " + line) }
+    }
+    try say("one real worker: \(fixed(result.oneWorkerSeconds, 4)) s a step")
+    if json { try printJSON(result) }
+  }
+
   /// CPUs of the rank that has the fewest for itself: all ranks have to measure the same configurations.
   private func leastCPUs(_ communicator: any Communicator) -> Int {
     let places = RankPlaces(communicator, .current())
@@ -118,8 +184,13 @@ struct Scale: ParsableCommand {
         fixed(s.sgemmShare.median * 100, 1),
       ]
     }
-    let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
-    return ([head] + rows).map { row in
+    return aligned([head] + rows)
+  }
+
+  /// Cells in columns, to the right.
+  private func aligned(_ rows: [[String]]) -> [String] {
+    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
       zip(row, widths).map { cell, width in String(repeating: " ", count: width - cell.count) + cell }
         .joined(separator: "  ")
     }

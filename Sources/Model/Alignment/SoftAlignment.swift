@@ -181,9 +181,9 @@ struct SoftAlignment {
       + layers[1].weightSources(a.layers[1], input: { a.layers[0].hidden }, rows: a.rows)
   }
 
-  /// Multiply-adds of a sample of T raw steps.
-  func cost(steps T: Int) -> Int {
-    layers.reduce(0) { $0 + T * ($1.inputWeight.count + $1.recurrentWeight.count) } + 2 * T * positions * norm.gain.count
+  /// Multiply-adds of a raw step of a sample.
+  var multiplyAddsPerStep: Int {
+    layers.reduce(2 * positions * norm.gain.count) { $0 + $1.inputWeight.count + $1.recurrentWeight.count }
   }
 
   /// What a pass keeps, and each of its runs.

@@ -18,7 +18,8 @@ final class PreparedBenchmark {
   /// - Parameters:
   ///   - capacity: steps between two warm-ups whose spans the timeline has room for.
   ///   - meanLength: as of `RandomSource`.
-  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1) throws {
+  ///   - turns: as of `TrainingStep`.
+  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1, turns: Turns? = nil) throws {
     let (c, batchSize) = (settings.model, settings.batchSize)
     seed = settings.seed
     let state = try TrainingState(CARAT(c), placement: team.placement)
@@ -35,6 +36,7 @@ final class PreparedBenchmark {
     }
     timeline = Timeline(workers: team.count, capacity: capacity * 64)
     training.timeline = timeline
+    training.turns = turns
   }
 
   /// Steps that are not timed; then the timeline is empty and it is known where memory is.

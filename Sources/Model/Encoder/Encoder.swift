@@ -15,6 +15,8 @@ struct Encoder {
   let modality: Int
   /// Its stretch of a sample's gradients.
   private let sampleStretch: Range<Int>
+  /// What a sample costs.
+  let cost: Cost
   /// What its passes are called on a timeline.
   let forwardName: String
   let backwardName: String
@@ -35,6 +37,9 @@ struct Encoder {
     }
     attention = LabelAttention(c, modality: modality, in: &layout)
     sampleStretch = first..<layout.sampleCount
+    cost = Cost(
+      perRow: layers.reduce(embeddings.words.weight.count) { $0 + $1.multiplyAdds },
+      perPair: 2 * layers.count * c.hiddenSize, perRawStep: alignment?.multiplyAddsPerStep ?? 0)
   }
 
   /// What backward needs of some samples.
@@ -251,12 +256,19 @@ struct Encoder {
     return sources
   }
 
-  /// Multiply-adds of a sample of so many rows, of T raw steps where they are aligned: what samples are dealt by.
-  func cost(rows: Int, rawSteps: Int) -> Int {
-    let weights = layers.reduce(0) { $0 + $1.multiplyAdds } + embeddings.words.weight.count
-    let attention = layers.count * 2 * rows * rows * embeddings.gain.count
-    // Attention's products run at half the speed of the others.
-    return rows * weights + 2 * attention + (alignment?.cost(steps: rawSteps) ?? 0)
+  /// Multiply-adds of a sample, by which samples are dealt.
+  struct Cost {
+    /// Of weights.
+    let perRow: Int
+    /// Of attention.
+    let perPair: Int
+    /// Of a soft alignment.
+    let perRawStep: Int
+
+    /// Attention's products run at half the speed of the others.
+    func callAsFunction(rows: Int, rawSteps: Int) -> Int {
+      rows * perRow + 2 * rows * rows * perPair + rawSteps * perRawStep
+    }
   }
 }
 

@@ -15,6 +15,7 @@ final class BatchPart: @unchecked Sendable {
   let heads: Heads.Activations
   let gradients: GradientRows
   private let runs: EncoderRuns
+  private let costs: [Encoder.Cost]
   private let model: CARAT
 
   /// - Parameters:
@@ -25,6 +26,7 @@ final class BatchPart: @unchecked Sendable {
     let n = samples.count
     self.model = model
     self.samples = samples
+    costs = model.encoders.map(\.cost)
     let sizes = c.modalities.indices.map { Encoder.Gradients.size(c, modality: $0, samples: n) }
     let memory = Scratch(
       try arena.matrix(rows: 1, columns: (model.takesEncodersInTurn ? sizes.max() : sizes.reduce(0, +)) ?? 0))
@@ -45,12 +47,11 @@ final class BatchPart: @unchecked Sendable {
     count = max(0, min(samples.count, batch.count - samples.lowerBound))
     let places = samples.prefix(count)
     for (m, encoder) in encoders.enumerated() { encoder.begin(batch, places, modality: m) }
-    runs.deal(count) { [self] m, run in
-      let (encoder, sequences) = (model.encoders[m], encoders[m].sequences)
-      return run.reduce(0) {
-        $0 + encoder.cost(rows: sequences.rows($1).count, rawSteps: encoders[m].alignment?.steps ?? 0)
-      }
+    for (m, encoder) in encoders.enumerated() {
+      let (sequences, rawSteps) = (encoder.sequences, encoder.alignment?.steps ?? 0)
+      for s in 0..<count { runs.set(m, s, cost: costs[m](rows: sequences.rows(s).count, rawSteps: rawSteps)) }
     }
+    runs.deal(count)
   }
 
   /// A worker's pass through an encoder.
@@ -73,8 +74,11 @@ final class EncoderRuns: @unchecked Sendable {
   // Proof of Sendable: one thread deals between steps; workers only read.
 
   private let modalities: Int
+  private let samples: Int
   private let workers: Int
   private let deal: Deal
+  /// Of each sample's pass through each modality's encoder.
+  private let costs: UnsafeMutablePointer<Int>
   /// By worker, then modality.
   private let runs: UnsafeMutablePointer<Range<Int>>
   /// Where each worker's of each modality begin, and where the last one's end.
@@ -84,7 +88,9 @@ final class EncoderRuns: @unchecked Sendable {
   static let longest = BatchDivision.blockSize
 
   init(modalities: Int, samples: Int, workers: Int) {
-    (self.modalities, self.workers) = (modalities, workers)
+    (self.modalities, self.samples, self.workers) = (modalities, samples, workers)
+    costs = .allocate(capacity: max(modalities * samples, 1))
+    costs.initialize(repeating: 0, count: max(modalities * samples, 1))
     deal = Deal(workers: workers, capacity: modalities * samples)
     runs = .allocate(capacity: max(modalities * samples, 1))
     runs.initialize(repeating: 0..<0, count: max(modalities * samples, 1))
@@ -93,6 +99,7 @@ final class EncoderRuns: @unchecked Sendable {
   }
 
   deinit {
+    costs.deallocate()
     runs.deallocate()
     starts.deallocate()
   }
@@ -102,13 +109,15 @@ final class EncoderRuns: @unchecked Sendable {
     return UnsafeBufferPointer(start: runs + starts[i], count: starts[i + 1] - starts[i])
   }
 
-  /// Deals `count` samples of each modality, in the longest runs whose slowest worker has at most a hundredth more than with
+  func set(_ modality: Int, _ sample: Int, cost: Int) { costs[modality * samples + sample] = cost }
+
+  /// Deals `count` samples of each modality, by the costs that were set, in the longest runs whose slowest worker has at most a hundredth more than with
   /// single samples.
-  func deal(_ count: Int, cost: (_ modality: Int, _ run: Range<Int>) -> Int) {
-    let least = deal(count, length: 1, cost)
+  func deal(_ count: Int) {
+    let least = deal(count, length: 1)
     var length = Self.longest
-    while length > 1, deal(count, length: length, cost) > least + least / 100 { length /= 2 }
-    if length == 1 { deal(count, length: 1, cost) }
+    while length > 1, deal(count, length: length) > least + least / 100 { length /= 2 }
+    if length == 1 { deal(count, length: 1) }
     let perModality = (count + length - 1) / length
     var filled = 0
     for worker in 0..<workers {
@@ -132,10 +141,14 @@ final class EncoderRuns: @unchecked Sendable {
   }
 
   @discardableResult
-  private func deal(_ count: Int, length: Int, _ cost: (_ modality: Int, _ run: Range<Int>) -> Int) -> Int {
+  private func deal(_ count: Int, length: Int) -> Int {
     deal.removeAll()
     for m in 0..<modalities {
-      for first in stride(from: 0, to: count, by: length) { deal.add(cost: cost(m, first..<min(first + length, count))) }
+      for first in stride(from: 0, to: count, by: length) {
+        var cost = 0
+        for s in first..<min(first + length, count) { cost += costs[m * samples + s] }
+        deal.add(cost: cost)
+      }
     }
     return deal.deal()
   }

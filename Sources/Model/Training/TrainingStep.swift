@@ -157,14 +157,20 @@ public final class TrainingStep: @unchecked Sendable {
     precondition(
       batch.count == batchSize && batch.capacity == batchSize,
       "a batch of \(batch.count) samples with room for \(batch.capacity), planned for \(batchSize)")
-    for (part, gradients) in zip(parts, weightGradients) {
-      part.begin(batch)
-      gradients.deal()
-    }
+    turns?.begin()
+    if let turns { turns.alone("dealing") { deal(batch) } } else { deal(batch) }
     let dropouts = dropout ? DropoutSites(rate: model.configuration.dropout, seed: seed, step: state.step) : .none
     return Inputs(
       batch: batch, dropouts: dropouts, training: true, rate: optimizer.configuration.rate(atStep: state.step),
       probe: probe)
+  }
+
+  /// Deals the batch's tasks to the workers.
+  private func deal(_ batch: Batch) {
+    for (part, gradients) in zip(parts, weightGradients) {
+      part.begin(batch)
+      gradients.deal()
+    }
   }
 
   /// A step's phases, on one worker; with a probe as far as the gradients.
@@ -223,7 +229,7 @@ public final class TrainingStep: @unchecked Sendable {
 
   /// What one phase does on this worker, then the barrier that ends it.
   private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
-    if let turns { turns.take(worker) { span(worker, name, body) } } else { span(worker, name, body) }
+    if let turns { turns.take(worker, name) { span(worker, name, body) } } else { span(worker, name, body) }
     span(worker, "wait", team.barrier)
   }
 
