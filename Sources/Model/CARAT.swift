@@ -11,23 +11,41 @@ public struct CARAT: Sendable {
   let trainedCount: Int
   let encoders: [Encoder]
   let heads: Heads
-  /// Runs of the trained parameters whose gradients are ready together: each encoder's, and last those of what follows
-  /// the encoders.
+  /// Runs of the trained parameters whose gradients are ready together, and last those of what follows the encoders.
   let segments: [Range<Int>]
+  /// How backward goes through the encoders.
+  let turns: [BackwardTurn]
 
   public init(_ c: ModelConfiguration) {
     precondition(c.contradiction == nil, c.contradiction ?? "")
     var layout = ParameterLayout()
-    var ends = [0]
-    encoders = c.modalities.indices.map {
-      let encoder = Encoder(c, modality: $0, in: &layout)
+    let inTurn = c.takesLayersInTurn
+    var (ends, turns) = ([0], [BackwardTurn]())
+    encoders = c.modalities.indices.map { m in
+      let encoder = Encoder(c, modality: m, in: &layout)
+      let depth = encoder.layers.count
+      let first = ends.count - 1
+      if inTurn { ends += encoder.layers.dropFirst().map(\.projections.weight.offset) }
       ends.append(layout.count)
+      if inTurn {
+        turns += (first..<ends.count - 1).reversed().map { segment in
+          let layer = segment - first
+          return BackwardTurn(encoders: m..<m + 1, layers: min(layer, depth)..<min(layer + 1, depth), segments: [segment])
+        }
+      }
       return encoder
     }
     heads = Heads(c, in: &layout)
     trainedCount = layout.count
     ends.append(layout.count)
     segments = zip(ends, ends.dropFirst()).map { $0..<$1 }
+    let last = segments.count - 1
+    if inTurn {
+      turns[0].segments.insert(last, at: 0)
+    } else {
+      turns = [BackwardTurn(encoders: 0..<encoders.count, layers: nil, segments: [last] + Array(0..<last))]
+    }
+    self.turns = turns
     for m in c.modalities {
       let name = m.name + ".pooler.dense"
       _ = layout.add(name + ".weight", c.hiddenSize, c.hiddenSize, initial: .bert)
@@ -37,20 +55,25 @@ public struct CARAT: Sendable {
     configuration = c
   }
 
-  /// Whether backward takes one encoder after the other with its weights' gradients, because what long sequences leave for
-  /// these would not fit for all; results do not depend on it.
-  var takesEncodersInTurn: Bool { configuration.longestSequence > Encoder.shortSequence }
-
   /// Floats of scratch of a worker, of so many in its group.
   func scratchSize(batchSize: Int, workers: Int) -> Int {
-    let rows = EncoderRuns.longest * (configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1)
+    let steps = configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1
+    let rows = BatchDivision.blockSize * steps
     return max(
-      Encoder.scratchSize(configuration, samples: EncoderRuns.longest),
+      Encoder.scratchSize(configuration, samples: EncoderRuns.longest(configuration)),
       WeightGradients.scratchSize(self, batchSize: batchSize, workers: workers, rows: rows))
   }
 
   /// The tensors that training changes.
   var trained: ArraySlice<Parameter> { layout.parameters.prefix { $0.offset < trainedCount } }
+}
+
+/// Which encoders go backward together, which of their layers, and the segments whose gradients are computed then, in order.
+struct BackwardTurn: Sendable {
+  let encoders: Range<Int>
+  /// Nil for all.
+  let layers: Range<Int>?
+  var segments: [Int]
 }
 
 extension CARAT {

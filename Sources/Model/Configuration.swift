@@ -82,6 +82,11 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   /// Steps that the encoder of the longest modality sees.
   public var longestSequence: Int { modalities.map(\.encodedSteps).max() ?? 1 }
 
+  /// Whether backward takes one layer after the other with its weights' gradients, because what long sequences leave for
+  /// these would not fit for all. Queries, keys and values are made again then: half of the memory for a sixth more of a
+  /// layer's products. Results do not depend on it.
+  var takesLayersInTurn: Bool { longestSequence > 128 }
+
   /// 3M levels-and-modalities of unit latents a sample and label: plain, alpha, beta.
   public var liveRowsPerSample: Int { 3 * modalities.count * labels }
 

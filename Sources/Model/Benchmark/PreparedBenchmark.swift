@@ -34,7 +34,7 @@ final class PreparedBenchmark {
     operations = c.matrixOperationsPerStep(batchSize: batchSize) {
       batch.encodedSteps(sample: $0, modality: $1).rows
     }
-    timeline = Timeline(workers: team.count, capacity: capacity * 64)
+    timeline = Timeline(workers: team.count, capacity: capacity * 256)
     training.timeline = timeline
     training.turns = turns
   }

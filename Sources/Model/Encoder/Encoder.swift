@@ -71,7 +71,7 @@ struct Encoder {
       layers = try (0..<m.layers).map { _ in
         try TransformerLayer.Activations(
           rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
-          keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: arena)
+          inTurn: c.takesLayersInTurn, in: arena)
       }
       self.gradients = gradients
       probabilities = try arena.matrix(rows: c.labels, columns: rows)
@@ -105,28 +105,27 @@ struct Encoder {
   struct Gradients {
     let layers: [TransformerLayer.Gradients]
 
-    /// In memory that it takes from a stack, for so many samples.
+    /// In memory that it takes from a stack, for so many samples; layers that are taken in turn leave theirs in one place.
     init(_ c: ModelConfiguration, modality: Int, samples: Int, in memory: inout Scratch) {
       let m = c.modalities[modality]
+      let first = memory
       layers = (0..<m.layers).map { _ in
-        TransformerLayer.Gradients(
+        if c.takesLayersInTurn { memory = first }
+        return TransformerLayer.Gradients(
           rows: samples * m.encodedSteps, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
-          keepsProjections: m.encodedSteps <= Encoder.shortSequence, in: &memory)
+          inTurn: c.takesLayersInTurn, in: &memory)
       }
     }
 
     /// Floats that it takes.
     static func size(_ c: ModelConfiguration, modality: Int, samples: Int) -> Int {
       let m = c.modalities[modality]
-      return m.layers
+      return (c.takesLayersInTurn ? min(m.layers, 1) : m.layers)
         * TransformerLayer.Gradients.size(
           rows: samples * m.encodedSteps, hidden: c.hiddenSize, feedForward: c.feedForwardSize,
-          keepsProjections: m.encodedSteps <= Encoder.shortSequence)
+          inTurn: c.takesLayersInTurn)
     }
   }
-
-  /// Of more steps than this, queries, keys and values are made again in backward; results do not depend on it.
-  static let shortSequence = 128
 
   /// Floats of scratch for runs of `samples`, of any modality.
   static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
@@ -134,11 +133,9 @@ struct Encoder {
       let (steps, rows) = (m.encodedSteps, samples * m.encodedSteps)
       let layer = TransformerLayer.scratchSize(
         rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, heads: c.heads, steps: steps,
-        keepsProjections: steps <= shortSequence)
-      // Where queries, keys and values are made again, so is their input, beside the gradient of the context.
-      let again = 2 * Scratch.size(rows: rows, columns: c.hiddenSize)
+        inTurn: c.takesLayersInTurn)
       return max(
-        layer, again, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels),
+        layer, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels),
         Scratch.size(rows: rows, columns: m.features), SoftAlignment.scratchSize(m, samples: samples))
     }.max() ?? 0
   }
@@ -192,34 +189,39 @@ struct Encoder {
 
   /// From dplain [n C, D], of all samples, what the weights' gradients of the pass's samples are products of, and each
   /// sample's own gradients, of all samples too.
-  func backward(_ pass: Pass, _ dplain: Matrix, into gradients: GradientRows) {
+  ///
+  /// - Parameter some: layers that go backward now, in one of several calls, the last layers first; with the last one goes
+  ///   what follows it, with the first what is before it. Nil for all.
+  func backward(_ pass: Pass, _ dplain: Matrix, layers some: Range<Int>? = nil, into gradients: GradientRows) {
     let (a, θ, dropouts, scratch) = (pass.activations, pass.θ, pass.dropouts, pass.scratch)
-    for run in pass.runs {
+    let some = some ?? layers.indices
+    for run in pass.runs where some.upperBound == layers.count {
       let x = Run(pass, run)
       gradients[run].zero(sampleStretch)
       attention.backward(
         dplain.rows(rows(ofLabels: run)), hidden: x.hidden, probabilities: a.probabilities.columns(x.rows), x.sequences,
         θ, scratch: scratch, into: gradients[run])
     }
-    for l in layers.indices.reversed() {
+    for l in some.reversed() {
       let layer = layers[l]
       for run in pass.runs {
         let x = Run(pass, run)
         let own = a.layers[l].rows(x.rows)
-        layer.backward(
-          x.hidden, own, a.gradients.layers[l].rows(x.rows), x.sequences, θ, dropouts, scratch: scratch,
-          addingTo: gradients[run]
-        ) { input in
+        let g = a.gradients.layers[l].rows(x.rows)
+        if let input = g.input {
           if l == 0 {
             embeddings.output(a.embeddings.rows(x.rows), x.sequences, θ, dropouts, into: input)
           } else {
             layers[l - 1].output(a.layers[l - 1].rows(x.rows), θ, into: input)
           }
         }
+        layer.backward(
+          x.hidden, own, g, x.sequences, θ, dropouts, scratch: scratch, addingTo: gradients[run])
         // The next layer's input, of which its weights' gradients are products.
-        if l + 1 < layers.count { layer.output(own, θ, into: own.normalized) }
+        if g.input == nil && l + 1 < layers.count { layer.output(own, θ, into: own.normalized) }
       }
     }
+    if some.lowerBound > 0 { return }
     for run in pass.runs {
       let x = Run(pass, run)
       embeddings.backward(
@@ -247,7 +249,7 @@ struct Encoder {
     sources.append(WeightSource(positions: embeddings.positions) { (a.hidden.rows(a.sequences.rows($0)), a.sequences[$0]) })
     for (l, layer) in layers.enumerated() {
       let (own, g) = (a.layers[l], a.gradients.layers[l])
-      let input = l == 0 ? a.embeddings.normalized : a.layers[l - 1].normalized
+      let input = g.input ?? (l == 0 ? a.embeddings.normalized : a.layers[l - 1].normalized)
       add(layer.projections, { layer.queriesKeysValues(own, g) }, { input })
       add(layer.attentionOutput, { g.attentionDense }, { own.context })
       add(layer.intermediate, { own.up }, { own.attended })

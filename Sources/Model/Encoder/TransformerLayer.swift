@@ -48,7 +48,7 @@ struct TransformerLayer {
 
   /// What forward leaves for backward, R rows: 6D + F floats a row. What is one multiply-add away from these is made again.
   ///
-  /// So are, bit for bit, queries, keys and values of long sequences: half of the memory for a sixth more of its products.
+  /// So are, bit for bit, queries, keys and values where layers are taken in turn.
   ///
   /// Backward leaves here, over what it is the gradient of or was made from, what the weights' gradients are products of:
   /// the gradients of queries, keys, values and of GELU's input, and the products' inputs.
@@ -66,10 +66,10 @@ struct TransformerLayer {
     let normalized: Matrix
     let inverse: Matrix
 
-    /// - Parameter keepsProjections: whether queries, keys and values are kept.
-    init(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool = true, in arena: Arena) throws {
+    /// - Parameter inTurn: whether layers are taken in turn, see `ModelConfiguration`.
+    init(rows: Int, hidden: Int, feedForward: Int, inTurn: Bool = false, in arena: Arena) throws {
       self.init(
-        qkv: keepsProjections ? try arena.matrix(rows: rows, columns: 3 * hidden) : nil,
+        qkv: inTurn ? nil : try arena.matrix(rows: rows, columns: 3 * hidden),
         context: try arena.matrix(rows: rows, columns: hidden),
         attended: try arena.matrix(rows: rows, columns: hidden),
         attendedInverse: try arena.matrix(rows: rows, columns: 1),
@@ -93,11 +93,12 @@ struct TransformerLayer {
     }
   }
 
-  /// What backward leaves for the weights' gradients besides, R rows: 2D + F floats a row, and 3D where queries, keys and
-  /// values are made again.
+  /// What backward leaves for the weights' gradients besides, R rows: 2D + F floats a row, and 4D more where layers are taken
+  /// in turn.
   struct Gradients {
-    /// Of queries, keys and values [R, 3D], where they have no place in the activations.
+    /// Of queries, keys and values [R, 3D], and x [R, D], where they have no place in the activations.
     let qkv: Matrix?
+    let input: Matrix?
     /// Of the attention's dense layer's output, [R, D].
     let attentionDense: Matrix
     /// gelu(u) [R, F], the output layer's input.
@@ -106,29 +107,30 @@ struct TransformerLayer {
     let outputDense: Matrix
 
     /// In memory that it takes from a stack.
-    init(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool, in memory: inout Scratch) {
+    init(rows: Int, hidden: Int, feedForward: Int, inTurn: Bool, in memory: inout Scratch) {
       self.init(
-        qkv: keepsProjections ? nil : memory.matrix(rows: rows, columns: 3 * hidden),
+        qkv: inTurn ? memory.matrix(rows: rows, columns: 3 * hidden) : nil,
+        input: inTurn ? memory.matrix(rows: rows, columns: hidden) : nil,
         attentionDense: memory.matrix(rows: rows, columns: hidden),
         activated: memory.matrix(rows: rows, columns: feedForward),
         outputDense: memory.matrix(rows: rows, columns: hidden))
     }
 
     /// Floats that it takes.
-    static func size(rows: Int, hidden: Int, feedForward: Int, keepsProjections: Bool) -> Int {
-      Scratch.size(rows: rows, columns: 3 * hidden) * (keepsProjections ? 0 : 1)
+    static func size(rows: Int, hidden: Int, feedForward: Int, inTurn: Bool) -> Int {
+      (Scratch.size(rows: rows, columns: 3 * hidden) + Scratch.size(rows: rows, columns: hidden)) * (inTurn ? 1 : 0)
         + 2 * Scratch.size(rows: rows, columns: hidden) + Scratch.size(rows: rows, columns: feedForward)
     }
 
-    private init(qkv: Matrix?, attentionDense: Matrix, activated: Matrix, outputDense: Matrix) {
-      (self.qkv, self.attentionDense) = (qkv, attentionDense)
+    private init(qkv: Matrix?, input: Matrix?, attentionDense: Matrix, activated: Matrix, outputDense: Matrix) {
+      (self.qkv, self.input, self.attentionDense) = (qkv, input, attentionDense)
       (self.activated, self.outputDense) = (activated, outputDense)
     }
 
     func rows(_ range: Range<Int>) -> Gradients {
       Gradients(
-        qkv: qkv?.rows(range), attentionDense: attentionDense.rows(range), activated: activated.rows(range),
-        outputDense: outputDense.rows(range))
+        qkv: qkv?.rows(range), input: input?.rows(range), attentionDense: attentionDense.rows(range),
+        activated: activated.rows(range), outputDense: outputDense.rows(range))
     }
   }
 
@@ -141,10 +143,10 @@ struct TransformerLayer {
 
   /// Floats of scratch for `rows` rows of samples of T steps.
   static func scratchSize(
-    rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, keepsProjections: Bool
+    rows: Int, hidden D: Int, feedForward F: Int, heads: Int, steps T: Int, inTurn: Bool
   ) -> Int {
     let narrow = Scratch.size(rows: rows, columns: D)
-    let projections = keepsProjections ? 0 : Scratch.size(rows: rows, columns: 3 * D)
+    let projections = inTurn ? Scratch.size(rows: rows, columns: 3 * D) : 0
     let attention = SelfAttention.scratchSize(steps: T, headSize: D / heads)
     return max(projections + attention, 2 * narrow + Scratch.size(rows: rows, columns: F), narrow + attention)
   }
@@ -183,12 +185,11 @@ struct TransformerLayer {
     LayerNorm.output(normalized: a.normalized, outputNorm(θ), into: hidden)
   }
 
-  /// d [R, D]: dy in, dx out; what the weights' gradients are products of, and each sample's own gradients.
-  ///
-  /// - Parameter input: makes x [R, D] again, where queries, keys and values are to be made of it.
+  /// d [R, D]: dy in, dx out; what the weights' gradients are products of, and each sample's own gradients. Where layers are
+  /// taken in turn, `g.input` is x.
   func backward(
     _ d: Matrix, _ a: Activations, _ g: Gradients, _ sequences: Sequences, _ θ: Parameters, _ dropouts: DropoutSites,
-    scratch: Scratch, addingTo gradients: GradientRows, input: (_ x: Matrix) -> Void
+    scratch: Scratch, addingTo gradients: GradientRows
   ) {
     undoAddAndNormalize(
       d, dense: g.outputDense, dropouts(.layerOutput, modality: modality, layer: index), outputNorm(θ), a.normalized,
@@ -210,12 +211,7 @@ struct TransformerLayer {
     attentionOutput.backwardInput(g.attentionDense, θ, into: dcontext)
 
     let qkv = queriesKeysValues(a, g)
-    if a.qkv == nil {
-      var scratch = scratch
-      let x = scratch.matrix(rows: d.rows, columns: d.columns)
-      input(x)
-      projections.forward(x, θ, into: qkv)
-    }
+    if let input = g.input { projections.forward(input, θ, into: qkv) }
     attention.backward(
       dcontext, context: a.context, qkv, sequences, dropouts(.probabilities, modality: modality, layer: index),
       scratch: scratch)

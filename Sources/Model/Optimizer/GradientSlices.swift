@@ -22,10 +22,6 @@ struct GradientSlices {
 
   static let chunkSize = 4096
 
-  /// Which encoders go backward together, and the segments whose gradients are computed then, in order: what follows the
-  /// encoders first.
-  let turns: [(encoders: Range<Int>, segments: [Int])]
-
   init(_ model: CARAT, ranks: Ranks) {
     let tensors = Array(model.trained)
     let chunks = tensors.enumerated().flatMap { i, tensor in
@@ -37,21 +33,13 @@ struct GradientSlices {
     self.chunks = chunks
     self.ranks = ranks
     before = chunks.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.range.count) }
-    let encoders = model.encoders.count
-    let parted = ranks.size > 1 || model.takesEncodersInTurn
     segments =
-      !parted
+      ranks.size == 1 && !model.configuration.takesLayersInTurn
       ? [0..<chunks.count]
       : model.segments.map { segment in
         let first = chunks.firstIndex { $0.range.lowerBound >= segment.lowerBound } ?? chunks.count
         return first..<(chunks.firstIndex { $0.range.lowerBound >= segment.upperBound } ?? chunks.count)
       }
-    turns =
-      !parted
-      ? [(0..<encoders, [0])]
-      : model.takesEncodersInTurn
-        ? (0..<encoders).map { ($0..<$0 + 1, $0 == 0 ? [encoders, 0] : [$0]) }
-        : [(0..<encoders, [encoders] + Array(0..<encoders))]
   }
 
   /// A segment's place in the flat buffer.

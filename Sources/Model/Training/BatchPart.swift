@@ -27,19 +27,19 @@ final class BatchPart: @unchecked Sendable {
     self.model = model
     self.samples = samples
     costs = model.encoders.map(\.cost)
+    let inTurn = c.takesLayersInTurn
     let sizes = c.modalities.indices.map { Encoder.Gradients.size(c, modality: $0, samples: n) }
-    let memory = Scratch(
-      try arena.matrix(rows: 1, columns: (model.takesEncodersInTurn ? sizes.max() : sizes.reduce(0, +)) ?? 0))
+    let memory = Scratch(try arena.matrix(rows: 1, columns: (inTurn ? sizes.max() : sizes.reduce(0, +)) ?? 0))
     var next = memory
     encoders = try c.modalities.indices.map { m in
-      // Encoders that are taken in turn leave theirs in the same place.
-      if model.takesEncodersInTurn { next = memory }
+      if inTurn { next = memory }
       let gradients = Encoder.Gradients(c, modality: m, samples: n, in: &next)
       return try Encoder.Activations(c, modality: m, samples: samples, gradients: gradients, in: arena)
     }
     heads = try Heads.Activations(model, samples: samples, exchange: exchange, in: arena)
     gradients = GradientRows(values: try arena.matrix(rows: n, columns: model.layout.sampleCount))
-    runs = EncoderRuns(modalities: c.modalities.count, samples: n, workers: workers)
+    runs = EncoderRuns(
+      modalities: c.modalities.count, samples: n, longest: EncoderRuns.longest(c), workers: workers)
   }
 
   /// Takes its samples' lengths out of the batch, and deals them to the group's workers.
@@ -84,10 +84,14 @@ final class EncoderRuns: @unchecked Sendable {
   /// Where each worker's of each modality begin, and where the last one's end.
   private let starts: UnsafeMutablePointer<Int>
 
-  /// Samples of a run, at most: what follows of joining more is not worth the balance that it costs.
-  static let longest = BatchDivision.blockSize
+  /// Samples of a run, at most: rows of more gain nothing, and leave the cache.
+  private let longest: Int
 
-  init(modalities: Int, samples: Int, workers: Int) {
+  static func longest(_ c: ModelConfiguration) -> Int { max(1, min(4, 512 / c.longestSequence)) }
+
+  /// - Parameter longest: samples of a run, at most.
+  init(modalities: Int, samples: Int, longest: Int, workers: Int) {
+    self.longest = longest
     (self.modalities, self.samples, self.workers) = (modalities, samples, workers)
     costs = .allocate(capacity: max(modalities * samples, 1))
     costs.initialize(repeating: 0, count: max(modalities * samples, 1))
@@ -115,9 +119,9 @@ final class EncoderRuns: @unchecked Sendable {
   /// single samples.
   func deal(_ count: Int) {
     let least = deal(count, length: 1)
-    var length = Self.longest
+    var length = longest
     while length > 1, deal(count, length: length) > least + least / 100 { length /= 2 }
-    if length == 1 { deal(count, length: 1) }
+    if length == 1 && longest > 1 { deal(count, length: 1) }
     let perModality = (count + length - 1) / length
     var filled = 0
     for worker in 0..<workers {

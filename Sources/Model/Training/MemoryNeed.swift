@@ -19,7 +19,7 @@ struct MemoryNeed {
       let (layers, features) = (Double(m.layers), Double(m.features))
       let (raw, T) = (Double(m.maximumSteps), Double(m.encodedSteps))
       parameters += features * D + raw * D + layers * (4 * D * D + 2 * D * F) + C * D + D * D
-      activations += T * (features + layers * ((m.encodedSteps <= Encoder.shortSequence ? 6 : 3) * D + F))
+      activations += T * (features + layers * ((c.takesLayersInTurn ? 3 : 6) * D + F))
       if let length = m.alignedSteps.map(Double.init) {
         parameters += 4 * (length + 1) * (features + 3 * (length + 1))
         activations += raw * (features + 12 * (length + 1))

@@ -115,17 +115,21 @@ extension TrainingStep {
 
   // MARK: Backward
 
-  /// The gradients of activations of the worker's samples; and the samples' own gradients, of the heads in the first turn.
-  func encodersBackward(_ worker: Int, _ encoders: Range<Int>, _ x: Inputs) {
+  /// The heads' own gradients of the worker's samples.
+  func addHeadGradients(_ worker: Int, _ x: Inputs) {
+    let w = workspaces[worker]
+    let part = parts[w.group]
+    model.heads.addSampleGradients(w.share(of: part.count), headsPass(w, x), to: part.gradients)
+  }
+
+  /// The gradients of activations of the worker's samples, and the samples' own gradients.
+  func encodersBackward(_ worker: Int, _ turn: BackwardTurn, _ x: Inputs) {
     let w = workspaces[worker]
     let (part, θ) = (parts[w.group], state.parameters(onNode: w.node))
-    if encoders.lowerBound == 0 {
-      model.heads.addSampleGradients(w.share(of: part.count), headsPass(w, x), to: part.gradients)
-    }
-    for m in encoders {
+    for m in turn.encoders {
       let pass = part.pass(m, worker: w.number, θ, x.dropouts, scratch: w.scratch)
       span(worker, model.encoders[m].backwardName) {
-        model.encoders[m].backward(pass, part.heads.plainGradient(m), into: part.gradients)
+        model.encoders[m].backward(pass, part.heads.plainGradient(m), layers: turn.layers, into: part.gradients)
       }
     }
   }

@@ -191,9 +191,12 @@ public final class TrainingStep: @unchecked Sendable {
     communicate(worker, "gather aggregates") { communicator.exchange(exchange.aggregated) }
     if let probe = x.probe { phase(worker, "search") { search(worker, probe) } }
     phase(worker, "heads backward") { heads(worker, x) { model.heads.backward($1, $0) } }
-    for turn in reduction.slices.turns {
-      phase(worker, "encoders backward") { encodersBackward(worker, turn.encoders, x) }
-      for segment in turn.segments {
+    for (number, turn) in model.turns.enumerated() {
+      phase(worker, "encoders backward") {
+        if number == 0 { addHeadGradients(worker, x) }
+        encodersBackward(worker, turn, x)
+      }
+      for segment in reduction.slices.segments.count == 1 ? [0] : turn.segments {
         phase(worker, "weight gradients") { computeWeightGradients(worker, segment, x) }
         send(worker, segment)
       }
