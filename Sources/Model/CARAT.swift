@@ -55,13 +55,13 @@ public struct CARAT: Sendable {
     configuration = c
   }
 
-  /// Floats of scratch of a worker, of so many in its group.
-  func scratchSize(batchSize: Int, workers: Int) -> Int {
+  /// Floats of scratch of a worker.
+  func scratchSize(batchSize: Int) -> Int {
     let steps = configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1
     let rows = BatchDivision.blockSize * steps
     return max(
       Encoder.scratchSize(configuration, samples: EncoderRuns.longest(configuration)),
-      WeightGradients.scratchSize(self, batchSize: batchSize, workers: workers, rows: rows))
+      WeightGradients.scratchSize(batchSize: batchSize, rows: rows))
   }
 
   /// The tensors that training changes.

@@ -156,7 +156,8 @@ struct Scale: ParsableCommand {
       }
       for line in aligned([["phase", "slowest ms", "mean ms", "total ms", "slowest/mean"]] + rows) { try say("  " + line) }
     }
-    try say("one real worker: \(fixed(result.oneWorkerSeconds, 4)) s a step")
+    try say(
+      "one worker: \(fixed(result.oneWorkerSeconds, 4)) s a step, \(fixed(result.oneWorkerStep, 4)) by the clock")
     if json { try printJSON(result) }
   }
 

@@ -92,19 +92,19 @@ struct LSTMLayer {
     LSTM.unpad(db, into: asColumn(gradient[recurrentBias]))
   }
 
-  /// What its weights' gradients are products of: dW = dzᵀ x and dU = Σ over samples of dz_tᵀ h_{t−1}, gate by gate.
+  /// What its weights' gradients are products of, of so many steps a sample: dW = dzᵀ x and dU = Σ over samples of dz_tᵀ h_{t−1}, gate by gate.
   func weightSources(
-    _ a: Activations, input: @escaping () -> Matrix, rows: @escaping (_ sample: Int) -> Range<Int>
+    _ a: Activations, perSample: Int, input: @escaping () -> Matrix, rows: @escaping (_ sample: Int) -> Range<Int>
   ) -> [WeightSource] {
     (0..<4).flatMap { q in
       let (outputs, dz) = (q * units..<(q + 1) * units, a.gates.columns(q * padded..<q * padded + units))
       return [
-        WeightSource(inputWeight, outputs: outputs) { samples, body in
+        WeightSource(inputWeight, outputs: outputs, perSample: perSample) { samples, body in
           if samples.isEmpty { return }
           let all = rows(samples.lowerBound).lowerBound..<rows(samples.upperBound - 1).upperBound
           body(dz.rows(all), input().rows(all).columns(0..<inputWeight.columns))
         },
-        WeightSource(recurrentWeight, outputs: outputs) { samples, body in
+        WeightSource(recurrentWeight, outputs: outputs, perSample: perSample) { samples, body in
           for s in samples {
             let steps = rows(s)
             body(dz.rows(steps.dropFirst()), a.hidden.rows(steps.dropLast()).columns(0..<units))

@@ -10,7 +10,7 @@ public struct EmulatedScaling: Encodable, Sendable {
     public let workers: Int
     public let nodes: Int
     public let secondsPerStep: Double
-    /// Over one real worker.
+    /// Over one worker.
     public let speedup: Double
     public let efficiency: Double
     public let phases: [String: Phase]
@@ -32,8 +32,9 @@ public struct EmulatedScaling: Encodable, Sendable {
     private enum CodingKeys: String, CodingKey { case slowest, mean, total }
   }
 
-  /// A step of one real worker: the median.
+  /// A step of one worker, by the same reckoning, and as it is by the clock: the fastest.
   public let oneWorkerSeconds: Double
+  public let oneWorkerStep: Double
   public let batchSize: Int
   public let steps: Int
   public let points: [Point]
@@ -42,6 +43,7 @@ public struct EmulatedScaling: Encodable, Sendable {
     case steps
     case points = "emulated"
     case oneWorkerSeconds = "one_worker_seconds"
+    case oneWorkerStep = "one_worker_step"
     case batchSize = "batch_size"
   }
 
@@ -59,49 +61,49 @@ public struct EmulatedScaling: Encodable, Sendable {
     batchSize = settings.batchSize
     self.steps = steps
     let topology = Topology.current()
-    let single = try PreparedBenchmark(
-      settings, team: WorkerTeam(placement: Placement(topology, workers: 1)), capacity: steps, meanLength: meanLength)
-    single.warmUp(steps: 2)
-    let one = Spread(single.time(steps: steps)).median
-    oneWorkerSeconds = one
-    points = try workers.map { count in
+    func measure(_ count: Int) throws -> (phases: [String: Phase], step: Double) {
       let placement = Placement(emulatedNodes: min(nodes, count), workers: count, on: topology)
       let turns = Turns(count)
       let prepared = try PreparedBenchmark(
         settings, team: WorkerTeam(placement: placement), capacity: steps, meanLength: meanLength, turns: turns)
       prepared.warmUp(steps: 2)
-      let measured = (0..<steps).map { _ in
-        _ = prepared.time(steps: 1)
-        return turns.phases
+      var (measured, fastest) = ([[Turns.Phase]](), Double.infinity)
+      for _ in 0..<steps {
+        fastest = min(fastest, prepared.time(steps: 1)[0])
+        measured.append(turns.phases)
       }
-      let point = Point(measured, workers: count, nodes: min(nodes, count), oneWorker: one)
+      return (Self.phases(measured), fastest)
+    }
+    let one = try measure(1)
+    oneWorkerStep = one.step
+    let oneWorker = one.phases.values.reduce(0) { $0 + $1.slowest }
+    oneWorkerSeconds = oneWorker
+    points = try workers.map { count in
+      let phases = try measure(count).phases
+      let seconds = phases.values.reduce(0) { $0 + $1.slowest }
+      let point = Point(
+        workers: count, nodes: min(nodes, count), secondsPerStep: seconds, speedup: oneWorker / seconds,
+        efficiency: oneWorker / seconds / Double(count), phases: phases)
       try report(point)
       return point
     }
   }
-}
 
-extension EmulatedScaling.Point {
   /// - Parameter measured: of each step its phases, in order.
-  init(_ measured: [[Turns.Phase]], workers: Int, nodes: Int, oneWorker: Double) {
-    var phases: [String: EmulatedScaling.Phase] = [:]
+  private static func phases(_ measured: [[Turns.Phase]]) -> [String: Phase] {
+    var phases: [String: Phase] = [:]
     for (number, phase) in measured[0].enumerated() {
-      // A worker's median over the steps, for the system disturbs now this one, now that one.
+      // A worker's fastest of all steps: what the system does besides only ever adds, now to this one, now to that one.
       let seconds = phase.seconds.indices.map { worker in
-        Spread(measured.map { $0[number].seconds[worker] }).median
+        measured.reduce(Double.infinity) { min($0, $1[number].seconds[worker]) }
       }
-      var sum = phases[phase.name] ?? EmulatedScaling.Phase(order: number)
+      var sum = phases[phase.name] ?? Phase(order: number)
       let total = seconds.reduce(0, +)
       sum.slowest += seconds.max() ?? 0
       sum.total += total
       sum.mean += total / Double(seconds.count)
       phases[phase.name] = sum
     }
-    self.phases = phases
-    self.workers = workers
-    self.nodes = nodes
-    secondsPerStep = phases.values.reduce(0) { $0 + $1.slowest }
-    speedup = oneWorker / secondsPerStep
-    efficiency = speedup / Double(workers)
+    return phases
   }
 }

@@ -15,8 +15,9 @@ struct Encoder {
   let modality: Int
   /// Its stretch of a sample's gradients.
   private let sampleStretch: Range<Int>
-  /// What a sample costs.
+  /// What a sample costs, and rows of one at full length.
   let cost: Cost
+  private let mostRows: Int
   /// What its passes are called on a timeline.
   let forwardName: String
   let backwardName: String
@@ -37,6 +38,7 @@ struct Encoder {
     }
     attention = LabelAttention(c, modality: modality, in: &layout)
     sampleStretch = first..<layout.sampleCount
+    mostRows = c.modalities[modality].encodedSteps
     cost = Cost(
       perRow: layers.reduce(embeddings.words.weight.count) { $0 + $1.multiplyAdds },
       perPair: 2 * layers.count * c.hiddenSize, perRawStep: alignment?.multiplyAddsPerStep ?? 0)
@@ -240,7 +242,7 @@ struct Encoder {
     var sources = alignment?.weightSources(a) ?? []
     func add(_ linear: Linear, _ dy: @escaping () -> Matrix, _ x: @escaping () -> Matrix) {
       sources.append(
-        WeightSource(linear.weight) { samples, body in
+        WeightSource(linear.weight, perSample: mostRows) { samples, body in
           let rows = a.sequences.rows(samples)
           body(dy().rows(rows), x().rows(rows))
         })

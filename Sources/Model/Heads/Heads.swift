@@ -95,6 +95,9 @@ struct Heads {
     }
   }
 
+  /// Floats of its own gradients of a sample.
+  var sampleCount: Int { sampleStretch.count }
+
   // MARK: Rows (sample, label)
 
   /// Latents, reconstructions, alphas, betas and unit latents of some rows.

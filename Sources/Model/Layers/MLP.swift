@@ -79,7 +79,7 @@ struct MLP {
   /// What the weights' gradients are products of: the rows of a sample in each block, `perSample` of them.
   func weightSources(_ x: [Rows], _ d: [Rows], perSample: Int) -> [WeightSource] {
     func source(_ linear: Linear, _ dy: [Matrix], _ input: [Matrix]) -> WeightSource {
-      WeightSource(linear.weight) { samples, body in
+      WeightSource(linear.weight, perSample: perSample * dy.count) { samples, body in
         let rows = samples.lowerBound * perSample..<samples.upperBound * perSample
         for i in dy.indices { body(dy[i].rows(rows), input[i].rows(rows)) }
       }

@@ -38,8 +38,11 @@ final class BatchPart: @unchecked Sendable {
     }
     heads = try Heads.Activations(model, samples: samples, exchange: exchange, in: arena)
     gradients = GradientRows(values: try arena.matrix(rows: n, columns: model.layout.sampleCount))
+    // The heads' own gradients of a sample are dealt beside the encoders.
     runs = EncoderRuns(
-      modalities: c.modalities.count, samples: n, longest: EncoderRuns.longest(c), workers: workers)
+      modalities: c.modalities.count + 1, samples: n, longest: EncoderRuns.longest(c), workers: workers)
+    for s in 0..<n { runs.set(c.modalities.count, s, cost: Self.headsCost * model.heads.sampleCount) }
+
   }
 
   /// Takes its samples' lengths out of the batch, and deals them to the group's workers.
@@ -53,6 +56,12 @@ final class BatchPart: @unchecked Sendable {
     }
     runs.deal(count)
   }
+
+  /// What an element of the heads' own gradients costs, in multiply-adds: measured.
+  private static let headsCost = 400
+
+  /// The samples of which a worker makes the heads' own gradients.
+  func headRuns(worker: Int) -> UnsafeBufferPointer<Range<Int>> { runs.ofWorker(worker, modality: encoders.count) }
 
   /// A worker's pass through an encoder.
   func pass(_ modality: Int, worker: Int, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch) -> Encoder.Pass {

@@ -119,7 +119,9 @@ extension TrainingStep {
   func addHeadGradients(_ worker: Int, _ x: Inputs) {
     let w = workspaces[worker]
     let part = parts[w.group]
-    model.heads.addSampleGradients(w.share(of: part.count), headsPass(w, x), to: part.gradients)
+    for run in part.headRuns(worker: w.number) {
+      model.heads.addSampleGradients(run, headsPass(w, x), to: part.gradients)
+    }
   }
 
   /// The gradients of activations of the worker's samples, and the samples' own gradients.

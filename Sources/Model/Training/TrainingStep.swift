@@ -104,7 +104,7 @@ public final class TrainingStep: @unchecked Sendable {
           model, samples: samples, tree: tree, sources: part.weightSources, gradients: part.gradients,
           segments: slices.segments.indices.map(slices.range(ofSegment:)), workers: own[workers], in: arena))
       groupArenas.append(arena)
-      let scratch = model.scratchSize(batchSize: batchSize, workers: workers.count)
+      let scratch = model.scratchSize(batchSize: batchSize)
       for (number, worker) in workers.enumerated() {
         workspaces.append(
           Workspace(

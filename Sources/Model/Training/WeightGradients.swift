@@ -68,8 +68,8 @@ final class WeightGradients: @unchecked Sendable {
         return try TreeSum(tree: tree, nodes: leaves, root: node.leaves, arena: worker)
       }
     }
-    let edge = Self.tileEdge(model, workers: workers.count)
-    let tiles = sources.enumerated().flatMap { WeightTile.cut($1, number: $0, edge: edge) }
+    let shape = Self.tileShape(sources, workers: workers.count)
+    let tiles = sources.enumerated().flatMap { WeightTile.cut($1, number: $0, outputs: shape.outputs, inputs: shape.inputs) }
     let vectors = parameters.enumerated().flatMap { number, parameter -> [Vector] in
       guard let offset = parameter.sampleOffset else { return [] }
       return stride(from: 0, to: parameter.count, by: Self.vectorSize).map { first in
@@ -85,19 +85,36 @@ final class WeightGradients: @unchecked Sendable {
     }
   }
 
-  /// Rows and columns of a tile: few workers gain by large ones, for which operands are packed less often; many need as many
-  /// tiles as are dealt out evenly.
-  private static func tileEdge(_ model: CARAT, workers: Int) -> Int {
-    let weights = model.trainedCount
-    return weights / (256 * 256) >= 8 * workers ? 256 : 128
+  /// The size of tiles, at most: of large ones operands are packed less often, many small ones are dealt out evenly.
+  private static func tileShape(_ sources: [WeightSource], workers: Int) -> (outputs: Int, inputs: Int) {
+    func slowest(_ shape: (outputs: Int, inputs: Int)) -> Int {
+      let costs = sources.flatMap { source in
+        WeightTile.cut(source, number: 0, outputs: shape.outputs, inputs: shape.inputs)
+          .map { source.perSample * cost($0) }
+      }
+      let deal = Deal(workers: workers, capacity: costs.count)
+      for cost in costs { deal.add(cost: cost) }
+      return deal.deal()
+    }
+    let shapes = [(largestEdge, largestEdge), (256, 128), (128, 128), (128, 64)]
+    return shapes.min { slowest($0) < slowest($1) } ?? shapes[0]
+  }
+
+  private static let largestEdge = 256
+
+  /// Multiply-adds of a tile for each row, packing included.
+  private static func cost(_ tile: WeightTile) -> Int {
+    let (m, n) = (tile.outputs.count, tile.inputs.count)
+    return m * n + packingCost * (m + n)
   }
 
   /// Floats of scratch: operands packed, and a tile for each level of the tree.
-  static func scratchSize(_ model: CARAT, batchSize: Int, workers: Int, rows: Int) -> Int {
-    let edge = tileEdge(model, workers: workers)
+  ///
+  /// - Parameter rows: of a block of samples.
+  static func scratchSize(batchSize: Int, rows: Int) -> Int {
     let levels = ReductionTree(leaves: batchSize).height + 1
-    return levels * Scratch.size(rows: edge, columns: edge)
-      + Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: edge, columns: edge))
+    return levels * Scratch.size(rows: largestEdge, columns: largestEdge)
+      + Scratch.size(MatrixProduct.transposedScratch(inner: rows, rows: largestEdge, columns: largestEdge))
   }
 
   /// Deals all tasks anew, as the rows of the current batch make them cost.
@@ -108,8 +125,7 @@ final class WeightGradients: @unchecked Sendable {
       var (source, rows) = (-1, 0)
       for tile in segment.tiles {
         if tile.source != source { (source, rows) = (tile.source, sources[tile.source].rowCount(0..<count)) }
-        let (m, n) = (tile.outputs.count, tile.inputs.count)
-        segment.deal.add(cost: rows * (m * n + Self.packingCost * (m + n)))
+        segment.deal.add(cost: rows * Self.cost(tile))
       }
       for vector in segment.vectors { segment.deal.add(cost: count * vector.range.count * Self.additionCost) }
       segment.deal.deal()

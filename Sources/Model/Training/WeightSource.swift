@@ -16,16 +16,19 @@ struct WeightSource {
   let parameter: Parameter
   /// The rows of W that it is about.
   let outputs: Range<Int>
+  /// Rows of a sample at full length.
+  let perSample: Int
   private let kind: Kind
 
   /// A factor of matrix products.
-  init(_ parameter: Parameter, outputs: Range<Int>? = nil, _ pieces: @escaping Pieces) {
-    (self.parameter, self.outputs, kind) = (parameter, outputs ?? 0..<parameter.rows, .product(pieces))
+  init(_ parameter: Parameter, outputs: Range<Int>? = nil, perSample: Int, _ pieces: @escaping Pieces) {
+    (self.parameter, self.outputs, self.perSample) = (parameter, outputs ?? 0..<parameter.rows, perSample)
+    kind = .product(pieces)
   }
 
   /// A row a time step, added to each sample's.
   init(positions parameter: Parameter, _ steps: @escaping Steps) {
-    (self.parameter, outputs, kind) = (parameter, 0..<parameter.rows, .positions(steps))
+    (self.parameter, outputs, perSample, kind) = (parameter, 0..<parameter.rows, 1, .positions(steps))
   }
 
   /// Rows of all pieces of some samples; for what is no product, as many as cost the same.
@@ -88,9 +91,9 @@ struct WeightTile {
   let outputs: Range<Int>
   let inputs: Range<Int>
 
-  /// Tiles of nearly equal size, at most `edge` rows and columns each.
-  static func cut(_ source: WeightSource, number: Int, edge: Int) -> [WeightTile] {
-    func cut(_ range: Range<Int>) -> [Range<Int>] {
+  /// Tiles of nearly equal size, at most so many rows and columns each.
+  static func cut(_ source: WeightSource, number: Int, outputs: Int, inputs: Int) -> [WeightTile] {
+    func cut(_ range: Range<Int>, _ edge: Int) -> [Range<Int>] {
       let parts = max((range.count + edge - 1) / edge, 1)
       // Whole vectors, as far as there are some.
       return (0..<parts).map { part in
@@ -98,8 +101,8 @@ struct WeightTile {
         return range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound
       }
     }
-    return cut(source.outputs).flatMap { rows in
-      cut(0..<source.parameter.columns).map { WeightTile(source: number, outputs: rows, inputs: $0) }
+    return cut(source.outputs, outputs).flatMap { rows in
+      cut(0..<source.parameter.columns, inputs).map { WeightTile(source: number, outputs: rows, inputs: $0) }
     }
   }
 }
