@@ -96,7 +96,7 @@ final class WeightGradients: @unchecked Sendable {
       for cost in costs { deal.add(cost: cost) }
       return deal.deal()
     }
-    let shapes = [(largestEdge, largestEdge), (256, 128), (128, 128), (128, 64)]
+    let shapes = [(largestEdge, largestEdge), (256, 128), (88, 256), (128, 128), (128, 64)]
     return shapes.min { slowest($0) < slowest($1) } ?? shapes[0]
   }
 

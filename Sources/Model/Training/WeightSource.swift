@@ -93,16 +93,17 @@ struct WeightTile {
 
   /// Tiles of nearly equal size, at most so many rows and columns each.
   static func cut(_ source: WeightSource, number: Int, outputs: Int, inputs: Int) -> [WeightTile] {
-    func cut(_ range: Range<Int>, _ edge: Int) -> [Range<Int>] {
+    func cut(_ range: Range<Int>, _ edge: Int, alignment: Int) -> [Range<Int>] {
       let parts = max((range.count + edge - 1) / edge, 1)
-      // Whole vectors, as far as there are some.
       return (0..<parts).map { part in
-        let own = slice(of: range.count, part: part, parts: parts, alignment: range.count >= 32 * parts ? 32 : 1)
+        let own = slice(
+          of: range.count, part: part, parts: parts, alignment: range.count >= alignment * parts ? alignment : 1)
         return range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound
       }
     }
-    return cut(source.outputs, outputs).flatMap { rows in
-      cut(0..<source.parameter.columns, inputs).map { WeightTile(source: number, outputs: rows, inputs: $0) }
+    // Columns in whole vectors, as far as there are some.
+    return cut(source.outputs, outputs, alignment: 4).flatMap { rows in
+      cut(0..<source.parameter.columns, inputs, alignment: 32).map { WeightTile(source: number, outputs: rows, inputs: $0) }
     }
   }
 }
