@@ -45,6 +45,8 @@ struct LayerFixture<Layer> {
   let layout: ParameterLayout
   let θ: Parameters
   let gradient: Parameters
+  /// Gradients sample by sample, of up to eight; 0 to begin with.
+  let bySample: GradientRows
 
   init(seed: UInt64 = 11, deviation: Float = 0.5, _ make: (inout ParameterLayout) -> Layer) throws {
     var layout = ParameterLayout()
@@ -56,6 +58,23 @@ struct LayerFixture<Layer> {
     let stale = try zeros(1, layout.count)
     stale.fill(.nan)
     gradient = Parameters(stale.base)
+    bySample = GradientRows(values: try zeros(8, layout.sampleCount))
+  }
+
+  /// Makes the gradients of all parameters of what backward left of some samples, as if they were one block.
+  func gather(_ sources: [WeightSource], samples: Int) throws {
+    for source in sources {
+      for tile in WeightTile.cut(source, number: 0, outputs: 3, inputs: 4) {
+        let (rows, columns) = (tile.outputs.count, tile.inputs.count)
+        source.leaf(
+          0..<samples, tile, into: gradient[source.parameter].rows(tile.outputs).columns(tile.inputs),
+          scratch: try scratch(MatrixProduct.transposedScratch(inner: 64, rows: rows, columns: columns)))
+      }
+    }
+    for p in layout.parameters where p.sampleOffset != nil {
+      gradient[p].fill(0)
+      for s in 0..<samples { add(bySample[s][p], to: gradient[p]) }
+    }
   }
 
   /// Compares the gradients of all parameters with finite differences.
@@ -70,9 +89,9 @@ struct LayerFixture<Layer> {
   }
 }
 
-extension Sequences {
-  convenience init(_ lengths: [Int]) {
-    self.init(capacity: lengths.count)
+extension SequenceTable {
+  convenience init(_ lengths: [Int], firstPlace: Int = 0) {
+    self.init(capacity: lengths.count, firstPlace: firstPlace)
     for length in lengths { append(length: length) }
   }
 }

@@ -86,14 +86,20 @@ final class TrainingFixture {
   let source: RandomSource
   private let seed: UInt64
 
-  /// - Parameter deviation: of noise added to the initial parameters, so that every gradient is exercised.
+  /// - Parameters:
+  ///   - deviation: of noise added to the initial parameters, so that every gradient is exercised.
+  ///   - nodes: NUMA nodes, emulated if more than one.
   init(
-    _ c: ModelConfiguration, batchSize: Int, shards: Int, workers: Int, samples: Int? = nil, seed: UInt64 = 1,
+    _ c: ModelConfiguration, batchSize: Int, workers: Int, samples: Int? = nil, seed: UInt64 = 1,
     learningRate: Double = 1e-3, deviation: Float = 0.05, ragged: Bool = true,
-    communicator: any Communicator = SoloCommunicator()
+    nodes: Int = 1, communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.seed = seed
-    let team = WorkerTeam(placement: Placement(.current(), workers: workers), communicator: communicator)
+    let placement =
+      nodes == 1
+      ? Placement(.current(), workers: workers)
+      : Placement(emulatedNodes: nodes, workers: workers, on: .current())
+    let team = WorkerTeam(placement: placement, communicator: communicator)
     state = try TrainingState(CARAT(c), placement: team.placement)
     state.initialize(seed: seed)
     let θ = state.parameters
@@ -114,9 +120,7 @@ final class TrainingFixture {
     var optimizer = OptimizerConfiguration(totalSteps: 20)
     optimizer.learningRate = learningRate
     training = try TrainingStep(
-      state, optimizer: optimizer,
-      plan: ShardPlan(batchSize: batchSize, shards: shards, workers: team.ranks.workerCount),
-      team: team, seed: seed)
+      state, optimizer: optimizer, batchSize: batchSize, team: team, seed: seed)
     batch = Batch(c, capacity: batchSize)
     source = try RandomSource(c, count: samples ?? batchSize, ragged: ragged)
     fill(from: 0)

@@ -10,12 +10,15 @@ struct ParameterLayoutTests {
     let a = layout.add("a", 3, 5, initial: .zeros)
     let b = layout.add("b", 2, 2, initial: .zeros)
     let c = layout.add("c", 7, initial: .zeros, adjoining: true)
-    let ((d, e), group) = layout.group { ($0.add("d", 1, initial: .ones), $0.add("e", 4, 4, initial: .ones)) }
-    #expect([a, b, c, d, e].map(\.offset) == [0, 16, 20, 32, 48])
-    #expect(group == 32..<64 && layout.count == 64)
+    let d = layout.add("d", 1, initial: .ones, bySample: true)
+    let e = layout.add("e", 4, 4, initial: .ones)
+    let f = layout.add("f", 3, initial: .ones, adjoining: true, bySample: true)
+    #expect([a, b, c, d, e, f].map(\.offset) == [0, 16, 20, 32, 48, 64] && layout.count == 67)
+    // Those of a sample lie in an order of their own.
+    #expect([a, d, e, f].map(\.sampleOffset) == [nil, 0, nil, 16] && layout.sampleCount == 19)
     #expect((a.rows, a.columns, a.count) == (3, 5, 15) && a.range == 0..<15)
     #expect((c.rows, c.columns) == (1, 7))
-    #expect(layout.parameters == [a, b, c, d, e])
+    #expect(layout.parameters == [a, b, c, d, e, f])
   }
 
   @Test func viewsOfAPart() throws {
@@ -27,12 +30,10 @@ struct ParameterLayoutTests {
     #expect(part[b].base == all[b].base)
     let both = Parameter(joining: [a, b], name: "both")
     #expect((both.rows, both.columns) == (5, 2) && values(all[both]) == values(all[a]) + values(all[b]))
-    all.zero(a)
-    #expect(values(all[a]) == [0, 0, 0, 0] && values(all[b]).allSatisfy { $0 != 0 })
   }
 
   /// Weights lie packed in both orders, as products read them, whoever packs which part.
-  @Test(arguments: [1, 2, 5]) func packing(_ parts: Int) throws {
+  @Test(arguments: [1, 2, 5, 64]) func packing(_ parts: Int) throws {
     var layout = ParameterLayout()
     let layers = [(7, 5), (40, 33)].map { Linear("\($0.0)", inputs: $0.0, outputs: $0.1, in: &layout) }
     let θ = try packable(layout, random(1, layout.count, seed: 3))
@@ -86,12 +87,11 @@ struct ParameterLayoutTests {
     for (a, b) in zip(ranges, ranges.dropFirst()) { #expect(a.upperBound <= b.lowerBound) }
     #expect((ranges.last?.upperBound ?? 0) <= model.layout.count)
     #expect(Set(model.layout.parameters.map(\.name)).count == model.layout.parameters.count)
-    // Groups of the reduction cover every trained tensor and do not overlap.
-    let groups = model.groups
-    let sorted = groups.sorted { $0.lowerBound < $1.lowerBound }
-    #expect(sorted.first?.lowerBound == 0 && sorted.last?.upperBound == model.trainedCount)
-    for (a, b) in zip(sorted, sorted.dropFirst()) { #expect(a.upperBound == b.lowerBound) }
-    #expect(groups.allSatisfy { $0.count <= model.largestGroup })
-    for p in model.trained { #expect(groups.contains { $0.contains(p.offset) && $0.upperBound >= p.range.upperBound }) }
+    // Segments cover every trained tensor and do not overlap.
+    let segments = model.segments
+    #expect(segments.first?.lowerBound == 0 && segments.last?.upperBound == model.trainedCount)
+    for (a, b) in zip(segments, segments.dropFirst()) { #expect(a.upperBound == b.lowerBound) }
+    for p in model.trained { #expect(segments.contains { $0.contains(p.offset) && $0.upperBound >= p.range.upperBound }) }
+    #expect(model.turns.flatMap(\.segments).sorted() == Array(segments.indices))
   }
 }

@@ -21,8 +21,6 @@ import Testing
   /// After the tiny settings, which each of these contradicts or overrides.
   static let settings: [Case] = [
     Case("--heads 3", 64, "hidden size 16", "3 heads"),
-    Case("--shards 3", 64, "3 shards", "use 2 or 4"),
-    Case("--shards 0", 64, "--shards", "0"),
     Case("--layers 1,1", 64, "--layers", "1,1"),
     Case("--layers 1,1,x", 64, "--layers", "1,1,x"),
     Case("--layers 1,1,-1", 64, "--layers", "1,1,-1"),

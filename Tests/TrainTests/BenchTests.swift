@@ -15,7 +15,7 @@ import Testing
     #expect(
       outcome.json.keys.sorted() == [
         "anchors", "batch_size", "fastest", "fma_gflops", "fma_share", "peak_mib", "phases", "products", "ranks",
-        "rest_share", "samples_per_second", "seconds_per_step", "sgemm_gflops", "sgemm_share", "shards", "slowest",
+        "rest_share", "samples_per_second", "seconds_per_step", "sgemm_gflops", "sgemm_share", "slowest",
         "steps", "workers",
       ])
     #expect(outcome.json["workers"] as? Int == 2 && outcome.json["steps"] as? Int == 2)

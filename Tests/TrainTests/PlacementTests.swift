@@ -22,7 +22,7 @@ import Testing
     #expect(plan["requested"] as? String == policy)
     let workers = try #require(plan["workers"] as? [[String: Any]])
     #expect(workers.count == 2)
-    for worker in workers { #expect(worker.keys.sorted() == ["cpus", "node", "shards", "worker"]) }
+    for worker in workers { #expect(worker.keys.sorted() == ["cpus", "group_samples", "node", "worker"]) }
     let memory = try #require(plan["memory"] as? [[String: Any]])
     for part in memory {
       #expect(part.keys.sorted() == ["mib", "name", "placement", "why"])
@@ -64,7 +64,6 @@ import Testing
     let directory = try TemporaryDirectory()
     for (arguments, word) in [
       (["topology", "--numa", "near"], "--numa"), (["topology", "--length", "0"], "--length"),
-      (["topology", "--shards", "3"], "3 shards"),
     ] {
       let outcome = try Program.run(arguments, in: directory)
       #expect(outcome.status == 64 && outcome.error.contains(word), "\(outcome.error)")

@@ -33,7 +33,7 @@ import Testing
         "barrier_seconds", "barriers", "batch_size", "event", "gradient_bytes", "mode", "nodes", "operations", "phases",
         "ranks", "round",
         "samples_per_second", "seconds", "seconds_per_step", "sent_bytes", "sent_messages", "sgemm_gflops",
-        "sgemm_share", "shards", "workers", "workspace_bytes",
+        "sgemm_share", "workers", "workspace_bytes",
       ])
     // Round by round, all configurations in turn; the weak ones' batches grow.
     let order = measured.compactMap { m in
@@ -68,7 +68,7 @@ import Testing
     let rows = try String(contentsOfFile: directory.file("s/scaling.csv"), encoding: .utf8)
       .split(separator: "\n").map { $0.split(separator: ",") }
     #expect(rows.count == 5 && Set(rows.map(\.count)).count == 1, "a head and a row a configuration")
-    #expect(rows[0].prefix(7).joined(separator: ",") == "mode,workers,ranks,batch_size,shards,repeats,seconds_per_step")
+    #expect(rows[0].prefix(6).joined(separator: ",") == "mode,workers,ranks,batch_size,repeats,seconds_per_step")
     #expect(rows[0].contains("contrastive statistics") && rows[0].contains("wait"))
 
     let head = outcome.lines.firstIndex { $0.contains("speed-up") }
@@ -80,7 +80,7 @@ import Testing
 
   @Test(arguments: [
     ["--workers", "1,x"], ["--workers", "0"], ["--workers", ""], ["--mode", "strong,wide"], ["--repeats", "0"],
-    ["--timed-steps", "0"], ["--shards", "3"],
+    ["--timed-steps", "0"], ["--json"], ["--mean-length", "0.5"],
   ])
   func wrongUsageWritesNothing(arguments: [String]) throws {
     let directory = try TemporaryDirectory()

@@ -14,7 +14,6 @@ import Testing
     #expect(run.lines.filter { $0.hasPrefix("epoch ") }.count == 2)
     let keys = [
       "best_epoch", "digest", "peak_mib", "placement", "ranks", "reachable", "samples_per_second", "seconds_per_step",
-      "shards",
       "steps", "test", "valid", "workers",
     ]
     #expect(run.json.keys.sorted() == keys)

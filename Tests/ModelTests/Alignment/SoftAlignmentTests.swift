@@ -30,28 +30,22 @@ struct SoftAlignmentTests {
   @Test func stepsAreSumsOverAllRawSteps() throws {
     var c = tinyConfiguration()
     c.modalities[2].alignedSteps = 3
-    let x = try EncoderTests.Fixture(c, samples: 4, shards: 2, dropout: 0)
+    let x = try EncoderTests.Fixture(c, samples: 4, workers: 2, dropout: 0)
     x.forward(2)
-    for shard in x.shards {
-      let encoder = shard.encoders[2]
-      let a = try #require(encoder.alignment)
-      #expect(a.steps == 5 && a.samples == 2 && encoder.sequences.rowCount == 6)
-      let norm = try #require(x.model.encoders[2].alignment).norm
-      let features = try zeros(a.rowCount, 4)
-      norm.output(a.features, x.θ, into: features)
-      for s in 0..<2 {
-        for l in 0..<3 {
-          for j in 0..<4 {
-            let sum = a.rows(s).reduce(0.0) {
-              $0 + Double(a.probabilities[$1, 1 + l]) * Double(features[$1, j])
-            }
-            #expect(abs(sum - Double(encoder.embeddings.features[3 * s + l, j])) < 1e-5)
-          }
-        }
-        for t in a.rows(s) {
-          #expect(abs((0..<4).reduce(0) { $0 + a.probabilities[t, $1] } - 1) < 1e-6)
+    let encoder = x.part.encoders[2]
+    let a = try #require(encoder.alignment)
+    #expect(a.steps == 5 && a.samples == 4 && encoder.sequences.rowCount == 12)
+    let norm = try #require(x.model.encoders[2].alignment).norm
+    let features = try zeros(a.rowCount, 4)
+    norm.output(a.features, x.θ, into: features)
+    for s in 0..<4 {
+      for l in 0..<3 {
+        for j in 0..<4 {
+          let sum = a.rows(s).reduce(0.0) { $0 + Double(a.probabilities[$1, 1 + l]) * Double(features[$1, j]) }
+          #expect(abs(sum - Double(encoder.embeddings.features[3 * s + l, j])) < 1e-5)
         }
       }
+      for t in a.rows(s) { #expect(abs((0..<4).reduce(0) { $0 + a.probabilities[t, $1] } - 1) < 1e-6) }
     }
   }
 }

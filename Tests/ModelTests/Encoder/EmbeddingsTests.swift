@@ -9,7 +9,8 @@ struct EmbeddingsTests {
     let f: LayerFixture<Embeddings>
     let raw, hidden: Matrix
     let a: Embeddings.Activations
-    let sequences: Sequences
+    let table: SequenceTable
+    var sequences: Sequences { table.sequences }
     let dropouts: DropoutSites
     let scratch: Scratch
 
@@ -19,17 +20,18 @@ struct EmbeddingsTests {
       c.hiddenSize = D
       c.modalities[1].maximumSteps = 5
       f = try LayerFixture { Embeddings(c, modality: 1, in: &$0) }
-      sequences = Sequences(lengths)
-      raw = try random(sequences.rowCount, features, seed: 1)
-      hidden = try zeros(sequences.rowCount, D)
-      a = try Embeddings.Activations(rows: sequences.rowCount + 2, features: features, hidden: D, in: testArena)
+      table = SequenceTable(lengths, firstPlace: 2)
+      let rows = table.sequences.rowCount
+      raw = try random(rows, features, seed: 1)
+      hidden = try zeros(rows, D)
+      a = try Embeddings.Activations(rows: rows + 2, features: features, hidden: D, in: testArena).rows(0..<rows)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
       scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: lengths.count))
     }
 
     func forward() {
-      a.features.rows(0..<raw.rows).copy(from: raw)
-      f.layer.forward(a, sequences, firstSample: 2, f.θ, dropouts, scratch: scratch, into: hidden)
+      a.features.copy(from: raw)
+      f.layer.forward(a, sequences, f.θ, dropouts, scratch: scratch, into: hidden)
     }
   }
 
@@ -42,10 +44,20 @@ struct EmbeddingsTests {
       return weightedSum(x.hidden, weights)
     }
     _ = loss()
+    let output = values(x.hidden)
     let d = try zeros(x.hidden.rows, x.hidden.columns)
     d.copy(from: weights)
     x.f.layer.backward(
-      d, x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, scratch: x.scratch, into: x.f.gradient)
+      d, x.a, x.sequences, x.f.θ, x.dropouts, scratch: x.scratch, aligned: nil, addingTo: x.f.bySample)
+    // What the first layer was given takes the place of the normalised embeddings.
+    #expect(bits(values(x.a.normalized)) == bits(output))
+    try x.f.gather(
+      [
+        WeightSource(x.f.layer.words.weight, perSample: 5) { samples, body in
+          let rows = x.sequences.rows(samples)
+          body(d.rows(rows), x.a.features.rows(rows))
+        }, WeightSource(positions: x.f.layer.positions) { (d.rows(x.sequences.rows($0)), x.sequences[$0]) },
+      ], samples: x.sequences.count)
     var check = GradientCheck(tolerance: 2e-3)
     x.f.compare(&check, loss: loss)
     #expect(check.passes, "\(check)")
@@ -55,7 +67,7 @@ struct EmbeddingsTests {
     let x = try Fixture([2, 5, 1], features: 5, hidden: 18, dropout: dropout)
     x.forward()
     let again = try zeros(x.hidden.rows, x.hidden.columns)
-    x.f.layer.output(x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, into: again)
+    x.f.layer.output(x.a, x.sequences, x.f.θ, x.dropouts, into: again)
     #expect(bits(values(again)) == bits(values(x.hidden)))
     #expect(values(again).contains(0) == (dropout > 0))
   }

@@ -6,71 +6,80 @@ import Testing
 @testable import Tensor
 
 struct EncoderTests {
-  /// A whole batch's shards on one worker, with the reduction tree behind them.
+  /// A whole batch, dealt to some workers, who work one after the other.
   struct Fixture {
     let c: ModelConfiguration
     let model: CARAT
     let θ: Parameters
-    let shards: [Shard]
+    let part: BatchPart
+    let weightGradients: WeightGradients
+    let workers: Int
     let scratch: Scratch
-    let tree: TreeAccumulator
     let dropouts: DropoutSites
     let source: RandomSource
     let batch: Batch
 
     init(
-      _ configuration: ModelConfiguration = tinyConfiguration(), samples: Int, shards count: Int, dropout: Float,
+      _ configuration: ModelConfiguration = tinyConfiguration(), samples: Int, workers: Int = 1, dropout: Float,
       ragged: Bool = true
     ) throws {
       c = configuration
       model = CARAT(c)
+      self.workers = workers
       θ = try packable(model.layout, random(1, model.layout.count, seed: 3, deviation: 0.5))
-      let plan = try ShardPlan(batchSize: samples, shards: count, workers: 1)
       let exchange = try Exchange(c, batchSize: samples, in: testArena)
-      let model = model
-      shards = try (0..<count).map {
-        try Shard(model, index: $0, samples: plan.samples(ofShard: $0), exchange: exchange, in: testArena)
-      }
-      scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: plan.shardSize))
-      tree = try TreeAccumulator(
-        tree: ReductionTree(shards: count), run: 0..<count, count: model.trainedCount, maxGroup: model.largestGroup,
-        arena: testArena)
+      part = try BatchPart(model, samples: 0..<samples, workers: workers, exchange: exchange, in: testArena)
+      let arenas = (0..<workers).map { _ in testArena }
+      weightGradients = try WeightGradients(
+        model, samples: 0..<samples, tree: ReductionTree(leaves: samples), sources: part.weightSources,
+        gradients: part.gradients, segments: [0..<model.trainedCount], workers: arenas[...], in: testArena)
+      scratch = try ModelTests.scratch(model.scratchSize(batchSize: samples))
       dropouts = DropoutSites(rate: dropout, seed: 9, step: 2)
       source = try RandomSource(c, count: samples, ragged: ragged)
       batch = Batch(c, capacity: samples)
       batch.fill(0..<samples, of: source)
-      for shard in shards { shard.load(batch) }
+      part.begin(batch)
+      weightGradients.deal()
     }
 
-    /// The weight of each plain element in the loss: a function of modality, sample and element, not of the shards.
-    func weights(_ m: Int, _ shard: Shard) throws -> Matrix {
-      try random(64, c.hiddenSize, seed: 70 + UInt64(m)).rows(
-        shard.first * c.labels..<(shard.first + shard.count) * c.labels)
+    /// The weight of each plain element in the loss: a function of modality, sample and element.
+    func weights(_ m: Int) throws -> Matrix {
+      try random(64, c.hiddenSize, seed: 70 + UInt64(m)).rows(0..<part.count * c.labels)
     }
+
+    func plain(_ m: Int) -> Matrix { part.heads.plain(m) }
 
     func forward(_ m: Int) {
-      // Normalised in place by forward, so taken again.
-      for shard in shards { shard.load(batch) }
       θ.pack(model.layout)
-      model.encoders[m].forward(shards[...], θ, dropouts, scratch: scratch)
+      for worker in 0..<workers {
+        let pass = part.pass(m, worker: worker, θ, dropouts, scratch: scratch)
+        // Normalised in place by forward, so taken again.
+        for run in pass.runs { part.encoders[m].load(batch, run: run, modality: m) }
+        model.encoders[m].forward(pass, into: part.heads.plain(m))
+      }
     }
 
+    /// Only this encoder's gradients mean anything.
     func backward(_ m: Int) throws -> Parameters {
-      for shard in shards { shard.plainGradient(m).copy(from: try weights(m, shard)) }
-      model.encoders[m].backward(shards[...], θ, dropouts, scratch: scratch, into: tree)
-      return Parameters(tree.nodes[0].base)
+      part.heads.plainGradient(m).copy(from: try weights(m))
+      for turn in model.turns where turn.encoders.contains(m) {
+        for worker in 0..<workers {
+          let pass = part.pass(m, worker: worker, θ, dropouts, scratch: scratch)
+          model.encoders[m].backward(
+            pass, part.heads.plainGradient(m), layers: turn.layers, into: part.gradients)
+        }
+      }
+      for worker in 0..<workers { weightGradients.compute(segment: 0, worker: worker, scratch: scratch) }
+      return Parameters(weightGradients.nodes[0].base)
     }
 
-    /// An encoder's parameters, by the groups that it reduces.
-    func parameters(_ m: Int) -> [Parameter] {
-      let encoder = model.encoders[m]
-      return model.layout.parameters.filter { p in encoder.groups.contains { $0.contains(p.offset) } }
-    }
+    /// An encoder's parameters.
+    func parameters(_ m: Int) -> [Parameter] { model.trained.filter { model.segments[m].contains($0.offset) } }
   }
 
   @Test(arguments: [(1, 1), (3, 1), (3, 3), (6, 2)], [Float(0), 0.3])
   func gradientsThroughTheTree(_ sizes: (Int, Int), _ dropout: Float) throws {
-    try compareGradients(Fixture(samples: sizes.0, shards: sizes.1, dropout: dropout))
+    try compareGradients(Fixture(samples: sizes.0, workers: sizes.1, dropout: dropout))
   }
 
   /// The same behind a soft alignment, of one modality to as many steps as it has.
@@ -79,7 +88,7 @@ struct EncoderTests {
     var c = tinyConfiguration()
     c.modalities[1].alignedSteps = 3
     c.modalities[2].alignedSteps = 2
-    try compareGradients(Fixture(c, samples: sizes.0, shards: sizes.1, dropout: 0.3))
+    try compareGradients(Fixture(c, samples: sizes.0, workers: sizes.1, dropout: 0.3))
   }
 
   @Test(arguments: ModelConfiguration.Padding.allCases) func gradientsWithPadding(_ padding: ModelConfiguration.Padding)
@@ -87,17 +96,17 @@ struct EncoderTests {
   {
     var c = tinyConfiguration()
     c.padding = padding
-    try compareGradients(Fixture(c, samples: 4, shards: 2, dropout: 0.3))
+    try compareGradients(Fixture(c, samples: 4, workers: 2, dropout: 0.3))
   }
 
   func compareGradients(_ x: Fixture) throws {
     // Key biases have no gradient but rounding: the floor keeps the loss's rounding (6e-5 observed) far below tolerance.
     var check = GradientCheck(tolerance: 3e-3, floor: 0.1)
     for m in x.c.modalities.indices {
-      let weights = try x.shards.map { try x.weights(m, $0) }
+      let weights = try x.weights(m)
       let loss = { () -> Double in
         x.forward(m)
-        return zip(x.shards, weights).reduce(0) { $0 + weightedSum($1.0.plain(m), $1.1) }
+        return weightedSum(x.plain(m), weights)
       }
       _ = loss()
       let gradient = try x.backward(m)
@@ -108,27 +117,23 @@ struct EncoderTests {
     #expect(check.passes, "\(check)")
   }
 
-  /// Masks are keyed by the sample, so only the order of additions depends on the shards.
-  @Test func shardsChangeNothingButRounding() throws {
-    let (one, six) = (
-      try Fixture(samples: 6, shards: 1, dropout: 0.3), try Fixture(samples: 6, shards: 6, dropout: 0.3)
-    )
+  /// Who computes what beside which other samples changes no bit.
+  @Test func workersChangeNothing() throws {
+    let one = try Fixture(samples: 6, dropout: 0.3)
+    let five = try Fixture(samples: 6, workers: 5, dropout: 0.3)
     for m in one.c.modalities.indices {
       one.forward(m)
-      six.forward(m)
-      let plain = six.shards.flatMap { values($0.plain(m)) }
-      #expect(relativeDifference(plain, values(one.shards[0].plain(m)).map(Double.init)) < 1e-5)
-      let (a, b) = (try one.backward(m), try six.backward(m))
-      for p in one.parameters(m) where !p.name.hasSuffix("key.bias") {
-        #expect(relativeDifference(values(b[p]), values(a[p]).map(Double.init)) < 1e-4, "\(p.name)")
-      }
+      five.forward(m)
+      #expect(bits(values(five.plain(m))) == bits(values(one.plain(m))))
+      let (a, b) = (try one.backward(m), try five.backward(m))
+      for p in one.parameters(m) { #expect(bits(values(b[p])) == bits(values(a[p])), "\(p.name)") }
     }
   }
 
   /// Leaving padded steps out gives what masking them gives, forward and backward.
   @Test func packedEqualsMasked() throws {
     let (packed, masked) = (tinyConfiguration(), with(tinyConfiguration()) { $0.padding = .mask })
-    try compare(Fixture(packed, samples: 6, shards: 2, dropout: 0), Fixture(masked, samples: 6, shards: 2, dropout: 0))
+    try compare(Fixture(packed, samples: 6, workers: 2, dropout: 0), Fixture(masked, samples: 6, workers: 2, dropout: 0))
   }
 
   /// Where no step is padding, all three kinds are one arithmetic.
@@ -136,12 +141,12 @@ struct EncoderTests {
     _ padding: ModelConfiguration.Padding
   ) throws {
     let other = with(tinyConfiguration()) { $0.padding = padding }
-    let x = try Fixture(samples: 6, shards: 2, dropout: 0.3, ragged: false)
-    let y = try Fixture(other, samples: 6, shards: 2, dropout: 0.3, ragged: false)
+    let x = try Fixture(samples: 6, workers: 2, dropout: 0.3, ragged: false)
+    let y = try Fixture(other, samples: 6, workers: 2, dropout: 0.3, ragged: false)
     for m in x.c.modalities.indices {
       x.forward(m)
       y.forward(m)
-      #expect(bits(x.shards.flatMap { values($0.plain(m)) }) == bits(y.shards.flatMap { values($0.plain(m)) }))
+      #expect(bits(values(x.plain(m))) == bits(values(y.plain(m))))
       let (a, b) = (try x.backward(m), try y.backward(m))
       for p in x.parameters(m) { #expect(bits(values(a[p])) == bits(values(b[p])), "\(p.name)") }
     }
@@ -151,13 +156,12 @@ struct EncoderTests {
   @Test func attendedPaddingCounts() throws {
     let attended = with(tinyConfiguration()) { $0.padding = .attend }
     let (x, y) = (
-      try Fixture(samples: 6, shards: 2, dropout: 0), try Fixture(attended, samples: 6, shards: 2, dropout: 0)
+      try Fixture(samples: 6, workers: 2, dropout: 0), try Fixture(attended, samples: 6, workers: 2, dropout: 0)
     )
     x.forward(0)
     y.forward(0)
-    #expect(y.shards[0].encoders[0].sequences.rowCount == 12)
-    let plain = y.shards.flatMap { values($0.plain(0)) }
-    #expect(relativeDifference(plain, x.shards.flatMap { values($0.plain(0)) }.map(Double.init)) > 1e-2)
+    #expect(y.part.encoders[0].sequences.rowCount == 24)
+    #expect(relativeDifference(values(y.plain(0)), values(x.plain(0)).map(Double.init)) > 1e-2)
   }
 
   private func with(
@@ -172,8 +176,7 @@ struct EncoderTests {
     for m in x.c.modalities.indices {
       x.forward(m)
       y.forward(m)
-      let plain = y.shards.flatMap { values($0.plain(m)) }
-      #expect(relativeDifference(plain, x.shards.flatMap { values($0.plain(m)) }.map(Double.init)) < 1e-5)
+      #expect(relativeDifference(values(y.plain(m)), values(x.plain(m)).map(Double.init)) < 1e-5)
       let (a, b) = (try x.backward(m), try y.backward(m))
       for p in x.parameters(m) where !p.name.hasSuffix("key.bias") {
         #expect(relativeDifference(values(b[p]), values(a[p]).map(Double.init)) < 1e-4, "\(p.name)")

@@ -11,7 +11,8 @@ struct LabelAttentionTests {
     c.labels = labels
     c.hiddenSize = D
     let f = try LayerFixture { LabelAttention(c, modality: 0, in: &$0) }
-    let sequences = Sequences(lengths)
+    let table = SequenceTable(lengths)
+    let sequences = table.sequences
     let (n, R) = (lengths.count, sequences.rowCount)
     let scratch = try ModelTests.scratch(
       LabelAttention.scratchSize(steps: lengths.max() ?? 0, hidden: D, labels: labels))
@@ -23,10 +24,12 @@ struct LabelAttentionTests {
       return weightedSum(plain, weights)
     }
     _ = loss()
-    dhidden.fill(.nan)
+    // The gradient takes the place of hidden.
+    dhidden.copy(from: hidden)
     f.layer.backward(
-      weights, hidden: hidden, probabilities: probabilities, sequences, f.θ, scratch: scratch, into: dhidden,
-      f.gradient)
+      weights, hidden: dhidden, probabilities: probabilities, sequences, f.θ, scratch: scratch, into: f.bySample)
+    try f.gather([], samples: n)
+    withExtendedLifetime(table) {}
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("hidden", hidden, dhidden, loss: loss)
     f.compare(&check, loss: loss)
@@ -37,8 +40,10 @@ struct LabelAttentionTests {
   @Test func oneStepIsCopied() throws {
     let f = try LayerFixture { LabelAttention(tinyConfiguration(), modality: 0, in: &$0) }
     let (hidden, plain) = (try random(2, 6, seed: 1), try zeros(6, 6))
+    let table = SequenceTable([1, 1])
+    defer { withExtendedLifetime(table) {} }
     f.layer.forward(
-      hidden, probabilities: try zeros(3, 2), Sequences([1, 1]), f.θ,
+      hidden, probabilities: try zeros(3, 2), table.sequences, f.θ,
       scratch: try scratch(LabelAttention.scratchSize(steps: 1, hidden: 6, labels: 3)), into: plain)
     for row in 0..<6 { #expect(values(plain.rows(row..<row + 1)) == values(hidden.rows(row / 3..<row / 3 + 1))) }
   }

@@ -15,19 +15,21 @@ struct SelfAttentionTests {
   func gradients(_ sizes: ([Int], Int, Int), _ rate: Float) throws {
     let (lengths, D, heads) = sizes
     let layer = SelfAttention(hidden: D, heads: heads)
-    let sequences = Sequences(lengths)
+    let table = SequenceTable(lengths, firstPlace: 5)
+    defer { withExtendedLifetime(table) {} }
+    let sequences = table.sequences
     let R = sequences.rowCount
     let scratch = try headScratch(lengths.max() ?? 0, D / heads)
     let dropout = DropoutSites(rate: rate, seed: 3, step: 1)(.probabilities, modality: 0)
     let (qkv, context, dqkv) = (try random(R, 3 * D, seed: 1), try zeros(R, D), try zeros(R, 3 * D))
     let weights = try random(R, D, seed: 2)
-    dqkv.fill(.nan)
-    layer.forward(qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: context)
-    layer.backward(
-      weights, context: context, qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: dqkv)
+    layer.forward(qkv, sequences, dropout, scratch: scratch, into: context)
+    // The gradients take the place of queries, keys and values.
+    dqkv.copy(from: qkv)
+    layer.backward(weights, context: context, dqkv, sequences, dropout, scratch: scratch)
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("qkv", qkv, dqkv) {
-      layer.forward(qkv, sequences, firstSample: 5, dropout, scratch: scratch, into: context)
+      layer.forward(qkv, sequences, dropout, scratch: scratch, into: context)
       return weightedSum(context, weights)
     }
     #expect(check.passes, "\(check)")
@@ -38,7 +40,9 @@ struct SelfAttentionTests {
     let layer = SelfAttention(hidden: D, heads: heads)
     let scratch = try headScratch(T, D / heads)
     let (qkv, context) = (try random(T, 3 * D, seed: 1), try zeros(T, D))
-    layer.forward(qkv, Sequences([T]), firstSample: 0, .none, scratch: scratch, into: context)
+    let table = SequenceTable([T])
+    defer { withExtendedLifetime(table) {} }
+    layer.forward(qkv, table.sequences, .none, scratch: scratch, into: context)
     var expected: [Double] = []
     for t in 0..<T {
       for j in 0..<D {
@@ -53,17 +57,20 @@ struct SelfAttentionTests {
     #expect(relativeDifference(values(context), expected) < 1e-5)
   }
 
-  /// The mask is keyed by the sample's place in the whole batch, so shards may begin anywhere.
+  /// The mask is keyed by the sample's place in the whole batch, so runs may begin anywhere.
   @Test func dropoutIsKeyedBySample() throws {
     let layer = SelfAttention(hidden: 4, heads: 2)
     let scratch = try headScratch(3, 2)
     let dropout = DropoutSites(rate: 0.5, seed: 3, step: 1)(.probabilities, modality: 0)
     let qkv = try random(6, 12, seed: 1)
     let (both, second) = (try zeros(6, 4), try zeros(3, 4))
-    layer.forward(qkv, Sequences([3, 3]), firstSample: 8, dropout, scratch: scratch, into: both)
-    layer.forward(qkv.rows(3..<6), Sequences([3]), firstSample: 9, dropout, scratch: scratch, into: second)
+    let table = SequenceTable([3, 3], firstPlace: 8)
+    defer { withExtendedLifetime(table) {} }
+    let sequences = table.sequences
+    layer.forward(qkv, sequences, dropout, scratch: scratch, into: both)
+    layer.forward(qkv.rows(3..<6), sequences[1..<2], dropout, scratch: scratch, into: second)
     #expect(values(both.rows(3..<6)) == values(second))
-    layer.forward(qkv.rows(3..<6), Sequences([3]), firstSample: 8, dropout, scratch: scratch, into: second)
+    layer.forward(qkv.rows(3..<6), sequences[0..<1], dropout, scratch: scratch, into: second)
     #expect(values(both.rows(3..<6)) != values(second))
   }
 }

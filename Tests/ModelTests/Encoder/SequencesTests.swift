@@ -4,25 +4,37 @@ import Testing
 
 struct SequencesTests {
   @Test func packedEndToEnd() {
-    let s = Sequences([3, 1, 2])
-    #expect(s.count == 3 && s.capacity == 3 && s.rowCount == 6)
-    #expect((0..<3).map(s.rows) == [0..<3, 3..<4, 4..<6])
-    s.removeAll()
-    #expect(s.count == 0 && s.rowCount == 0)
-    s.append(length: 5)
-    #expect(s.rowCount == 5 && s.rows(0) == 0..<5)
+    let table = SequenceTable([3, 1, 2], firstPlace: 8)
+    let s = table.sequences
+    #expect(s.count == 3 && table.capacity == 3 && s.rowCount == 6)
+    #expect((0..<3).map { s.rows($0) } == [0..<3, 3..<4, 4..<6])
+    #expect((0..<3).map(s.place) == [8, 9, 10])
+    table.removeAll()
+    #expect(table.sequences.count == 0 && table.sequences.rowCount == 0)
+    table.append(length: 5)
+    #expect(table.sequences.rowCount == 5 && table.sequences.rows(0) == 0..<5)
+  }
+
+  /// A run's rows are counted from its first; its samples keep their places.
+  @Test func viewsOfRuns() {
+    let table = SequenceTable([3, 1, 2, 4], firstPlace: 4)
+    let run = table.sequences[1..<3]
+    #expect(run.count == 2 && run.rowCount == 3 && run.rows(0) == 0..<1 && run.rows(1) == 1..<3)
+    #expect(run.place(0) == 5 && run.length(1) == 2)
+    #expect(table.sequences.rows(1..<3) == 3..<6 && table.sequences.rows(2..<2) == 4..<4)
   }
 
   @Test func rowsBehindTheLength() {
-    let s = Sequences(capacity: 2)
-    s.append(length: 2, rows: 5)
-    s.append(length: 3)
+    let table = SequenceTable(capacity: 2)
+    table.append(length: 2, rows: 5)
+    table.append(length: 3)
+    let s = table.sequences
     #expect(s.rowCount == 8 && s.rows(0) == 0..<5 && s.rows(1) == 5..<8)
     #expect(s.length(0) == 2 && s.length(1) == 3)
   }
 
   @Test func emptyToBeginWith() {
-    #expect(Sequences(capacity: 0).rowCount == 0)
-    #expect(Sequences(capacity: 4).rowCount == 0)
+    #expect(SequenceTable(capacity: 0).sequences.rowCount == 0)
+    #expect(SequenceTable(capacity: 4).sequences.rowCount == 0)
   }
 }

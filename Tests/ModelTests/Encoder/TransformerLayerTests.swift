@@ -9,11 +9,13 @@ struct TransformerLayerTests {
     let f: LayerFixture<TransformerLayer>
     let x, y: Matrix
     let a: TransformerLayer.Activations
-    let sequences: Sequences
+    let g: TransformerLayer.Gradients
+    let table: SequenceTable
+    var sequences: Sequences { table.sequences }
     let dropouts: DropoutSites
     let scratch: Scratch
 
-    init(_ lengths: [Int], hidden D: Int, heads: Int, feedForward: Int, dropout: Float, keepsProjections: Bool = true)
+    init(_ lengths: [Int], hidden D: Int, heads: Int, feedForward: Int, dropout: Float, inTurn: Bool = false)
       throws
     {
       var c = tinyConfiguration()
@@ -21,21 +23,44 @@ struct TransformerLayerTests {
       c.heads = heads
       c.feedForwardSize = feedForward
       f = try LayerFixture { TransformerLayer(c, modality: 1, index: 3, in: &$0) }
-      sequences = Sequences(lengths)
-      x = try random(sequences.rowCount, D, seed: 1)
-      y = try zeros(sequences.rowCount, D)
+      table = SequenceTable(lengths, firstPlace: 2)
+      let rows = table.sequences.rowCount
+      x = try random(rows, D, seed: 1)
+      y = try zeros(rows, D)
       a = try TransformerLayer.Activations(
-        rows: sequences.rowCount + 1, hidden: D, feedForward: feedForward, keepsProjections: keepsProjections,
-        in: testArena)
+        rows: rows + 1, hidden: D, feedForward: feedForward, inTurn: inTurn, in: testArena
+      ).rows(0..<rows)
+      var memory = try ModelTests.scratch(
+        TransformerLayer.Gradients.size(rows: rows, hidden: D, feedForward: feedForward, inTurn: inTurn))
+      g = TransformerLayer.Gradients(
+        rows: rows, hidden: D, feedForward: feedForward, inTurn: inTurn, in: &memory)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
       // As for long sequences, which take more.
-      c.modalities[1].maximumSteps = Encoder.shortSequence + 1
+      c.modalities[1].maximumSteps = 129
       scratch = try ModelTests.scratch(Encoder.scratchSize(c, samples: lengths.count))
     }
 
     func forward() {
       y.copy(from: x)
-      f.layer.forward(y, a, sequences, firstSample: 2, f.θ, dropouts, scratch: scratch)
+      f.layer.forward(y, a, sequences, f.θ, dropouts, scratch: scratch)
+    }
+
+    /// d: dy in, dx out; all parameters' gradients.
+    func backward(_ d: Matrix) throws {
+      g.input?.copy(from: x)
+      f.layer.backward(d, a, g, sequences, f.θ, dropouts, scratch: scratch, addingTo: f.bySample)
+      func source(_ linear: Linear, _ dy: Matrix, _ x: Matrix) -> WeightSource {
+        WeightSource(linear.weight, perSample: 5) { samples, body in
+          let rows = sequences.rows(samples)
+          body(dy.rows(rows), x.rows(rows))
+        }
+      }
+      let l = f.layer
+      try f.gather(
+        [
+          source(l.projections, l.queriesKeysValues(a, g), x), source(l.attentionOutput, g.attentionDense, a.context),
+          source(l.intermediate, a.up, a.attended), source(l.output, g.outputDense, g.activated),
+        ], samples: sequences.count)
     }
   }
 
@@ -51,8 +76,7 @@ struct TransformerLayerTests {
     _ = loss()
     let d = try zeros(x.x.rows, x.x.columns)
     d.copy(from: weights)
-    x.f.layer.backward(
-      d, input: x.x, x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, scratch: x.scratch, into: x.f.gradient)
+    try x.backward(d)
     var check = GradientCheck(tolerance: 3e-3)
     check.compare("x", x.x, d, loss: loss)
     x.f.compare(&check, loss: loss)
@@ -63,7 +87,7 @@ struct TransformerLayerTests {
     let x = try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3)
     x.forward()
     let again = try zeros(x.y.rows, x.y.columns)
-    x.f.layer.output(x.a, x.sequences, x.f.θ, into: again)
+    x.f.layer.output(x.a, x.f.θ, into: again)
     #expect(bits(values(again)) == bits(values(x.y)))
   }
 
@@ -71,13 +95,12 @@ struct TransformerLayerTests {
   @Test func projectionsMadeAgain() throws {
     let (kept, again) = (
       try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3),
-      try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3, keepsProjections: false)
+      try Fixture([4, 1, 2], hidden: 6, heads: 3, feedForward: 9, dropout: 0.3, inTurn: true)
     )
     let gradients = try [kept, again].map { x in
       x.forward()
       let d = try random(x.x.rows, x.x.columns, seed: 2)
-      x.f.layer.backward(
-        d, input: x.x, x.a, x.sequences, firstSample: 2, x.f.θ, x.dropouts, scratch: x.scratch, into: x.f.gradient)
+      try x.backward(d)
       return bits(values(d) + x.f.layout.parameters.flatMap { values(x.f.gradient[$0]) })
     }
     #expect(bits(values(kept.y)) == bits(values(again.y)) && gradients[0] == gradients[1])

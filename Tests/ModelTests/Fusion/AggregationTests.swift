@@ -13,25 +13,20 @@ struct AggregationTests {
     rows.x.input.copy(from: try random(2 * samples * 2, 3 * 6, seed: 1))
     let weights = try random(2 * samples * 2, 3, seed: 2)
     rows.d.output.copy(from: weights)
-    let blocks = [rows.plain(2 * samples), rows.shuffled(2 * samples)]
+    let blocks = (0..<2).map { (x: rows.x.block($0, of: 2), d: rows.d.block($0, of: 2)) }
     let loss = { () -> Double in
       for block in blocks { f.layer.mlp.forward(block.x, f.θ) }
       return weightedSum(rows.x.output, weights)
     }
     _ = loss()
     for block in blocks { f.layer.mlp.backwardInput(block.x, block.d, f.θ) }
-    f.layer.mlp.backwardParameters(
-      rows.x, rows.d, scratch: try scratch(CARAT.scratchSize(c, samples: samples)), into: f.gradient)
+    for s in 0..<samples {
+      for block in blocks { f.layer.mlp.addBiases(block.d.rows(2 * s..<2 * s + 2), to: f.bySample[s]) }
+    }
+    try f.gather(f.layer.mlp.weightSources(blocks.map(\.x), blocks.map(\.d), perSample: 2), samples: samples)
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("betas", rows.x.input, rows.d.input, loss: loss)
     f.compare(&check, loss: loss)
     #expect(check.passes, "\(check)")
-  }
-
-  @Test func partsOfBlocks() throws {
-    let f = try LayerFixture { Aggregation(tinyConfiguration(), in: &$0) }
-    let rows = try Aggregation.Rows(f.layer, samples: 4, in: testArena)
-    #expect(rows.plain(6).x.input.base == rows.x.input.base && rows.plain(6).x.input.rows == 6)
-    #expect(rows.shuffled(6).d.output.base == rows.d.output.row(12) && rows.shuffled(6).d.output.rows == 6)
   }
 }

@@ -52,7 +52,7 @@ struct ShuffleTests {
     s.indexTakers()
     let betas = try random(B * M, C * D, seed: 1)
     let (shuffled, whole) = (try zeros(B * M, C * D), try zeros(B * M, C * D))
-    // Shard by shard.
+    // Sample by sample.
     for b in 0..<B { s.gather(betas, firstRow: b * M, into: shuffled.rows(b * M..<(b + 1) * M)) }
     s.gather(betas, firstRow: 0, into: whole)
     let dshuffled = try random(B * M, C * D, seed: 2)

@@ -4,11 +4,6 @@ import Testing
 @testable import Model
 @testable import Tensor
 
-/// What the gradients of a layer's parameters take.
-func gradientScratch(_ rows: Int, _ inputs: Int, _ outputs: Int) throws -> Scratch {
-  try scratch(MatrixProduct.transposedScratch(inner: rows, rows: outputs, columns: inputs))
-}
-
 struct LinearTests {
   @Test(arguments: [(1, 1, 1), (3, 5, 7), (2, 17, 33), (4, 1, 3)])
   func gradients(_ rows: Int, _ inputs: Int, _ outputs: Int) throws {
@@ -22,7 +17,7 @@ struct LinearTests {
     let dx = try zeros(rows, inputs)
     dx.fill(.nan)
     f.layer.backwardInput(weights, f.θ, into: dx)
-    f.layer.backwardParameters(x, weights, scratch: try gradientScratch(rows, inputs, outputs), into: f.gradient)
+    try f.gather(linear: f.layer, x, weights)
     // The layer is linear, so only rounding is left.
     var check = GradientCheck(tolerance: 3e-4)
     check.compare("x", x, dx, loss: loss)
@@ -38,8 +33,7 @@ struct LinearTests {
     let f = try LayerFixture { Linear("a", inputs: 3, outputs: 2, in: &$0) }
     let (x, y) = (try zeros(0, 3), try zeros(0, 2))
     f.layer.forward(x, f.θ, into: y)
-    f.gradient.zero(f.layer.weight)
-    f.layer.backwardParameters(x, y, scratch: try gradientScratch(0, 3, 2), into: f.gradient)
+    try f.gather(linear: f.layer, x, y)
     #expect(values(f.gradient[f.layer.weight]) == [Float](repeating: 0, count: 6))
     #expect(values(f.gradient[f.layer.bias]) == [0, 0])
   }
@@ -56,5 +50,13 @@ struct LinearTests {
         #expect(abs(Double(y[r, o]) - expected) < 1e-5)
       }
     }
+  }
+}
+
+extension LayerFixture {
+  /// Gradients of a linear layer over all rows of one sample.
+  fileprivate func gather(linear: Linear, _ x: Matrix, _ dy: Matrix) throws {
+    addColumnSums(of: dy, to: bySample[0].pointer(linear.bias))
+    try gather([WeightSource(linear.weight, perSample: x.rows) { $1(dy, x) }], samples: 1)
   }
 }

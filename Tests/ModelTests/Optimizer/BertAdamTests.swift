@@ -38,9 +38,10 @@ private struct DirectAdam {
 }
 
 struct BertAdamTests {
-  /// A model with a tensor longer than a chunk, gradients that come from three shards.
+  /// A model with a tensor longer than a chunk, gradients that come from three samples.
   final class Fixture {
     let state: TrainingState
+    let reduction: GradientReduction
     let adam: BertAdam
     let nodes: [TreeNode]
     let workers: Int
@@ -58,14 +59,16 @@ struct BertAdamTests {
       var optimizer = OptimizerConfiguration(totalSteps: 10)
       optimizer.learningRate = 1e-2
       optimizer.weightDecay = 0.1
-      nodes = try [0..<1, 1..<2, 2..<3].map { TreeNode(shards: $0, base: try testArena.allocate(model.trainedCount)) }
-      adam = try BertAdam(
-        optimizer, state: state, tree: ReductionTree(shards: 3),
-        ranks: Ranks(SoloCommunicator(), workers: workers), runs: [0..<3], nodes: nodes,
-        arenas: (0..<workers).map { _ in testArena }, shared: testArena)
+      nodes = try [0..<1, 1..<2, 2..<3].map { TreeNode(leaves: $0, base: try testArena.allocate(model.trainedCount)) }
+      let ranks = Ranks(SoloCommunicator(), groups: [workers])
+      let arenas = (0..<workers).map { _ in testArena }
+      reduction = try GradientReduction(
+        GradientSlices(model, ranks: ranks), tree: ReductionTree(leaves: 3), ranks: ranks, runs: [0..<3], nodes: nodes,
+        arenas: arenas, shared: testArena)
+      adam = try BertAdam(optimizer, state: state, reduction: reduction, arenas: arenas)
     }
 
-    /// Fills the shards' gradients; returns their sums, tensor by tensor.
+    /// Fills the samples' gradients; returns their sums, tensor by tensor.
     func fill(step: Int, deviation: Float) -> [[Double]] {
       for (i, node) in nodes.enumerated() {
         RandomKey(seed: UInt64(100 * step + i)).fillNormal(
@@ -75,8 +78,15 @@ struct BertAdamTests {
     }
 
     func step(_ k: Int) {
-      for w in 0..<workers { adam.reduce(worker: w) }
-      for w in 0..<workers { adam.update(worker: w, rate: adam.configuration.rate(atStep: k)) }
+      step(rate: adam.configuration.rate(atStep: k))
+    }
+
+    func step(rate: Float) {
+      for w in 0..<workers { reduction.reduce(worker: w) }
+      for w in 0..<workers {
+        adam.prepare(worker: w)
+        adam.update(segment: 0, worker: w, rate: rate)
+      }
     }
 
     var parameters: [[Double]] { trained.map { values(state.parameters[$0]).map(Double.init) } }
@@ -141,8 +151,7 @@ struct BertAdamTests {
     // Without a gradient only decay moves a parameter.
     let before = f.parameters
     for node in f.nodes { node.base.update(repeating: 0, count: f.state.model.trainedCount) }
-    f.adam.reduce(worker: 0)
-    f.adam.update(worker: 0, rate: 0.5)
+    f.step(rate: 0.5)
     for (i, p) in f.trained.enumerated() {
       let expected = before[i].map { p.decays ? $0 * 0.95 : $0 }
       #expect(relativeDifference(values(f.state.parameters[p]), expected) < 1e-6, "\(p.name)")

@@ -29,11 +29,10 @@ struct ReconstructionTests {
       mixWeights = try (0..<M).map { _ in try zeros(n, 2) }
       unit = UnitLatents(
         live: try zeros(samples * c.liveRowsPerSample, c.latentSize),
-        inverseLengths: try zeros(1, samples * c.liveRowsPerSample), together: try zeros(n, c.latentSize),
-        modalities: M, labels: c.labels)
+        inverseLengths: try zeros(1, samples * c.liveRowsPerSample), modalities: M, labels: c.labels)
       for m in 0..<M {
         rows[m].level(.plain).copy(from: try random(n, c.hiddenSize, seed: 30 + UInt64(m)))
-        for x in [d[m].project, d[m].decode, d[m].fuse] {
+        for x in d[m].projections + d[m].decodings + d[m].fusions {
           x.input.fill(.nan)
           x.hidden.fill(.nan)
           x.output.fill(.nan)
@@ -46,8 +45,11 @@ struct ReconstructionTests {
     }
 
     func forward(training: Bool = true) {
-      f.layer.forward(
-        rows, f.θ, prototypes: prototypes, training: training, mixWeights: mixWeights, unit: unit)
+      // In two parts, the first of which ends within a sample.
+      for range in [0..<1, 1..<rows[0].range.upperBound] {
+        f.layer.forward(
+          rows, range, f.θ, prototypes: prototypes, training: training, mixWeights: mixWeights, unit: unit)
+      }
     }
 
     func loss() -> Double {
@@ -63,15 +65,28 @@ struct ReconstructionTests {
     func backward() throws {
       let dunit = try zeros(unitWeights.rows, unitWeights.columns)
       dunit.copy(from: unitWeights)
-      f.layer.backward(
-        rows, d, f.θ, prototypes: prototypes, mixWeights: mixWeights, unit: unit, dunit: dunit,
-        extra: { level, m, gradient in add(weights[m][level.rawValue], to: gradient) },
-        extraReconstructed: { m, gradient in add(weights[m][3], to: gradient) })
-      for (m, net) in f.layer.modalities.enumerated() {
-        net.backwardParameters(
-          rows[m], d[m], scratch: try scratch(CARAT.scratchSize(c, samples: rows[m].level(.plain).rows / c.labels)),
-          into: f.gradient)
+      let all = 0..<rows[0].range.upperBound
+      for range in [0..<1, 1..<all.upperBound] {
+        f.layer.backward(
+          rows, d, range, f.θ, prototypes: prototypes, mixWeights: mixWeights, unit: unit, dunit: dunit,
+          extra: { level, m, gradient in add(weights[m][level.rawValue].rows(range), to: gradient) },
+          extraReconstructed: { m, gradient in add(weights[m][3].rows(range), to: gradient) })
       }
+      f.bySample.values.fill(0)
+      for (m, net) in f.layer.modalities.enumerated() {
+        for r in all {
+          let (own, gradient) = (d[m].rows(r..<r + 1), f.bySample[r / c.labels])
+          for x in own.projections { net.project.addBiases(x, to: gradient) }
+          for x in own.decodings { net.decode.addBiases(x, to: gradient) }
+          for x in own.fusions { net.fuse.addBiases(x, to: gradient) }
+        }
+      }
+      let sources = f.layer.modalities.enumerated().flatMap { m, net in
+        net.project.weightSources(rows[m].projections, d[m].projections, perSample: c.labels)
+          + net.decode.weightSources(rows[m].decodings, d[m].decodings, perSample: c.labels)
+          + net.fuse.weightSources(rows[m].fusions, d[m].fusions, perSample: c.labels)
+      }
+      try f.gather(sources, samples: all.count / c.labels)
     }
   }
 
@@ -96,7 +111,7 @@ struct ReconstructionTests {
       for r in 0..<6 {
         let sign = x.mixWeights[m][r, 0] == 1 ? 0 : 1
         #expect(x.mixWeights[m][r, sign] == 1 && x.mixWeights[m][r, 1 - sign] == 0)
-        let input = x.rows[m].decode.block(1, of: 2).input
+        let input = x.rows[m].decodingPrototypes.input
         let row = sign * x.c.labels + r % x.c.labels
         #expect(values(input.rows(r..<r + 1)) == values(x.prototypes.values[m].rows(row..<row + 1)))
       }
@@ -128,10 +143,11 @@ struct ReconstructionTests {
     #expect(names.indices.map { Reconstruction.fusionName(names, $0) } == ["va2t", "ta2v", "tv2a"])
   }
 
-  @Test func viewsOfFewerRows() throws {
-    let x = try Fixture(modalities: 2, samples: 3).rows[0].first(2)
-    #expect(x.level(.beta).rows == 2 && x.latent(.alpha).rows == 2 && x.intrinsic.rows == 2)
-    #expect(
-      x.fusing(.beta).output.rows == 2 && x.level(.alpha).base == x.level(.plain).row(1) + x.level(.plain).columns)
+  @Test func viewsOfSomeRows() throws {
+    let x = try Fixture(modalities: 2, samples: 3).rows[0]
+    let some = x.rows(2..<4)
+    #expect(some.level(.beta).rows == 2 && some.latent(.alpha).rows == 2 && some.intrinsic.rows == 2)
+    #expect(some.fusing(.beta).output.rows == 2)
+    #expect(some.level(.alpha).base == x.level(.alpha).row(2) && some.intrinsic.base == x.intrinsic.row(2))
   }
 }

@@ -7,7 +7,9 @@ struct ExchangeTests {
   @Test func classesAreTheReferences() throws {
     let c = tinyConfiguration()
     let exchange = try Exchange(c, batchSize: 2, in: testArena)
-    exchange.classify(sample: 1, labels: [1, 0, 1], modalities: 3, count: 3)
+    for (label, isPositive) in [true, false, true].enumerated() {
+      exchange.classify(sample: 1, label: label, isPositive: isPositive, modalities: 3)
+    }
     let own = (0..<54).map { exchange.liveClasses[$0] }
     #expect(Array(own[..<27]) == [Int32](repeating: 0, count: 27))
     let level: [Int32] = [0, 4, 2, 6, 10, 8, 12, 16, 14]

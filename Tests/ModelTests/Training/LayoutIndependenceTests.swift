@@ -11,22 +11,24 @@ extension Teams {
   struct LayoutIndependenceTests {
     /// The state's digest and the losses after a few steps with dropout.
     func run(
-      _ c: ModelConfiguration, batchSize: Int, shards: Int, workers: Int, seed: UInt64 = 1
+      _ c: ModelConfiguration, batchSize: Int, workers: Int, nodes: Int = 1, seed: UInt64 = 1
     ) throws -> (digest: String, losses: [Double]) {
       let f = try TrainingFixture(
-        c, batchSize: batchSize, shards: shards, workers: workers, samples: 3 * batchSize + 1, seed: seed)
+        c, batchSize: batchSize, workers: workers, samples: 3 * batchSize + 1, seed: seed,
+        nodes: nodes)
       let results = f.train(steps: 5)
       return (f.state.digest(), results.map(\.loss))
     }
 
-    @Test(arguments: [(8, 8), (6, 3), (5, 5), (7, 1)], ModelConfiguration.Anchors.allCases)
-    func sameBitsForAnyNumberOfWorkers(_ sizes: (Int, Int), _ anchors: ModelConfiguration.Anchors) throws {
+    /// Any batch size works.
+    @Test(arguments: [1, 3, 4, 5, 8, 10], ModelConfiguration.Anchors.allCases)
+    func sameBitsForAnyNumberOfWorkers(_ batchSize: Int, _ anchors: ModelConfiguration.Anchors) throws {
       var c = tinyConfiguration(queue: 500)
       c.anchors = anchors
-      let one = try run(c, batchSize: sizes.0, shards: sizes.1, workers: 1)
+      let one = try run(c, batchSize: batchSize, workers: 1)
       #expect(one.losses.allSatisfy { $0.isFinite })
       for workers in [2, 3, 4, 7, 16] {
-        let more = try run(c, batchSize: sizes.0, shards: sizes.1, workers: workers)
+        let more = try run(c, batchSize: batchSize, workers: workers)
         #expect(more.digest == one.digest, "\(workers) workers")
         #expect(more.losses.map(\.bitPattern) == one.losses.map(\.bitPattern), "\(workers) workers")
       }
@@ -36,12 +38,12 @@ extension Teams {
       var c = tinyConfiguration(queue: 500)
       c.queueKeys = .momentum
       c.keyMomentum = 0.9
-      let one = try run(c, batchSize: 6, shards: 3, workers: 1)
+      let one = try run(c, batchSize: 6, workers: 1)
       for workers in [2, 3, 7] {
-        #expect(try run(c, batchSize: 6, shards: 3, workers: workers).digest == one.digest, "\(workers) workers")
+        #expect(try run(c, batchSize: 6, workers: workers).digest == one.digest, "\(workers) workers")
       }
       c.queueKeys = .live
-      #expect(try run(c, batchSize: 6, shards: 3, workers: 1).losses != one.losses)
+      #expect(try run(c, batchSize: 6, workers: 1).losses != one.losses)
     }
 
     @Test(arguments: ModelConfiguration.Padding.allCases) func sameBitsWithSoftAlignment(
@@ -62,32 +64,51 @@ extension Teams {
       c.modalities[1].alignedSteps = 9
       c.modalities[2].alignedSteps = 20
       c.queueKeys = .momentum
-      let one = try run(c, batchSize: 9, shards: 9, workers: 1)
+      let one = try run(c, batchSize: 9, workers: 1)
       for workers in [2, 3, 5, 9] {
-        #expect(try run(c, batchSize: 9, shards: 9, workers: workers).digest == one.digest, "\(workers) workers")
+        #expect(try run(c, batchSize: 9, workers: workers).digest == one.digest, "\(workers) workers")
       }
     }
 
     /// Rows of the paper's widths, where a product's kernel and its remainders matter more than in tiny ones.
     @Test func sameBitsAtLargerSizes() throws {
       let c = wideConfiguration(textFeatures: 40)
-      let one = try run(c, batchSize: 10, shards: 5, workers: 1)
+      let one = try run(c, batchSize: 10, workers: 1)
       for workers in [2, 3, 8] {
-        #expect(try run(c, batchSize: 10, shards: 5, workers: workers).digest == one.digest, "\(workers) workers")
+        #expect(try run(c, batchSize: 10, workers: workers).digest == one.digest, "\(workers) workers")
       }
     }
 
-    @Test func shardsChangeNothingButRounding() throws {
-      let one = try run(tinyConfiguration(), batchSize: 12, shards: 1, workers: 2)
-      for shards in [2, 3, 6, 12] {
-        let more = try run(tinyConfiguration(), batchSize: 12, shards: shards, workers: 2)
-        for (a, b) in zip(more.losses, one.losses) { #expect(abs(a - b) < 1e-4 * abs(b), "\(shards) shards") }
+    @Test func sameBitsOfALargeBatchOnManyWorkers() throws {
+      let one = try run(tinyConfiguration(), batchSize: 63, workers: 1)
+      for workers in [3, 64, 128] {
+        #expect(try run(tinyConfiguration(), batchSize: 63, workers: workers).digest == one.digest, "\(workers) workers")
       }
+    }
+
+    /// Nodes have runs of blocks and replicas of their own; with more nodes than blocks some have none.
+    @Test(arguments: [(2, 2), (2, 5), (3, 7), (4, 4), (7, 7)]) func sameBitsOnAnyNodes(_ nodes: Int, _ workers: Int) throws {
+      var c = tinyConfiguration(queue: 500)
+      c.queueKeys = .momentum
+      let one = try run(c, batchSize: 18, workers: 1)
+      let more = try run(c, batchSize: 18, workers: workers, nodes: nodes)
+      #expect(more.digest == one.digest && more.losses == one.losses)
+    }
+
+    /// Layers of long sequences go backward in turn.
+    @Test func sameBitsOfLongSequences() throws {
+      var c = tinyConfiguration()
+      c.modalities[1].maximumSteps = 140
+      c.modalities[1].layers = 2
+      #expect(c.takesLayersInTurn && CARAT(c).turns.count == 5)
+      let one = try run(c, batchSize: 6, workers: 1)
+      for workers in [2, 5] { #expect(try run(c, batchSize: 6, workers: workers).digest == one.digest) }
+      #expect(try run(c, batchSize: 6, workers: 4, nodes: 2).digest == one.digest)
     }
 
     @Test func seedsDiffer() throws {
       let digests = try [1, 2, 1 << 40].map {
-        try run(tinyConfiguration(), batchSize: 4, shards: 2, workers: 1, seed: $0).digest
+        try run(tinyConfiguration(), batchSize: 4, workers: 1, seed: $0).digest
       }
       #expect(Set(digests).count == 3)
     }

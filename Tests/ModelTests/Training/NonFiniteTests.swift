@@ -19,7 +19,7 @@ extension Teams {
       let found = try Self.layouts.flatMap { workers in
         try ThreadRanks.run(workers.count) { communicator in
           let f = try TrainingFixture(
-            c, batchSize: 6, shards: 6, workers: workers[communicator.rank], samples: 12, communicator: communicator)
+            c, batchSize: 6, workers: workers[communicator.rank], samples: 12, communicator: communicator)
           spoil(f)
           f.fill(from: 4)
           f.state.step = 7
@@ -70,7 +70,8 @@ extension Teams {
       var c = tinyConfiguration()
       c.weights[.reconstructionMSE] = 3e38
       let found = try find(c) { _ in }
-      #expect(found.tensor.hasPrefix("gradient of text.") && found.places.count == 1 && found.samples.count == 1)
+      #expect(found.tensor.hasPrefix("gradient of ") && (1...4).contains(found.places.count), "\(found)")
+      #expect(found.samples.count == found.places.count)
       // Finite gradients, whose squares are not.
       c.weights[.reconstructionMSE] = 1e30
       #expect(try find(c) { _ in }.description == "the norm of all gradients")

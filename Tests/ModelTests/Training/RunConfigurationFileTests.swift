@@ -47,7 +47,6 @@ struct RunConfigurationFileTests {
     expected.batchSize = 32
     expected.model.hiddenSize = 64
     expected.model.weights[.contrastive] = 0
-    expected.shards = expected.defaultShards
     expected.data = settings.data
     #expect(settings == expected)
   }
@@ -63,12 +62,17 @@ struct RunConfigurationFileTests {
     #expect(error?.description.contains(word) == true, "\(String(describing: error))")
   }
 
-  /// Shards follow from sizes that nobody has looked at yet.
+  /// Files of earlier versions say how a batch is cut; that has no effect.
+  @Test func shardsHaveNoEffect() throws {
+    let settings = try read(#"{"batchSize": 32, "shards": 3}"#)
+    #expect(settings.batchSize == 32 && settings.contradiction == nil)
+    #expect(throws: DataError.self) { _ = try read(#"{"shard": 3}"#) }
+  }
+
   @Test(arguments: [Int.max, Int.min, 0]) func impossibleSizesAreRefused(_ size: Int) throws {
     let settings = try read(
       #"{"batchSize": \#(size), "model": {"queueSize": \#(size)}}"#)
     #expect(settings.contradiction != nil)
-    _ = settings.defaultShards
   }
 
   @Test(arguments: [

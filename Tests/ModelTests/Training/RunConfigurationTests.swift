@@ -16,13 +16,13 @@ struct RunConfigurationTests {
     #expect(c.model.modalities.map(\.name) == ["text", "visual", "audio"])
     #expect(c.model.modalities.map(\.features) == [2, 35, 1] && c.model.modalities.map(\.maximumSteps) == [3, 3, 3])
     #expect(c.labelNames == ["calm", "tense"])
-    #expect(c.model.labels == 2 && c.shards == c.defaultShards)
+    #expect(c.model.labels == 2)
     #expect(try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(c)) == c)
   }
 
   static let contradictions: [(change: @Sendable (inout RunConfiguration) -> Void, word: String)] = [
     ({ $0.batchSize = 0 }, "batch size"), ({ $0.batchSize = 6 }, "at most 4"), ({ $0.epochs = 0 }, "epochs"),
-    ({ $0.shards = 0 }, "shards"), ({ $0.shards = 3 }, "2 or 4"), ({ $0.optimizer.weightDecay = -1 }, "weight decay"),
+    ({ $0.optimizer.weightDecay = -1 }, "weight decay"),
     ({ $0.labelNames = [] }, "0 label names"),
     ({ $0.optimizer.learningRate = 0 }, "learning rate"), ({ $0.optimizer.learningRate = .nan }, "learning rate"),
     ({ $0.optimizer.warmup = 1 }, "warm-up"), ({ $0.threshold = 1.5 }, "threshold"),
@@ -37,7 +37,6 @@ struct RunConfigurationTests {
     let dataset = try dataset(directory)
     var c = RunConfiguration(for: DatasetShape(of: dataset.train))
     c.batchSize = 4
-    c.shards = 2
     #expect(c.contradiction(trainingSamples: dataset.train.count) == nil)
     Self.contradictions[i].change(&c)
     let found = c.contradiction(trainingSamples: dataset.train.count)

@@ -25,7 +25,6 @@ extension Teams {
       c.model.queueSize = 150
       for m in c.model.modalities.indices { c.model.modalities[m].layers = m % 2 }
       c.batchSize = 4
-      c.shards = 4
       c.epochs = 3
       c.optimizer.learningRate = 1e-2
       return c
@@ -85,7 +84,7 @@ extension Teams {
       }
       guard case .finished(let result) = outcome else { throw Stopped() }
       // 14 samples are 3 batches of 4; 2 samples an epoch wait for the next one's order.
-      #expect(steps == 9 && result.steps == 9 && result.workers == 2 && result.shards == 4)
+      #expect(steps == 9 && result.steps == 9 && result.workers == 2)
       #expect(evaluations == ["valid", "valid", "valid", "test"])
       #expect(trainer.configuration.optimizer.totalSteps == 9)
       #expect(try output.readConfiguration() == trainer.configuration)
@@ -103,10 +102,10 @@ extension Teams {
 
     /// A split that is not a whole number of batches: every sample once, in order, whatever the batch.
     @Test func evaluatesPartialBatches() throws {
-      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 2, samples: 11, deviation: 0.3)
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 2, samples: 11, deviation: 0.3)
       let scores = try Evaluator(f.training).scores(of: f.source)
       let g = try TrainingFixture(
-        tinyConfiguration(), batchSize: 11, shards: 1, workers: 1, samples: 11, deviation: 0.3)
+        tinyConfiguration(), batchSize: 11, workers: 1, samples: 11, deviation: 0.3)
       #expect(scores.count == 33)
       #expect(try relativeDifference(scores, Evaluator(g.training).scores(of: g.source).map(Double.init)) < 1e-6)
     }
@@ -126,7 +125,7 @@ extension Teams {
       try write("valid") { for i in 12..<18 { $0.features[0].values[i] = 3e38 } }
       let dataset = try Dataset(directory: files.file("data"))
       var c = Self.settings(dataset)
-      (c.batchSize, c.shards, c.epochs) = (2, 2, 2)
+      (c.batchSize, c.epochs) = (2, 2)
       let directory = RunDirectory(files.file("run"))
       let trainer = try Self.trainer(c, dataset, directory, workers: 2)
       let error = #expect(throws: NonFiniteScores.self) { _ = try trainer.run { _ in } }
@@ -142,7 +141,7 @@ extension Teams {
     }
 
     @Test func weightsThatAreNotFiniteAreNamed() throws {
-      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 2, samples: 4, deviation: 0.3)
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 2, samples: 4, deviation: 0.3)
       let parameter = f.state.model.layout.parameters[3]
       f.state.parameters[parameter][0, 0] = .nan
       let error = #expect(throws: NonFiniteScores.self) { _ = try Evaluator(f.training).scores(of: f.source) }

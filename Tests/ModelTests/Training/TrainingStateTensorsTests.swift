@@ -15,7 +15,7 @@ extension Teams {
       let directory = try TemporaryDirectory()
       var c = tinyConfiguration(queue: queue)
       c.queueKeys = keys
-      let f = try TrainingFixture(c, batchSize: 4, shards: 2, workers: 2, samples: 12)
+      let f = try TrainingFixture(c, batchSize: 4, workers: 2, samples: 12)
       f.train(steps: 3)
       try f.state.withTensors { try Checksums.write($0, metadata: [:], to: directory.file("state")) }
       let other = try fresh(c)
@@ -28,7 +28,7 @@ extension Teams {
       var optimizer = OptimizerConfiguration(totalSteps: 20)
       optimizer.learningRate = 1e-3
       let training = try TrainingStep(
-        other, optimizer: optimizer, plan: ShardPlan(batchSize: 4, shards: 2, workers: 1), team: team, seed: 1)
+        other, optimizer: optimizer, batchSize: 4, team: team, seed: 1)
       f.fill(from: 2)
       training.train(on: f.batch)
       f.training.train(on: f.batch)
@@ -37,20 +37,20 @@ extension Teams {
 
     @Test func weightsAreEnoughToEvaluate() throws {
       let directory = try TemporaryDirectory()
-      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 1)
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 1)
       f.train(steps: 2)
       try f.state.writeWeights(to: directory.file("weights"))
       let file = try SafetensorsFile(path: directory.file("weights"))
       #expect(!file.names.contains { $0.contains("moment") || $0 == "step" } && file.metadata["format"] == "pt")
       let expected = values(f.training.evaluate(f.batch))
-      let other = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 1, workers: 1, seed: 9)
+      let other = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 1, seed: 9)
       try other.state.loadWeights(from: file)
       #expect(other.state.step == 0)
       #expect(relativeDifference(values(other.training.evaluate(f.batch)), expected.map(Double.init)) < 1e-6)
     }
 
     @Test func digestSeesEveryPart() throws {
-      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 1)
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 1)
       f.train(steps: 1)
       var digests = [f.state.digest()]
       let last = try #require(f.state.model.layout.parameters.last)

@@ -34,7 +34,7 @@ extension Teams {
       c.weights[.betaMSE] = 0.3
       c.weights[.plainBCE] = 1
       c.anchors = modalities == 3 ? .all : .batch
-      let f = try TrainingFixture(c, batchSize: 4, shards: 2, workers: 1, learningRate: 0, deviation: 0.3)
+      let f = try TrainingFixture(c, batchSize: 4, workers: 1, learningRate: 0, deviation: 0.3)
       let queue = f.state.queue
       let (rows, classes, pointer) = (values(queue.rows), (0..<40).map { queue.classes[$0] }, queue.pointer)
       let loss = { () -> Double in
@@ -48,7 +48,7 @@ extension Teams {
       }
       _ = loss()
       let gradient = Parameters(try zeros(1, f.state.model.trainedCount).base)
-      gradient.origin.update(from: f.training.optimizer.gradient.origin, count: f.state.model.trainedCount)
+      gradient.origin.update(from: f.training.reduction.gradient.origin, count: f.state.model.trainedCount)
       // Terms are float32 sums: rounding of 1e-6 in a loss of 10 is 1e-4 in a derivative.
       var check = GradientCheck(tolerance: 5e-3, floor: 0.05)
       for p in f.state.model.trained {
@@ -59,7 +59,7 @@ extension Teams {
 
     @Test func dropoutChangesTheStepAndItsMasksEveryStep() throws {
       func losses(_ dropout: Bool, from step: Int) throws -> Double {
-        let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, shards: 2, workers: 1, learningRate: 0)
+        let f = try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 1, learningRate: 0)
         f.state.step = step
         return f.training.train(on: f.batch, dropout: dropout).loss
       }
@@ -73,7 +73,7 @@ extension Teams {
     /// The loss that a step names is the loss of its own forward pass: with a rate above 0 it falls on one batch.
     @Test func learns() throws {
       let f = try TrainingFixture(
-        tinyConfiguration(queue: 0), batchSize: 6, shards: 3, workers: 2, learningRate: 3e-2, deviation: 0.1)
+        tinyConfiguration(queue: 0), batchSize: 6, workers: 2, learningRate: 3e-2, deviation: 0.1)
       let first = f.training.train(on: f.batch, dropout: false)
       var last = first
       for _ in 0..<19 { last = f.training.train(on: f.batch, dropout: false) }
@@ -84,7 +84,7 @@ extension Teams {
     /// Prototypes and queue take the live rows of the step in batch order, and the pointer moves behind them.
     @Test(arguments: [1, 3]) func remembersInBatchOrder(_ workers: Int) throws {
       let c = tinyConfiguration(queue: 200)
-      let f = try TrainingFixture(c, batchSize: 6, shards: 3, workers: workers)
+      let f = try TrainingFixture(c, batchSize: 6, workers: workers)
       let before = f.state.prototypes.values.map { values($0).map(Double.init) }
       let pointer = f.state.queue.pointer
       f.training.train(on: f.batch)
@@ -114,7 +114,7 @@ extension Teams {
 
     /// Scores in evaluation mode are per sample: neither the others of the batch nor the place in it matter.
     @Test func evaluatesASampleAnywhere() throws {
-      let f = try TrainingFixture(tinyConfiguration(), batchSize: 6, shards: 3, workers: 2, samples: 17, deviation: 0.3)
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 6, workers: 2, samples: 17, deviation: 0.3)
       f.train(steps: 2)
       let before = f.state.digest()
       var reference: [[Float]] = []

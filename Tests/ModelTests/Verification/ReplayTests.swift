@@ -39,11 +39,9 @@ extension Teams {
     @Test(arguments: files, [1, 2, 3]) func agreesWithTheReference(_ file: String, _ workers: Int) throws {
       let golden = try GoldenFile(path: Self.path(file))
       let team = makeTeam(workers)
-      for shards in 1...golden.batchSize where golden.batchSize % shards == 0 {
-        let replay = try Replay(golden, team: team, shards: shards)
-        #expect(replay.passes, Self.describe(replay))
-        #expect(replay.steps.count == golden.steps)
-      }
+      let replay = try Replay(golden, team: team)
+      #expect(replay.passes, Self.describe(replay))
+      #expect(replay.steps.count == golden.steps)
     }
 
     @Test(.enabled(if: !beside.isEmpty), arguments: beside) func agreesWithFilesBeside(_ path: String) throws {
