@@ -26,7 +26,7 @@ import Testing
       products.keys.sorted() == ["attention", "contrastive", "forward", "input gradients", "weight gradients"]
         && products.values.allSatisfy { $0 > 0 })
     let phases = try #require(outcome.json["phases"] as? [String: Double])
-    for name in ["forward", "backward", "contrastive statistics", "all-reduce", "update", "text encoder forward"] {
+    for name in ["encoders forward", "encoders backward", "contrastive statistics", "all-reduce", "update", "text encoder forward"] {
       #expect(phases[name] ?? 0 > 0, "\(phases)")
     }
   }
@@ -45,7 +45,7 @@ import Testing
     let spans = events.filter { $0["ph"] as? String == "X" }
     for worker in 0..<3 {
       let own = spans.filter { $0["tid"] as? Int == worker }.compactMap { $0["name"] as? String }
-      #expect(own.filter { $0 == "backward" }.count == 2 && own.filter { $0 == "keys" }.count == 2, "\(own)")
+      #expect(own.filter { $0 == "encoders backward" }.count == 2 && own.filter { $0 == "keys" }.count == 2, "\(own)")
     }
     #expect(spans.allSatisfy { ($0["ts"] as? Double ?? -1) >= 0 && ($0["dur"] as? Double ?? -1) >= 0 })
   }

@@ -43,7 +43,7 @@ import Testing
     #expect(measured.compactMap { $0["round"] as? Int } == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     #expect(measured.prefix(4).compactMap { $0["batch_size"] as? Int } == [8, 8, 8, 16])
     #expect(measured.allSatisfy { ($0["seconds"] as? [Double])?.count == 2 })
-    #expect(measured.allSatisfy { ($0["phases"] as? [String: Double])?["backward"] ?? 0 > 0 })
+    #expect(measured.allSatisfy { ($0["phases"] as? [String: Double])?["encoders backward"] ?? 0 > 0 })
   }
 
   @Test func summariesCompareWithTheFewestWorkers() throws {

@@ -139,7 +139,6 @@ final class Workplace {
   /// What is computed with settings before training starts.
   private func use(_ settings: RunConfiguration) throws {
     _ = settings.contradiction(trainingSamples: 1000)
-    _ = settings.defaultShards
     _ = settings.optimizer.rate(atStep: 1)
     _ = try JSON.line(settings)
     if case .generated(let data) = settings.data {

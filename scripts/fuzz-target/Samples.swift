@@ -14,7 +14,6 @@ enum Samples {
     run.model = model(run.model)
     run.model.modalities[1].alignedSteps = 2
     run.batchSize = 4
-    run.shards = 2
     run.data = .generated(data)
     return run
   }
