@@ -30,7 +30,8 @@ public struct CARAT: Sendable {
       if inTurn {
         turns += (first..<ends.count - 1).reversed().map { segment in
           let layer = segment - first
-          return BackwardTurn(encoders: m..<m + 1, layers: min(layer, depth)..<min(layer + 1, depth), segments: [segment])
+          return BackwardTurn(
+            encoders: m..<m + 1, layers: min(layer, depth)..<min(layer + 1, depth), segments: [segment])
         }
       }
       return encoder

@@ -13,7 +13,8 @@ public struct BatchDivision: Sendable, Equatable {
 
   /// - Parameter groups: how many workers each group has, over all ranks.
   public init(batchSize: Int, groups: [Int]) {
-    precondition(batchSize > 0 && groups.allSatisfy { $0 > 0 }, "a batch of \(batchSize) samples for groups of \(groups)")
+    precondition(
+      batchSize > 0 && groups.allSatisfy { $0 > 0 }, "a batch of \(batchSize) samples for groups of \(groups)")
     let blocks = (batchSize + Self.blockSize - 1) / Self.blockSize
     let workers = groups.reduce(0, +)
     var (ends, before) = ([0], 0)

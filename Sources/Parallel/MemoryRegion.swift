@@ -35,7 +35,8 @@ public struct MemoryRegion: Sendable {
     case (.nodeLocal, .worker(let worker), _):
       return "only worker \(worker) uses it, whose node has no memory for this process: the kernel takes the nearest"
     case (.nodeLocal, .group, .node(let node)): return "only the workers of node \(node) use it"
-    case (.nodeLocal, .group, _): return "its workers' node has no memory for this process: the kernel takes the nearest"
+    case (.nodeLocal, .group, _):
+      return "its workers' node has no memory for this process: the kernel takes the nearest"
     case (.nodeLocal, .replica, .node(let node)):
       return "the workers of node \(node) read it all the time; each node has a copy of its own"
     case (.nodeLocal, .replica, _): return "no node with workers has memory for this process: one copy for all"

@@ -28,7 +28,9 @@ public struct Placement: Sendable, Codable, Equatable {
     policy = .off
     isEmulated = true
     workers = (0..<nodes).flatMap { node in
-      slice(of: count, part: node, parts: nodes).map { Worker(cpu: topology.cpus[$0 % topology.cpus.count], node: node) }
+      slice(of: count, part: node, parts: nodes).map {
+        Worker(cpu: topology.cpus[$0 % topology.cpus.count], node: node)
+      }
     }
   }
 

@@ -77,7 +77,8 @@ extension Run {
     preset?.apply(to: &settings)
     guard let config else { return settings }
     if try RunConfiguration.hasShards(inFile: config) {
-      Logger(label: "carat.config").warning("\(config): 'shards' has no effect: batches are cut into blocks of 4 samples")
+      Logger(label: "carat.config").warning(
+        "\(config): 'shards' has no effect: batches are cut into blocks of 4 samples")
     }
     return try settings.changed(byFile: config)
   }

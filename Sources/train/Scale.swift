@@ -77,11 +77,16 @@ struct Scale: ParsableCommand {
         ("--repeats", repeats != 3),
       ]
       if let other = others.first(where: \.1) {
-        throw ValidationError("--emulate writes no files and measures one kind of scaling; it does not go with \(other.0).")
+        throw ValidationError(
+          "--emulate writes no files and measures one kind of scaling; it does not go with \(other.0).")
       }
-      if Launcher.announced.size > 1 { throw ValidationError("--emulate is for one process; start it without mpirun or srun.") }
+      if Launcher.announced.size > 1 {
+        throw ValidationError("--emulate is for one process; start it without mpirun or srun.")
+      }
     } else {
-      if output == nil { throw ValidationError("Missing expected argument '--output <directory>', or '--emulate <n,…>'.") }
+      if output == nil {
+        throw ValidationError("Missing expected argument '--output <directory>', or '--emulate <n,…>'.")
+      }
       let others = [("--json", json), ("--mean-length", meanLength != 1), ("--emulate-nodes", emulateNodes != 1)]
       if let other = others.first(where: \.1) { throw ValidationError("\(other.0) goes with --emulate only.") }
     }
@@ -154,7 +159,9 @@ struct Scale: ParsableCommand {
         [name] + [phase.slowest, phase.mean, phase.total].map { fixed($0 * 1000, 2) }
           + [fixed(phase.slowest / max(phase.mean, 1e-12), 2)]
       }
-      for line in aligned([["phase", "slowest ms", "mean ms", "total ms", "slowest/mean"]] + rows) { try say("  " + line) }
+      for line in aligned([["phase", "slowest ms", "mean ms", "total ms", "slowest/mean"]] + rows) {
+        try say("  " + line)
+      }
     }
     try say(
       "one worker: \(fixed(result.oneWorkerSeconds, 4)) s a step, \(fixed(result.oneWorkerStep, 4)) by the clock")

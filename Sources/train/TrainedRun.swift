@@ -23,7 +23,8 @@ struct TrainedRun {
     try state.loadModel(from: weights)
     evaluator = Evaluator(
       try TrainingStep(
-        state, optimizer: configuration.optimizer, batchSize: configuration.batchSize, team: team, seed: configuration.seed))
+        state, optimizer: configuration.optimizer, batchSize: configuration.batchSize, team: team,
+        seed: configuration.seed))
   }
 
   /// A split of a data set directory, or a file; its shapes and labels must be those of the run's data.

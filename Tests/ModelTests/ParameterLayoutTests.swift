@@ -91,7 +91,9 @@ struct ParameterLayoutTests {
     let segments = model.segments
     #expect(segments.first?.lowerBound == 0 && segments.last?.upperBound == model.trainedCount)
     for (a, b) in zip(segments, segments.dropFirst()) { #expect(a.upperBound == b.lowerBound) }
-    for p in model.trained { #expect(segments.contains { $0.contains(p.offset) && $0.upperBound >= p.range.upperBound }) }
+    for p in model.trained {
+      #expect(segments.contains { $0.contains(p.offset) && $0.upperBound >= p.range.upperBound })
+    }
     #expect(model.turns.flatMap(\.segments).sorted() == Array(segments.indices))
   }
 }

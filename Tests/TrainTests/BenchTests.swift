@@ -26,7 +26,9 @@ import Testing
       products.keys.sorted() == ["attention", "contrastive", "forward", "input gradients", "weight gradients"]
         && products.values.allSatisfy { $0 > 0 })
     let phases = try #require(outcome.json["phases"] as? [String: Double])
-    for name in ["encoders forward", "encoders backward", "contrastive statistics", "all-reduce", "update", "text encoder forward"] {
+    for name in [
+      "encoders forward", "encoders backward", "contrastive statistics", "all-reduce", "update", "text encoder forward",
+    ] {
       #expect(phases[name] ?? 0 > 0, "\(phases)")
     }
   }

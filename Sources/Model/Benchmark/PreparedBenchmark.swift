@@ -19,7 +19,9 @@ final class PreparedBenchmark {
   ///   - capacity: steps between two warm-ups whose spans the timeline has room for.
   ///   - meanLength: as of `RandomSource`.
   ///   - turns: as of `TrainingStep`.
-  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1, turns: Turns? = nil) throws {
+  init(_ settings: RunConfiguration, team: WorkerTeam, capacity: Int, meanLength: Double = 1, turns: Turns? = nil)
+    throws
+  {
     let (c, batchSize) = (settings.model, settings.batchSize)
     seed = settings.seed
     let state = try TrainingState(CARAT(c), placement: team.placement)
@@ -82,9 +84,10 @@ final class PreparedBenchmark {
   /// Bytes and messages that this rank sends in a step.
   var sent: (bytes: Int, messages: Int) {
     let exchange = training.exchange
-    let messages = [
-      exchange.forward, exchange.aggregated, training.statistics.messages, training.reduction.gatherSquares,
-    ] + training.optimizer.gatherParameters
+    let messages =
+      [
+        exchange.forward, exchange.aggregated, training.statistics.messages, training.reduction.gatherSquares,
+      ] + training.optimizer.gatherParameters
     return (
       messages.reduce(training.reduction.scatter.sentBytes) { $0 + $1.sentBytes },
       messages.reduce(0) { $0 + $1.sends.count }

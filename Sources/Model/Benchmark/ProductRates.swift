@@ -88,7 +88,8 @@ struct ProductRates {
     let repeats = max(1, 2_000_000_000 / max(operations, 1))
     let perRow = 8 * c.hiddenSize + 2 * c.longestSequence
     let products = 2 * MatrixProduct.transposedScratch(inner: rows, rows: 3 * c.hiddenSize, columns: c.hiddenSize)
-    let recurrence = c.modalities.compactMap(\.alignedSteps).max().map { 64 * ($0 + 32) * (c.longestSequence + $0 + 32) } ?? 0
+    let recurrence =
+      c.modalities.compactMap(\.alignedSteps).max().map { 64 * ($0 + 32) * (c.longestSequence + $0 + 32) } ?? 0
     let fixed = 16 * c.hiddenSize * c.hiddenSize + 3 * ContrastiveLoss.scratchCapacity + (1 << 20)
     let size = rows * perRow + products + recurrence + fixed
     return rates.each(operations: Double(operations), repeats: repeats, scratch: size, prepare)

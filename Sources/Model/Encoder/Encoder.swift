@@ -248,7 +248,8 @@ struct Encoder {
         })
     }
     add(embeddings.words, { a.hidden }, { a.embeddings.features })
-    sources.append(WeightSource(positions: embeddings.positions) { (a.hidden.rows(a.sequences.rows($0)), a.sequences[$0]) })
+    sources.append(
+      WeightSource(positions: embeddings.positions) { (a.hidden.rows(a.sequences.rows($0)), a.sequences[$0]) })
     for (l, layer) in layers.enumerated() {
       let (own, g) = (a.layers[l], a.gradients.layers[l])
       let input = g.input ?? (l == 0 ? a.embeddings.normalized : a.layers[l - 1].normalized)

@@ -69,7 +69,8 @@ public struct PlacementPlan: Encodable, Sendable {
     try settings.requireMemory()
     let step = try MemoryNeed.checking {
       let state = try TrainingState(CARAT(settings.model), placement: team.placement)
-      return try TrainingStep(state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
+      return try TrainingStep(
+        state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
     }
     self.init(step)
   }

@@ -56,7 +56,9 @@ extension TrainingStep {
   func makeKeys(_ worker: Int, _ x: Inputs) {
     heads(worker, x, keys: true) { pass, rows in
       model.heads.makeLatents(rows, pass)
-      let (unit, first) = (pass.activations.unit, pass.activations.samples.lowerBound * pass.configuration.liveRowsPerSample)
+      let (unit, first) = (
+        pass.activations.unit, pass.activations.samples.lowerBound * pass.configuration.liveRowsPerSample
+      )
       for m in 0..<pass.modalities {
         for level in Reconstruction.Level.allCases {
           unit.forEachStretch(of: rows, modality: m, level: level) { _, stretch, _ in

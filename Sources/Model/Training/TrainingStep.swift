@@ -115,7 +115,8 @@ public final class TrainingStep: @unchecked Sendable {
     }
     (self.workspaces, self.parts, self.weightGradients) = (workspaces, parts, weightGradients)
     reduction = try GradientReduction(
-      slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.nodes), arenas: own, shared: shared)
+      slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.nodes), arenas: own, shared: shared
+    )
     optimizer = try BertAdam(configuration, state: state, reduction: reduction, arenas: own)
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
     memory =

@@ -69,7 +69,9 @@ final class WeightGradients: @unchecked Sendable {
       }
     }
     let shape = Self.tileShape(sources, workers: workers.count)
-    let tiles = sources.enumerated().flatMap { WeightTile.cut($1, number: $0, outputs: shape.outputs, inputs: shape.inputs) }
+    let tiles = sources.enumerated().flatMap {
+      WeightTile.cut($1, number: $0, outputs: shape.outputs, inputs: shape.inputs)
+    }
     let vectors = parameters.enumerated().flatMap { number, parameter -> [Vector] in
       guard let offset = parameter.sampleOffset else { return [] }
       return stride(from: 0, to: parameter.count, by: Self.vectorSize).map { first in
@@ -81,7 +83,8 @@ final class WeightGradients: @unchecked Sendable {
     self.segments = segments.map { segment in
       let own = tiles.filter { segment.contains(sources[$0.source].parameter.offset) }
       let vectors = vectors.filter { segment.contains($0.range.lowerBound + $0.shift) }
-      return Segment(tiles: own, vectors: vectors, deal: Deal(workers: workers.count, capacity: own.count + vectors.count))
+      return Segment(
+        tiles: own, vectors: vectors, deal: Deal(workers: workers.count, capacity: own.count + vectors.count))
     }
   }
 
@@ -165,7 +168,9 @@ final class WeightGradients: @unchecked Sendable {
     _ tile: WeightTile, over node: Range<Int>, into target: Matrix, scratch: Scratch, _ inspect: Inspection?
   ) {
     let source = sources[tile.source]
-    func own(_ node: Range<Int>) -> Range<Int> { node.lowerBound - samples.lowerBound..<node.upperBound - samples.lowerBound }
+    func own(_ node: Range<Int>) -> Range<Int> {
+      node.lowerBound - samples.lowerBound..<node.upperBound - samples.lowerBound
+    }
     guard node.count > BatchDivision.blockSize, let (left, right) = tree.children(of: node) else {
       source.leaf(own(node), tile, into: target, scratch: scratch)
       inspect?(order(source.parameter), source.parameter, node, target)

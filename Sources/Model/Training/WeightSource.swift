@@ -103,7 +103,9 @@ struct WeightTile {
     }
     // Columns in whole vectors, as far as there are some.
     return cut(source.outputs, outputs, alignment: 4).flatMap { rows in
-      cut(0..<source.parameter.columns, inputs, alignment: 32).map { WeightTile(source: number, outputs: rows, inputs: $0) }
+      cut(0..<source.parameter.columns, inputs, alignment: 32).map {
+        WeightTile(source: number, outputs: rows, inputs: $0)
+      }
     }
   }
 }

@@ -50,7 +50,8 @@ public struct Replay: Codable, Sendable {
     let model = CARAT(golden.configuration)
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")
-    let training = try TrainingStep(state, optimizer: golden.optimizer, batchSize: golden.batchSize, team: team, seed: 0)
+    let training = try TrainingStep(
+      state, optimizer: golden.optimizer, batchSize: golden.batchSize, team: team, seed: 0)
     let batch = Batch(golden.configuration, capacity: golden.batchSize)
     for k in 0..<golden.steps {
       try golden.fill(batch, step: k)

@@ -133,7 +133,8 @@ struct EncoderTests {
   /// Leaving padded steps out gives what masking them gives, forward and backward.
   @Test func packedEqualsMasked() throws {
     let (packed, masked) = (tinyConfiguration(), with(tinyConfiguration()) { $0.padding = .mask })
-    try compare(Fixture(packed, samples: 6, workers: 2, dropout: 0), Fixture(masked, samples: 6, workers: 2, dropout: 0))
+    try compare(
+      Fixture(packed, samples: 6, workers: 2, dropout: 0), Fixture(masked, samples: 6, workers: 2, dropout: 0))
   }
 
   /// Where no step is padding, all three kinds are one arithmetic.

@@ -42,7 +42,9 @@ struct UnitLatentsTests {
 
   /// Any stretch of rows goes where the whole puts them.
   @Test(arguments: [0..<6, 1..<2, 2..<5, 4..<4]) func stretches(_ rows: Range<Int>) throws {
-    let (some, whole) = try (make(samples: 2, modalities: 2, labels: 3, latent: 4), make(samples: 2, modalities: 2, labels: 3, latent: 4))
+    let (some, whole) = try (
+      make(samples: 2, modalities: 2, labels: 3, latent: 4), make(samples: 2, modalities: 2, labels: 3, latent: 4)
+    )
     let latent = try random(6, 4, seed: 1)
     whole.normalize(latent, rows: 0..<6, modality: 1, level: .alpha)
     some.normalize(latent.rows(rows), rows: rows, modality: 1, level: .alpha)

@@ -91,7 +91,9 @@ struct WeightGradientsTests {
     let p = model.encoders[0].layers[0].projections.weight
     let lengths = (0..<samples).map { 1 + $0 * 13 % 20 }
     let table = SequenceTable(lengths)
-    let (dy, x) = (try random(table.sequences.rowCount, p.rows, seed: 1), try random(table.sequences.rowCount, p.columns, seed: 2))
+    let (dy, x) = (
+      try random(table.sequences.rowCount, p.rows, seed: 1), try random(table.sequences.rowCount, p.columns, seed: 2)
+    )
     let source = WeightSource(p, perSample: 20) { samples, body in
       let rows = table.sequences.rows(samples)
       body(dy.rows(rows), x.rows(rows))

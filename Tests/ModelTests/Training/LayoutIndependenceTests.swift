@@ -82,12 +82,15 @@ extension Teams {
     @Test func sameBitsOfALargeBatchOnManyWorkers() throws {
       let one = try run(tinyConfiguration(), batchSize: 63, workers: 1)
       for workers in [3, 64, 128] {
-        #expect(try run(tinyConfiguration(), batchSize: 63, workers: workers).digest == one.digest, "\(workers) workers")
+        #expect(
+          try run(tinyConfiguration(), batchSize: 63, workers: workers).digest == one.digest, "\(workers) workers")
       }
     }
 
     /// Nodes have runs of blocks and replicas of their own; with more nodes than blocks some have none.
-    @Test(arguments: [(2, 2), (2, 5), (3, 7), (4, 4), (7, 7)]) func sameBitsOnAnyNodes(_ nodes: Int, _ workers: Int) throws {
+    @Test(arguments: [(2, 2), (2, 5), (3, 7), (4, 4), (7, 7)]) func sameBitsOnAnyNodes(_ nodes: Int, _ workers: Int)
+      throws
+    {
       var c = tinyConfiguration(queue: 500)
       c.queueKeys = .momentum
       let one = try run(c, batchSize: 18, workers: 1)
