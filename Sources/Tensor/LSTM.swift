@@ -89,17 +89,23 @@ public enum LSTM {
       for first in stride(from: 0, to: H, by: 16) {
         let block = weights.packed + first * 4 * H
         for s in stride(from: 0, to: samples.count, by: 4) {
-          forward(samples.four(from: s), step: t, unit: first, block, H, P, bias)
+          let four = samples.four(from: s)
+          switch samples.count &- s {
+          case 1: forward(four, 1, step: t, unit: first, block, H, P, bias)
+          case 2: forward(four, 2, step: t, unit: first, block, H, P, bias)
+          case 3: forward(four, 3, step: t, unit: first, block, H, P, bias)
+          default: forward(four, 4, step: t, unit: first, block, H, P, bias)
+          }
         }
       }
     }
   }
 
-  /// One step of sixteen units of four samples.
+  /// One step of sixteen units of so many samples, a constant: one kernel for each.
   @inline(__always)
   private static func forward(
-    _ samples: Samples.Four, step t: Int, unit: Int, _ weights: UnsafePointer<Float>, _ H: Int, _ P: Int,
-    _ bias: UnsafePointer<Float>
+    _ samples: Samples.Four, _ count: Int, step t: Int, unit: Int, _ weights: UnsafePointer<Float>, _ H: Int,
+    _ P: Int, _ bias: UnsafePointer<Float>
   ) {
     let row = t &* 4 &* P &+ unit
     let b = Gates(bias + unit, P)
@@ -117,16 +123,16 @@ public enum LSTM {
       for k in 0..<H {
         let u = Gates(w, 16)
         z0.add(u, times: Floats(h0[k]))
-        z1.add(u, times: Floats(h1[k]))
-        z2.add(u, times: Floats(h2[k]))
-        z3.add(u, times: Floats(h3[k]))
+        if count > 1 { z1.add(u, times: Floats(h1[k])) }
+        if count > 2 { z2.add(u, times: Floats(h2[k])) }
+        if count > 3 { z3.add(u, times: Floats(h3[k])) }
         w += 64
       }
     }
     activate(z0, samples.a, t, unit, P)
-    if samples.count > 1 { activate(z1, samples.b, t, unit, P) }
-    if samples.count > 2 { activate(z2, samples.c, t, unit, P) }
-    if samples.count > 3 { activate(z3, samples.d, t, unit, P) }
+    if count > 1 { activate(z1, samples.b, t, unit, P) }
+    if count > 2 { activate(z2, samples.c, t, unit, P) }
+    if count > 3 { activate(z3, samples.d, t, unit, P) }
   }
 
   @inline(__always)
@@ -153,16 +159,23 @@ public enum LSTM {
       for first in stride(from: 0, to: H, by: 32) {
         let block = weights.packed + first * 4 * H
         for s in stride(from: 0, to: samples.count, by: 4) {
-          backward(samples.four(from: s), step: t, last: t == T &- 1, unit: first, block, H, P)
+          let (four, last) = (samples.four(from: s), t == T &- 1)
+          switch samples.count &- s {
+          case 1: backward(four, 1, step: t, last: last, unit: first, block, H, P)
+          case 2: backward(four, 2, step: t, last: last, unit: first, block, H, P)
+          case 3: backward(four, 3, step: t, last: last, unit: first, block, H, P)
+          default: backward(four, 4, step: t, last: last, unit: first, block, H, P)
+          }
         }
       }
     }
   }
 
-  /// One step of 32 units of four samples.
+  /// One step of 32 units of so many samples, a constant.
   @inline(__always)
   private static func backward(
-    _ samples: Samples.Four, step t: Int, last: Bool, unit: Int, _ weights: UnsafePointer<Float>, _ H: Int, _ P: Int
+    _ samples: Samples.Four, _ count: Int, step t: Int, last: Bool, unit: Int, _ weights: UnsafePointer<Float>,
+    _ H: Int, _ P: Int
   ) {
     let row = t &* P &+ unit
     var (d0, d1) = (Pair(samples.a.hiddenGradient + row), Pair(samples.b.hiddenGradient + row))
@@ -176,17 +189,17 @@ public enum LSTM {
         for k in 0..<H {
           let u = Pair(w)
           d0.add(u, times: Floats(z0[k]))
-          d1.add(u, times: Floats(z1[k]))
-          d2.add(u, times: Floats(z2[k]))
-          d3.add(u, times: Floats(z3[k]))
+          if count > 1 { d1.add(u, times: Floats(z1[k])) }
+          if count > 2 { d2.add(u, times: Floats(z2[k])) }
+          if count > 3 { d3.add(u, times: Floats(z3[k])) }
           w += 32
         }
       }
     }
     differentiate(d0, samples.a, t, last, unit, P)
-    if samples.count > 1 { differentiate(d1, samples.b, t, last, unit, P) }
-    if samples.count > 2 { differentiate(d2, samples.c, t, last, unit, P) }
-    if samples.count > 3 { differentiate(d3, samples.d, t, last, unit, P) }
+    if count > 1 { differentiate(d1, samples.b, t, last, unit, P) }
+    if count > 2 { differentiate(d2, samples.c, t, last, unit, P) }
+    if count > 3 { differentiate(d3, samples.d, t, last, unit, P) }
   }
 
   @inline(__always)
@@ -214,13 +227,9 @@ public enum LSTM {
 
   // MARK: Tiles
 
-  /// The samples, four at a time; past the end the last one stands in, and nothing is written.
+  /// The samples, four at a time; past the end the last one stands in, for which nothing is computed.
   private struct Samples {
-    struct Four {
-      let a, b, c, d: Steps
-      /// How many of them are meant.
-      let count: Int
-    }
+    struct Four { let a, b, c, d: Steps }
 
     let base: UnsafePointer<Steps>
     let count: Int
@@ -233,8 +242,7 @@ public enum LSTM {
     @inline(__always) func four(from s: Int) -> Four {
       let last = count &- 1
       return Four(
-        a: base[s], b: base[min(s &+ 1, last)], c: base[min(s &+ 2, last)], d: base[min(s &+ 3, last)],
-        count: count &- s)
+        a: base[s], b: base[min(s &+ 1, last)], c: base[min(s &+ 2, last)], d: base[min(s &+ 3, last)])
     }
   }
 
