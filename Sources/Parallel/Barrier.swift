@@ -1,4 +1,5 @@
 import Synchronization
+import Tensor
 
 /// Holds threads until a fixed number of them has arrived, again and again.
 ///

@@ -1,3 +1,5 @@
+import Tensor
+
 /// Which samples of a batch each group of workers has: whole blocks, in order, as many as its share of all workers.
 ///
 /// A *group* is the workers that have memory in common: those of a NUMA node. Sums over samples follow one tree over

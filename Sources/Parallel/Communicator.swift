@@ -1,3 +1,5 @@
+import Tensor
+
 /// Moves bytes between *ranks*, the R processes that train together, numbered from 0.
 ///
 /// Vocabulary: a *message* is a run of bytes that one rank sends to a *peer*, another rank; an *exchange* is what all

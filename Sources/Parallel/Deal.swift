@@ -1,3 +1,5 @@
+import Tensor
+
 /// Deals tasks of known costs to workers: the most expensive first, each to whoever has the least so far.
 ///
 /// Refilled for each batch, as costs follow its lengths; nothing is allocated then. Who gets what changes no result.

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import Tensor
 
 /// An atomic integer with its cache line, and the neighbour that the prefetcher pairs with it, to itself.
 struct PaddedAtomic: ~Copyable {

@@ -1,3 +1,5 @@
+import Tensor
+
 /// What the kernel is asked for about where memory lies.
 public enum MemoryPolicy: String, Sendable, Codable, CaseIterable {
   /// What one worker uses lies on its node, each node has a replica of what all workers read at all times, and what

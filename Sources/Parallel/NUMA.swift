@@ -2,6 +2,7 @@ import CNuma
 import Glibc
 import Logging
 import Synchronization
+import Tensor
 
 /// CPUs, NUMA nodes and memory as the kernel and libnuma show them to this process.
 ///

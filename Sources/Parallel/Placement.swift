@@ -1,3 +1,5 @@
+import Tensor
+
 /// Which CPU and NUMA node each worker gets, and where memory is to lie (`MemoryPolicy`).
 ///
 /// Workers are spread over the nodes as evenly as their CPUs allow, so that the memory channels of all nodes are

@@ -1,3 +1,5 @@
+import Tensor
+
 /// Adds what all workers of all ranks accumulated, in the order of the tree; each rank gets its parts of the sum.
 ///
 /// A *segment* is a range of the flat buffer, each rank's *part* of it a contiguous range. For a segment

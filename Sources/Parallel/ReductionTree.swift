@@ -1,3 +1,5 @@
+import Tensor
+
 /// The fixed binary tree by which values of S leaves are added, whoever has them.
 ///
 /// Vocabulary: a *leaf* is one sample's value; a *node* is a range of leaves [k·2^h, min((k+1)·2^h, S)), and its value

@@ -1,3 +1,5 @@
+import Tensor
+
 /// Part `part` of `parts` of 0..<`count`: contiguous, of nearly equal length, in order, covering everything.
 ///
 /// Inner limits are multiples of `alignment`, so that parts of a flat buffer share no cache line (16 floats). Parts

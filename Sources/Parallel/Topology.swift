@@ -1,3 +1,5 @@
+import Tensor
+
 /// The CPUs and memory that this process may use, by NUMA node.
 public struct Topology: Sendable, Codable, Equatable {
   public struct Node: Sendable, Codable, Equatable {

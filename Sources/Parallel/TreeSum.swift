@@ -1,3 +1,5 @@
+import Tensor
+
 /// Adds the values of nodes that lie apart, in the order of the tree, a slice of the flat buffer at a time.
 ///
 /// The result has the bits of the whole tree, however the leaves were split into runs. For N nodes a slice of n floats

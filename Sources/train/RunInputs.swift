@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import Model
 import Parallel
+import Tensor
 
 // What a run trains on, and with which settings: from the command line, a preset, a settings file, or a checkpoint.
 extension Run {

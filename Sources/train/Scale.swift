@@ -1,6 +1,7 @@
 import ArgumentParser
 import Model
 import Parallel
+import Tensor
 
 struct Scale: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,4 +1,5 @@
 import Parallel
+import Tensor
 
 /// Times training steps on several numbers of workers, in turn: a round measures every configuration once, and then the
 /// next round begins, so that what drifts slowly (clock rates, other programs) meets all alike.

@@ -1,3 +1,5 @@
+import Tensor
+
 /// The median of some values, with the least and the greatest.
 public struct Spread: Codable, Sendable, Equatable {
   public let median: Double

@@ -1,3 +1,5 @@
+import Tensor
+
 /// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
 ///
 /// Shapes: N samples, T steps, F features.

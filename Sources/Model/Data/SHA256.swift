@@ -1,4 +1,5 @@
 import COpenSSL
+import Tensor
 
 /// An incremental SHA-256 digest (FIPS 180-4), computed by libcrypto.
 public struct SHA256: ~Copyable {

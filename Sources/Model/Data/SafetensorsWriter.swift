@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// A tensor to be written: its data stay where they are until they go to the file.
 public struct TensorSource {

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// The names that a data set's file gives its samples: the tensor `ids` [N, L] of UTF-8, zero bytes behind each id's
 /// end. Viewed in the mapped file.

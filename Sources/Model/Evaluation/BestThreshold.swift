@@ -1,3 +1,5 @@
+import Tensor
+
 /// The one threshold over all labels that gives the highest micro-F1 on given labels.
 public struct BestThreshold: Sendable {
   /// A label is predicted where its score is above this.

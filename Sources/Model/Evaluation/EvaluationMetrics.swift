@@ -1,3 +1,5 @@
+import Tensor
+
 /// How well scores predict labels, by the definitions of the field's papers and of the PyTorch reference; every number is
 /// scikit-learn's with `zero_division=0`.
 ///
