@@ -77,10 +77,11 @@ let package = Package(
       swiftSettings: vectorised),
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: vectorised),
     .target(name: "CFlushToZero", path: "Tests/CFlushToZero"),
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
     .testTarget(
       name: "ParallelTests", dependencies: ["Parallel", "TestSupport", "CFlushToZero"], swiftSettings: vectorised),
     .testTarget(
-      name: "ModelTests", dependencies: ["Model", "TestSupport"], resources: [.copy("Golden")],
+      name: "ModelTests", dependencies: ["Model", "TestSupport", "CAllocations"], resources: [.copy("Golden")],
       swiftSettings: vectorised),
     .testTarget(
       name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], resources: [.copy("reference-run.json")],

@@ -61,7 +61,7 @@ public struct CARAT: Sendable {
     let steps = configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1
     let rows = BatchDivision.blockSize * steps
     return max(
-      Encoder.scratchSize(configuration, samples: EncoderRuns.longest(configuration)),
+      Encoder.scratchSize(configuration, run: EncoderRuns.longest(configuration), samples: batchSize),
       WeightGradients.scratchSize(batchSize: batchSize, rows: rows))
   }
 

@@ -50,16 +50,27 @@ public struct Dropout: Sendable {
     _ rows: Int, columns: Int, sample: Int, firstRow: Int = 0,
     _ body: (_ row: Int, _ factors: UnsafeMutablePointer<Float>) -> Void
   ) {
-    withUnsafeTemporaryAllocation(byteCount: (columns + 63) / 64 * 256, alignment: 64) { memory in
-      let factors = memory.bindMemory(to: Float.self)
-      factors.initialize(repeating: 1)
-      guard let base = factors.baseAddress else { return }
+    func forEachRow(_ factors: UnsafeMutablePointer<Float>) {
       for r in 0..<rows {
-        if isActive { fillFactors(base, columns: columns, sample: sample, row: firstRow &+ r) }
-        body(r, base)
+        if isActive { fillFactors(factors, columns: columns, sample: sample, row: firstRow &+ r) }
+        body(r, factors)
       }
     }
+    if columns <= 16 * Self.vectorsOnStack {
+      var factors = InlineArray<64, Floats>(repeating: Floats(1))
+      withUnsafeMutableBytes(of: &factors) {
+        forEachRow($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Float.self))
+      }
+    } else {
+      let factors = UnsafeMutablePointer<Float>.allocate(capacity: (columns + 63) / 64 * 64)
+      defer { factors.deallocate() }
+      factors.initialize(repeating: 1, count: (columns + 63) / 64 * 64)
+      forEachRow(factors)
+    }
   }
+
+  /// The factors of a row of up to 1024 elements need no memory from the heap.
+  private static let vectorsOnStack = 64
 
   /// y ← x · mask / (1 − p) for consecutive rows of one sample; x and y may be the same.
   public func apply(_ x: Matrix, into y: Matrix, sample: Int, firstRow: Int = 0) {

@@ -51,8 +51,9 @@ enum MatrixKernel {
     rows: Int, inner: Int, columns: Int, _ a: UnsafePointer<Float>, row: Int, step: Int, tile: Int,
     packed: UnsafePointer<Float>, into target: Target
   ) {
-    // An alignment beyond 16 would take the memory from the heap, and so does a size beyond 1024: the large tile's.
-    withUnsafeTemporaryAllocation(byteCount: 4 * tileRows * tileColumns, alignment: 16) { memory in
+    // On the stack: a temporary allocation of more than 1 KiB, or aligned to more than 16 bytes, comes from the heap.
+    var edge = EdgeTile()
+    withUnsafeMutableBytes(of: &edge) { memory in
       let edge = memory.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
       if step == 1 {
         multiplyTiles(rows, inner, columns, a, row, 1, tile, packed, target, edge)
@@ -171,6 +172,15 @@ enum MatrixKernel {
       (r0, r1, r2) = (a, n > 1 ? a + s : a, n > 2 ? a + 2 &* s : a)
       (r3, r4, r5) = (n > 3 ? a + 3 &* s : a, n > 4 ? a + 4 &* s : a, n > 5 ? a + 5 &* s : a)
     }
+  }
+
+  /// A whole tile [`tileRows`, `tileColumns`], where those at an edge are computed.
+  private struct EdgeTile {
+    #if TILE_12X32
+      var rows = (Six(), Six(), Six(), Six())
+    #else
+      var rows = Six()
+    #endif
   }
 
   /// Six rows by sixteen columns of c. Named fields, as an array of them would not stay in registers.

@@ -78,15 +78,15 @@ struct SoftAlignment {
     var hiddenGradient: Matrix { hiddenGradientRows.rows(0..<rowCount) }
   }
 
-  /// Floats of scratch for runs of `samples` of a modality.
-  static func scratchSize(_ m: ModelConfiguration.Modality, samples: Int) -> Int {
+  /// Floats of scratch for passes of `samples` of a modality in runs of at most `run`.
+  static func scratchSize(_ m: ModelConfiguration.Modality, run: Int, samples: Int) -> Int {
     guard let length = m.alignedSteps else { return 0 }
-    let (rows, T) = (samples * m.maximumSteps, m.maximumSteps)
+    let (rows, T) = (run * m.maximumSteps, m.maximumSteps)
     let products = max(
       MatrixProduct.transposedScratch(inner: T, rows: length, columns: m.features),
       PackedMatrix.capacity(inner: m.features, columns: length),
       PackedMatrix.capacity(inner: length, columns: m.features))
-    return Scratch.size(rows: rows, columns: m.features)
+    return Scratch.size(rows: rows, columns: m.features) + Scratch.size(floatsPerSample * samples)
       + max(LSTMLayer.scratchSize(units: length + 1, inputs: m.features), products)
   }
 
@@ -99,13 +99,13 @@ struct SoftAlignment {
       norm.forward(a.features.rows(rows), inverse: a.inverse.rows(rows), pass.θ, into: x)
       layers[0].project(x, into: a.layers[0].gates.rows(rows), pass.θ, scratch: scratch)
     }
-    withSamples(pass, layer: 0) { layers[0].forward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withSamples(pass, layer: 0) { layers[0].forward($0, steps: $1, pass.θ, scratch: $2) }
     withRuns(pass) { a, run in
       let rows = a.rows(run)
       layers[1].project(
         a.layers[0].hidden.rows(rows), into: a.layers[1].gates.rows(rows), pass.θ, scratch: pass.scratch)
     }
-    withSamples(pass, layer: 1) { layers[1].forward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withSamples(pass, layer: 1) { layers[1].forward($0, steps: $1, pass.θ, scratch: $2) }
     withRuns(pass) { a, run in
       let rows = a.rows(run)
       let p = a.probabilities.rows(rows)
@@ -140,14 +140,14 @@ struct SoftAlignment {
       }
       Softmax.backward(a.probabilities.rows(rows).columns(0..<positions), d.columns(0..<positions))
     }
-    withSamples(pass, layer: 1) { layers[1].backward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withSamples(pass, layer: 1) { layers[1].backward($0, steps: $1, pass.θ, scratch: $2) }
     withRuns(pass) { a, run in
       let rows = a.rows(run)
       addBiases(1, a, run, scratch: pass.scratch, into: gradients)
       layers[1].backwardInput(
         a.layers[1].gates.rows(rows), pass.θ, scratch: pass.scratch, into: a.hiddenGradient.rows(rows))
     }
-    withSamples(pass, layer: 0) { layers[0].backward($0, steps: $1, pass.θ, scratch: pass.scratch) }
+    withSamples(pass, layer: 0) { layers[0].backward($0, steps: $1, pass.θ, scratch: $2) }
     withRuns(pass) { a, run in
       var scratch = pass.scratch
       let rows = a.rows(run)
@@ -194,26 +194,30 @@ struct SoftAlignment {
     for run in pass.runs { body(a, run) }
   }
 
-  /// All samples of a pass, for the recurrence of a layer, and T.
+  /// What a sample's place in a list of `LSTM.Steps` takes of scratch.
+  private static let floatsPerSample = MemoryLayout<LSTM.Steps>.stride / MemoryLayout<Float>.stride
+
+  /// All samples of a pass, for the recurrence of a layer, T, and the scratch that is left.
   private func withSamples(
-    _ pass: Encoder.Pass, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int) -> Void
+    _ pass: Encoder.Pass, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int, Scratch) -> Void
   ) {
     guard let a = pass.activations.alignment else { return }
     let (own, count) = (a.layers[layer], pass.runs.reduce(0) { $0 + $1.count })
-    withUnsafeTemporaryAllocation(of: LSTM.Steps.self, capacity: count) { list in
+    var scratch = pass.scratch
+    let floats = scratch.floats(Self.floatsPerSample * count)
+    UnsafeMutableRawPointer(floats).withMemoryRebound(to: LSTM.Steps.self, capacity: count) { list in
       var filled = 0
       for run in pass.runs {
         for s in run {
           let rows = a.rows(s)
-          list.initializeElement(
-            at: filled,
+          (list + filled).initialize(
             to: LSTM.Steps(
               gates: own.gates.rows(rows), cells: own.cells.rows(rows), hidden: own.hidden.rows(rows),
               hiddenGradient: a.hiddenGradient.rows(rows)))
           filled += 1
         }
       }
-      body(UnsafeBufferPointer(rebasing: list[..<filled]), a.steps)
+      body(UnsafeBufferPointer(start: list, count: filled), a.steps, scratch)
     }
   }
 }

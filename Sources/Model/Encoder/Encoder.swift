@@ -129,16 +129,16 @@ struct Encoder {
     }
   }
 
-  /// Floats of scratch for runs of `samples`, of any modality.
-  static func scratchSize(_ c: ModelConfiguration, samples: Int) -> Int {
+  /// Floats of scratch for passes of `samples` in runs of at most `run`, of any modality.
+  static func scratchSize(_ c: ModelConfiguration, run: Int, samples: Int) -> Int {
     c.modalities.map { m in
-      let (steps, rows) = (m.encodedSteps, samples * m.encodedSteps)
+      let (steps, rows) = (m.encodedSteps, run * m.encodedSteps)
       let layer = TransformerLayer.scratchSize(
         rows: rows, hidden: c.hiddenSize, feedForward: c.feedForwardSize, heads: c.heads, steps: steps,
         inTurn: c.takesLayersInTurn)
       return max(
         layer, LabelAttention.scratchSize(steps: steps, hidden: c.hiddenSize, labels: c.labels),
-        Scratch.size(rows: rows, columns: m.features), SoftAlignment.scratchSize(m, samples: samples))
+        Scratch.size(rows: rows, columns: m.features), SoftAlignment.scratchSize(m, run: run, samples: samples))
     }.max() ?? 0
   }
 
