@@ -148,6 +148,9 @@ public enum LossTerm: String, Codable, Sendable, CaseIterable {
   case aggregateBCE = "aggregate_bce"
   case shuffledBCE = "shuffled_bce"
 
+  /// Those of `allCases`, which are put together anew each time they are asked for.
+  static let all = allCases
+
   /// Position among the terms.
   public var index: Int {
     switch self {

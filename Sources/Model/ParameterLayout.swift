@@ -14,6 +14,8 @@ public struct Parameter: Sendable, Equatable {
   /// All but the last dimension; 1 for a vector.
   public let rows: Int
   public let columns: Int
+  /// Whether weight decay applies: not to biases, nor to gains of norms called LayerNorm.
+  let decays: Bool
 
   init(name: String, shape: [Int], offset: Int, initial: InitialValues, sampleOffset: Int? = nil) {
     self.name = name
@@ -23,6 +25,7 @@ public struct Parameter: Sendable, Equatable {
     self.sampleOffset = sampleOffset
     rows = shape.dropLast().reduce(1, *)
     columns = shape.last ?? 1
+    decays = !name.contains("bias") && !name.contains("LayerNorm.weight")
   }
 
   /// Several adjoining tensors of equal width as one.
@@ -39,8 +42,6 @@ public struct Parameter: Sendable, Equatable {
 
   public var count: Int { rows * columns }
   public var range: Range<Int> { offset..<offset + count }
-  /// Whether weight decay applies: not to biases, nor to gains of norms called LayerNorm.
-  var decays: Bool { !name.contains("bias") && !name.contains("LayerNorm.weight") }
 }
 
 /// How a tensor starts: as the released code does it.

@@ -2,8 +2,9 @@ import Tensor
 
 /// Which CPU and NUMA node each worker gets, and where memory is to lie (`MemoryPolicy`).
 ///
-/// Workers are spread over the nodes as evenly as their CPUs allow, so that the memory channels of all nodes are
-/// used; workers of neighbouring index, which share tree nodes and slices, are on the same node.
+/// Workers are spread over the nodes as evenly as their cores allow, so that the memory channels of all nodes are
+/// used; a core's second hardware thread is used when every core of all nodes has a worker. Workers of neighbouring index are
+/// on the same node.
 ///
 /// With more workers than CPUs, CPUs are dealt out again (`isOversubscribed`). A worker is then held to its
 /// node's CPUs instead of one: its memory stays near, and the kernel may move it off a CPU whose other worker is
@@ -36,16 +37,18 @@ public struct Placement: Sendable, Codable, Equatable {
     }
   }
 
-  /// - Parameter count: workers, by default one per allowed CPU.
+  /// - Parameter count: workers, by default one a physical core.
   public init(_ topology: Topology, workers count: Int? = nil, memory policy: MemoryPolicy = .nodeLocal) {
-    let nodes = topology.nodes.filter { !$0.cpus.isEmpty }
-    let capacity = nodes.reduce(0) { $0 + $1.cpus.count }
-    let count = count ?? capacity
+    let nodes = topology.nodes.filter { !$0.cores.isEmpty }
+    let cpus = nodes.map(\.cpusByUse)
+    let capacity = cpus.reduce(0) { $0 + $1.count }
+    let count = count ?? topology.coreCount
     precondition(count > 0, "\(count) workers")
-    var counts = nodes.map { $0.cpus.count * (count / capacity) }
+    var counts = cpus.map { $0.count * (count / capacity) }
     var added = [Int](repeating: 0, count: nodes.count)
     for _ in 0..<count % capacity {
-      let open = nodes.indices.filter { added[$0] < nodes[$0].cpus.count }
+      let free = nodes.indices.filter { added[$0] < nodes[$0].cores.count }
+      let open = free.isEmpty ? nodes.indices.filter { added[$0] < cpus[$0].count } : free
       guard let next = open.min(by: { (added[$0], $0) < (added[$1], $1) }) else { break }
       added[next] += 1
       counts[next] += 1
@@ -53,8 +56,8 @@ public struct Placement: Sendable, Codable, Equatable {
     self.topology = topology
     self.policy = policy
     isEmulated = false
-    workers = zip(nodes, counts).flatMap { node, count in
-      (0..<count).map { Worker(cpu: node.cpus[$0 % node.cpus.count], node: node.id) }
+    workers = nodes.indices.flatMap { n in
+      (0..<counts[n]).map { Worker(cpu: cpus[n][$0 % cpus[n].count], node: nodes[n].id) }
     }
   }
 

@@ -1,19 +1,20 @@
 /// Where the ranks are: each one's host and the CPUs that it has there.
 ///
 /// A launcher that binds ranks has given each CPUs of its own, which then stay. Where ranks of one machine may use the
-/// same CPUs, these are divided among them: node by node, contiguous, so that a rank has as few NUMA nodes as can be.
+/// same CPUs, these are divided among them: node by node, core by core, so that a rank has as few NUMA nodes as can be, and
+/// no two ranks a core while there are enough.
 public struct RankPlaces: Sendable {
   public struct Place: Sendable, Codable, Equatable {
     public let host: String
     /// The kernel that it runs under.
     let machine: String
-    /// The CPUs that the launcher allows, node by node.
-    let allowed: [Int]
+    /// The CPUs that the launcher allows: cores, node by node.
+    let cores: [[Int]]
 
-    public init(host: String, machine: String, allowed: [Int]) {
+    public init(host: String, machine: String, cores: [[Int]]) {
       self.host = host
       self.machine = machine
-      self.allowed = allowed
+      self.cores = cores
     }
   }
 
@@ -23,26 +24,35 @@ public struct RankPlaces: Sendable {
 
   /// Asks every rank where it is.
   public init(_ communicator: any Communicator, _ topology: Topology) {
-    let cpus = topology.nodes.flatMap(\.cpus)
-    let own = [Host.name, Host.kernel] + cpus.map(String.init)
+    let cores = topology.nodes.flatMap(\.cores)
+    let own = [Host.name, Host.kernel] + cores.map { $0.map(String.init).joined(separator: ",") }
     places = communicator.gather(own.joined(separator: "\u{0}")).map { text in
       let parts = text.split(separator: "\u{0}", omittingEmptySubsequences: false).map(String.init)
-      return Place(host: parts[0], machine: parts[1], allowed: parts.dropFirst(2).compactMap { Int($0) })
+      let cores = parts.dropFirst(2).map { $0.split(separator: ",").compactMap { Int($0) } }
+      return Place(host: parts[0], machine: parts[1], cores: cores)
     }
   }
 
   /// The ranks that share a rank's CPUs, itself included.
   public func sharers(ofRank rank: Int) -> [Int] {
-    places.indices.filter { places[$0].machine == places[rank].machine && places[$0].allowed == places[rank].allowed }
+    places.indices.filter { places[$0].machine == places[rank].machine && places[$0].cores == places[rank].cores }
   }
 
   /// The CPUs that a rank has for itself; one that others have too where there are fewer CPUs than ranks.
   public func cpus(ofRank rank: Int) -> [Int] {
-    let (allowed, sharers) = (places[rank].allowed, sharers(ofRank: rank))
-    guard let index = sharers.firstIndex(of: rank), sharers.count > 1, !allowed.isEmpty else { return allowed }
-    if allowed.count < sharers.count { return [allowed[index % allowed.count]] }
-    return Array(allowed[slice(of: allowed.count, part: index, parts: sharers.count, alignment: 1)])
+    let (cores, sharers) = (places[rank].cores, sharers(ofRank: rank))
+    guard let index = sharers.firstIndex(of: rank), sharers.count > 1, !cores.isEmpty else {
+      return cores.flatMap(\.self)
+    }
+    if cores.count < sharers.count {
+      let cpus = cores.flatMap(\.self)
+      return [cpus[index % cpus.count]]
+    }
+    return cores[slice(of: cores.count, part: index, parts: sharers.count, alignment: 1)].flatMap(\.self)
   }
+
+  /// The ranks on a rank's machine, itself included.
+  public func neighbours(ofRank rank: Int) -> Int { places.count { $0.machine == places[rank].machine } }
 
   /// How many machines there are.
   public var machineCount: Int { Set(places.map(\.machine)).count }
@@ -53,7 +63,9 @@ extension Topology {
   public func restricted(to cpus: [Int]) -> Topology {
     let kept = Set(cpus)
     return Topology(
-      nodes: nodes.map { Node(id: $0.id, cpus: $0.cpus.filter(kept.contains), memoryBytes: $0.memoryBytes) },
+      nodes: nodes.map {
+        Node(id: $0.id, cores: $0.cores.map { $0.filter(kept.contains) }, memoryBytes: $0.memoryBytes)
+      },
       hasNUMA: hasNUMA)
   }
 }

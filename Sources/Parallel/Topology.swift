@@ -4,15 +4,30 @@ import Tensor
 public struct Topology: Sendable, Codable, Equatable {
   public struct Node: Sendable, Codable, Equatable {
     public let id: Int
-    /// The node's CPUs that the process may run on, in rising order.
-    public let cpus: [Int]
+    /// The node's physical cores, by their first CPU: of each the CPUs (hardware threads) that the process may run on.
+    public let cores: [[Int]]
     /// The node's memory in bytes; 0 if the process may not use it.
     public let memoryBytes: Int
 
-    public init(id: Int, cpus: [Int], memoryBytes: Int) {
+    public init(id: Int, cores: [[Int]], memoryBytes: Int) {
       self.id = id
-      self.cpus = cpus
+      self.cores = cores.filter { !$0.isEmpty }.map { $0.sorted() }.sorted { $0[0] < $1[0] }
       self.memoryBytes = memoryBytes
+    }
+
+    /// A node whose CPUs are a core each.
+    public init(id: Int, cpus: [Int], memoryBytes: Int) {
+      self.init(id: id, cores: cpus.map { [$0] }, memoryBytes: memoryBytes)
+    }
+
+    /// The node's CPUs that the process may run on, in rising order.
+    public var cpus: [Int] { cores.flatMap(\.self).sorted() }
+
+    /// The same in the order in which workers take them: one of each core, then the cores' second, …
+    public var cpusByUse: [Int] {
+      (0..<(cores.map(\.count).max() ?? 0)).flatMap { thread in
+        cores.compactMap { $0.indices.contains(thread) ? $0[thread] : nil }
+      }
     }
   }
 
@@ -29,8 +44,18 @@ public struct Topology: Sendable, Codable, Equatable {
   /// All allowed CPUs in rising order.
   public var cpus: [Int] { nodes.flatMap(\.cpus).sorted() }
 
+  /// Physical cores with a CPU that is allowed.
+  public var coreCount: Int { nodes.reduce(0) { $0 + $1.cores.count } }
+
+  /// Workers of a run that is not told how many: one a physical core, whose hardware threads would share its multipliers.
+  ///
+  /// - Parameter limit: CPUs' time that the system grants, see `ProcessorLimit`.
+  public func defaultWorkers(limit: Double?) -> Int {
+    min(coreCount, limit.map { max(1, Int($0)) } ?? .max, WorkerTeam.maxCount)
+  }
+
   public init(nodes: [Node], hasNUMA: Bool) {
-    precondition(nodes.contains { !$0.cpus.isEmpty }, "a topology of \(nodes.count) nodes without a CPU")
+    precondition(nodes.contains { !$0.cores.isEmpty }, "a topology of \(nodes.count) nodes without a CPU")
     precondition(Set(nodes.map(\.id)).count == nodes.count, "node ids \(nodes.map(\.id)) repeat")
     self.nodes = nodes.sorted { $0.id < $1.id }
     self.hasNUMA = hasNUMA
@@ -42,16 +67,32 @@ public struct Topology: Sendable, Codable, Equatable {
     let allowed = NUMA.processCPUs()
     let memory = Set(NUMA.allowedMemoryNodes())
     var unplaced = Set(allowed)
+    let cores = Self.cores(of: allowed)
     let nodes = NUMA.nodes().map { node in
-      let cpus = node.cpus.filter { unplaced.remove($0) != nil }
-      return Node(id: node.id, cpus: cpus, memoryBytes: memory.contains(node.id) ? node.totalBytes : 0)
+      let cpus = Set(node.cpus.filter { unplaced.remove($0) != nil })
+      return Node(
+        id: node.id, cores: cores.map { $0.filter(cpus.contains) },
+        memoryBytes: memory.contains(node.id) ? node.totalBytes : 0)
     }
     // A container may show nodes that don't cover its CPUs; nodes that can't be trusted are no help.
     guard unplaced.isEmpty else {
       return Topology(
-        nodes: [Node(id: 0, cpus: allowed, memoryBytes: NUMA.physicalBytes)], hasNUMA: false)
+        nodes: [Node(id: 0, cores: cores, memoryBytes: NUMA.physicalBytes)], hasNUMA: false)
     }
-    return Topology(nodes: nodes.filter { !$0.cpus.isEmpty || $0.memoryBytes > 0 }, hasNUMA: true)
+    return Topology(nodes: nodes.filter { !$0.cores.isEmpty || $0.memoryBytes > 0 }, hasNUMA: true)
+  }
+
+  /// CPUs by the physical core whose hardware threads they are; a CPU of which the kernel tells nothing is a core.
+  ///
+  /// - Parameter root: where /sys is, for tests.
+  static func cores(of cpus: [Int], root: String = "/") -> [[Int]] {
+    var unseen = Set(cpus)
+    return cpus.compactMap { cpu in
+      guard unseen.contains(cpu) else { return nil }
+      let file = root + "/sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list"
+      let siblings = SystemFile.line(file).flatMap(SystemFile.cpus) ?? []
+      return Set(siblings + [cpu]).sorted().filter { unseen.remove($0) != nil }
+    }
   }
 }
 

@@ -38,8 +38,9 @@ let released = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings(
 /// How many threads a command computes with, and where their memory lies.
 struct WorkerOptions: ParsableArguments {
   @Option(
-    "Threads, each on a CPU of its own; by default one for each CPU (hardware thread) that this process may use, at "
-      + "most \(WorkerTeam.maxCount). Results do not depend on it.", value: "n")
+    "Threads, each on a CPU of its own; by default one for each physical core that this process may use, no more than "
+      + "CPUs' time that a control group (cgroup) grants it. More than there are cores use the cores' further hardware "
+      + "threads. Results do not depend on it.", value: "n")
   var workers: Int?
 
   @OptionGroup(title: "Workers") var placement: PlacementOptions
@@ -62,9 +63,22 @@ struct PlacementOptions: ParsableArguments {
   @Flag(help: "Tell on the standard error where workers and memory went.")
   var verbose = false
 
-  func tell(_ placement: Placement) {
+  /// - Parameter isAsked: whether the number of workers was given.
+  func tell(_ placement: Placement, _ share: MachineShare, isAsked: Bool) {
     let logger = Logger(label: "carat.placement")
-    let cpus = placement.topology.cpus
+    let (cpus, cores) = (placement.topology.cpus, placement.topology.coreCount)
+    if let limit = share.limit, Double(isAsked ? placement.count : cores) > max(limit, 1) {
+      let granted = "a limit of this process's control group (cgroup) grants it the time of \(fixed(limit, 2)) CPUs"
+      if isAsked {
+        logger.warning("\(placement.count) workers, but \(granted): more than \(max(1, Int(limit))) gain no time")
+      } else {
+        logger.notice("\(placement.count) worker\(placement.count == 1 ? "" : "s"): \(granted)")
+      }
+    } else if !isAsked && cpus.count > cores {
+      logger.notice(
+        "\(placement.count) workers, one a physical core; \(cpus.count) hardware threads are asked for by --workers \(cpus.count)"
+      )
+    }
     if placement.isOversubscribed {
       let few = "\(cpus.count) CPU\(cpus.count == 1 ? "" : "s") (\(Placement.ranges(cpus)))"
       logger.warning(

@@ -56,18 +56,11 @@ extension PlacementOptions {
     }
     let communicator = communicator ?? SoloCommunicator()
     LogLines.isVerbose.store(verbose && communicator.rank == 0, ordering: .relaxed)
-    var topology = Topology.current()
-    var places: RankPlaces?
-    if communicator.size > 1 {
-      let all = RankPlaces(communicator, topology)
-      topology = topology.restricted(to: all.cpus(ofRank: communicator.rank))
-      places = all
-    }
-    let count = workers ?? min(topology.cpus.count, WorkerTeam.maxCount)
-    let placement = Placement(topology, workers: count, memory: numa ?? .nodeLocal)
-    if isTold && communicator.rank == 0 { tell(placement) }
+    let share = MachineShare(communicator)
+    let placement = Placement(share.topology, workers: workers ?? share.defaultWorkers, memory: numa ?? .nodeLocal)
+    if isTold && communicator.rank == 0 { tell(placement, share, isAsked: workers != nil) }
     let team = WorkerTeam(placement: placement, communicator: communicator)
-    if isTold, let places { report(places, team) }
+    if isTold, let places = share.places { report(places, team) }
     return team
   }
 

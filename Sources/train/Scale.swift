@@ -37,7 +37,7 @@ struct Scale: ParsableCommand {
   var json = false
 
   @Option(
-    "Numbers of threads, of each rank; by default powers of 2 up to the CPUs that every rank has, and these.",
+    "Numbers of threads, of each rank; by default powers of 2 up to the physical cores that every rank has, and these.",
     value: "n,…")
   var workers: String?
 
@@ -64,7 +64,7 @@ struct Scale: ParsableCommand {
         throw ValidationError("\(option) must be between 1 and 1000000, not \(value).")
       }
     }
-    _ = try (counts(cpus: 1), modes())
+    _ = try (counts(most: 1), modes())
     guard meanLength > 0, meanLength <= 1 else {
       throw ValidationError("--mean-length must be above 0 and at most 1, not \(meanLength).")
     }
@@ -93,11 +93,10 @@ struct Scale: ParsableCommand {
     }
   }
 
-  /// Without repeats, in rising order; by default up to so many CPUs.
-  private func counts(cpus: Int) throws -> [Int] {
+  /// Without repeats, in rising order; by default up to so many.
+  private func counts(most: Int) throws -> [Int] {
     guard let workers else {
-      let cpus = min(cpus, WorkerTeam.maxCount)
-      return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < cpus } + [cpus]).sorted()
+      return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < most } + [most]).sorted()
     }
     return Set(try wholeNumbers(workers, count: nil, option: "--workers", in: 1...WorkerTeam.maxCount)).sorted()
   }
@@ -122,7 +121,7 @@ struct Scale: ParsableCommand {
     if emulate != nil { return try emulate(settings) }
     guard let output else { preconditionFailure("neither --output nor --emulate") }
     let communicator = try ranks.join()
-    let counts = try counts(cpus: leastCPUs(communicator))
+    let counts = try counts(most: fewestWorkers(communicator))
     try communicator.requireAgreement(
       on: settings,
       and: [
@@ -169,10 +168,10 @@ struct Scale: ParsableCommand {
     if json { try printJSON(result) }
   }
 
-  /// CPUs of the rank that has the fewest for itself: all ranks have to measure the same configurations.
-  private func leastCPUs(_ communicator: any Communicator) -> Int {
-    let places = RankPlaces(communicator, .current())
-    return (0..<communicator.size).map { places.cpus(ofRank: $0).count }.min() ?? 1
+  /// Workers of the rank that has room for the fewest: all ranks have to measure the same configurations.
+  private func fewestWorkers(_ communicator: any Communicator) -> Int {
+    let own = MachineShare(communicator).defaultWorkers
+    return communicator.gather("\(own)").compactMap { Int($0) }.min() ?? own
   }
 
   private func line(_ m: ScalingMeasurement) -> String {

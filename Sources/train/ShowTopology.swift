@@ -41,11 +41,16 @@ struct ShowTopology: ParsableCommand {
     let absence: String?
     let nodes: [Node]
     let allowedCPUs: [Int]
+    /// Of these the hardware threads of each physical core.
+    let cores: [[Int]]
+    /// CPUs' time that a control group grants, in CPUs.
+    let limit: Double?
     let allowedMemoryNodes: [Int]
     let plan: PlacementPlan
 
     private enum CodingKeys: String, CodingKey {
-      case numa, absence, nodes, plan
+      case numa, absence, nodes, plan, cores
+      case limit = "cpu_limit"
       case allowedCPUs = "allowed_cpus"
       case allowedMemoryNodes = "allowed_memory_nodes"
     }
@@ -62,21 +67,26 @@ struct ShowTopology: ParsableCommand {
         Node(
           id: node.id, cpus: node.cpus, totalMebibytes: node.totalBytes >> 20, freeMebibytes: node.freeBytes >> 20,
           distances: found.compactMap { NUMA.distance(from: node.id, to: $0.id) })
-      }, allowedCPUs: topology.cpus, allowedMemoryNodes: NUMA.allowedMemoryNodes(),
+      }, allowedCPUs: topology.cpus, cores: topology.nodes.flatMap(\.cores), limit: ProcessorLimit.current(),
+      allowedMemoryNodes: NUMA.allowedMemoryNodes(),
       plan: try PlacementPlan(settings, team: team))
     if json { return try printJSON(report) }
     for line in machine(report) + report.plan.lines(settings) { try say(line) }
   }
 
   private func machine(_ report: Report) -> [String] {
-    let cpus = Placement.ranges(report.allowedCPUs)
+    let (threads, cores) = (report.allowedCPUs.count, report.cores.count)
+    let cpus =
+      "CPUs \(Placement.ranges(report.allowedCPUs)), \(threads) hardware thread\(threads == 1 ? "" : "s") of "
+      + "\(cores) physical core\(cores == 1 ? "" : "s")"
+      + (report.limit.map { ", the time of \(fixed($0, 2)) CPUs (a limit of its control group)," } ?? "")
     if let absence = report.absence {
-      return ["no NUMA: \(absence); \(NUMA.physicalBytes >> 20) MiB; this process may use CPUs \(cpus)"]
+      return ["no NUMA: \(absence); \(NUMA.physicalBytes >> 20) MiB; this process may use \(cpus)"]
     }
     return report.nodes.map { node in
       "node \(node.id): CPUs \(Placement.ranges(node.cpus)), \(node.freeMebibytes) of \(node.totalMebibytes) MiB free"
         + (node.distances.isEmpty ? "" : ", distances \(node.distances.map(String.init).joined(separator: " "))")
-    } + ["this process may use CPUs \(cpus) and memory of nodes \(Placement.ranges(report.allowedMemoryNodes))"]
+    } + ["this process may use \(cpus) and memory of nodes \(Placement.ranges(report.allowedMemoryNodes))"]
   }
 }
 

@@ -9,7 +9,7 @@ import Testing
   /// Two sockets of 64 cores, numbered as most machines number them.
   static let large = topology([Array(0..<64), Array(64..<128)])
 
-  @Test func defaultIsOneWorkerPerCPU() {
+  @Test func defaultIsOneWorkerACore() {
     let placement = Placement(Self.large)
     #expect(placement.count == 128)
     #expect(placement.workers.map(\.cpu) == Array(0..<128))
@@ -61,5 +61,28 @@ import Testing
     #expect(two.workers(ofNode: 1) == 6..<11)
     #expect(two.affinity(ofWorker: 5) == [0, 2])
     #expect(two.affinity(ofWorker: 6) == [1, 3])
+  }
+
+  /// Two nodes of two cores of two hardware threads each, numbered as most machines number them.
+  @Test func hardwareThreadsComeAfterAllCores() {
+    let topology = Topology(
+      nodes: [
+        .init(id: 0, cores: [[0, 4], [1, 5]], memoryBytes: 1), .init(id: 1, cores: [[2, 6], [3, 7]], memoryBytes: 1),
+      ], hasNUMA: true)
+    let all = Placement(topology)
+    #expect(all.workers.map(\.cpu) == [0, 1, 2, 3] && !all.isOversubscribed)
+    #expect(Placement(topology, workers: 6).workers.map(\.cpu) == [0, 1, 4, 2, 3, 6])
+    #expect(Placement(topology, workers: 8).workers.map(\.cpu) == [0, 1, 4, 5, 2, 3, 6, 7])
+    #expect(Placement(topology, workers: 9).isOversubscribed)
+  }
+
+  @Test func aFreeCoreGoesBeforeAHardwareThread() {
+    let topology = Topology(
+      nodes: [
+        .init(id: 0, cores: [[0, 1]], memoryBytes: 1),
+        .init(id: 1, cores: [[2, 3], [4, 5], [6, 7]], memoryBytes: 1),
+      ], hasNUMA: true)
+    #expect(Placement(topology, workers: 4).workers.map(\.cpu) == [0, 2, 4, 6])
+    #expect(Placement(topology, workers: 5).workers.map(\.cpu) == [0, 1, 2, 4, 6])
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import TestSupport
 import Testing
 
 /// What is wrong is said in one line, with the right exit status, and nothing is written.

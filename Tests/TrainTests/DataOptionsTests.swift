@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Labels of generated data: the same limit on the command line and in a settings file.

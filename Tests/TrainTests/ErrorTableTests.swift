@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import TestSupport
 import Testing
 
 /// docs/ERRORS.md says what the program says: each of its rows that begins with `train` is run.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What can go wrong with the machine under a run: one clear line, a status of its own, the last good checkpoint.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Names that would drive a terminal, files that only stand for others, commands started in another way than meant.

@@ -1,5 +1,6 @@
 import Foundation
 import Parallel
+import TestSupport
 import Testing
 
 /// `train topology`, `--numa`, and restricted CPU sets, as people meet them.
@@ -12,7 +13,11 @@ import Testing
       ["topology", "--json", "--workers", "2", "--batch-size", "8", "--numa", policy] + Self.sizes,
       in: try TemporaryDirectory())
     #expect(outcome.status == 0, "\(outcome.error)")
-    #expect(outcome.json.keys.sorted() == ["allowed_cpus", "allowed_memory_nodes", "nodes", "numa", "plan"])
+    #expect(
+      outcome.json.keys.filter { $0 != "cpu_limit" }.sorted() == [
+        "allowed_cpus", "allowed_memory_nodes", "cores", "nodes", "numa", "plan",
+      ])
+    #expect((outcome.json["cores"] as? [[Int]])?.flatMap(\.self).sorted() == NUMA.processCPUs())
     #expect(outcome.json["allowed_cpus"] as? [Int] == NUMA.processCPUs())
     for node in outcome.json["nodes"] as? [[String: Any]] ?? [] {
       #expect(node.keys.sorted() == ["cpus", "distances", "free_mib", "id", "total_mib"])
@@ -112,5 +117,31 @@ import Testing
     let keys = ["elsewhere", "event", "numa", "pages", "regions", "step", "workers"]
     #expect(Set(record.keys).subtracting(["refusal"]) == Set(keys))
     return record
+  }
+
+  /// A control group of half a CPU, where this process may make one.
+  @Test func aLimitOfTimeIsObeyed() throws {
+    let group = "carat-test-\(UUID().uuidString)"
+    let candidates = [
+      ("/sys/fs/cgroup/cpu/\(group)", ["cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"]),
+      ("/sys/fs/cgroup/\(group)", ["cpu.max": "50000 100000"]),
+    ]
+    for (path, limits) in candidates {
+      guard mkdir(path, 0o755) == 0 else { continue }
+      defer { rmdir(path) }
+      guard (try? limits.forEach { try $1.write(toFile: path + "/" + $0, atomically: false, encoding: .utf8) }) != nil
+      else { continue }
+      let inside = "echo $$ > \(path)/cgroup.procs"
+      let own = try Program.run(["topology", "--json"] + Self.sizes, in: try TemporaryDirectory(), shell: inside)
+      #expect(own.status == 0 && own.json["cpu_limit"] as? Double == 0.5, "\(own.error)")
+      let plan = own.json["plan"] as? [String: Any]
+      #expect((plan?["workers"] as? [Any])?.count == 1)
+      #expect(
+        (NUMA.processCPUs().count == 1) != own.error.contains("1 worker: a limit of this process's control group"))
+      let asked = try Program.run(
+        ["topology", "--workers", "2"] + Self.sizes, in: try TemporaryDirectory(), shell: inside)
+      #expect(asked.error.contains("2 workers, but a limit") && asked.output.contains("the time of 0.50 CPUs"))
+      return
+    }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Sample ids on their way from a data set's file to the predictions; labels that no sample has; scores.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Presets, other modalities, other treatments of padding, on data that train in milliseconds.

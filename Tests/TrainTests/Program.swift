@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The built `train`, run as people run it.
 enum Program {
@@ -88,22 +89,4 @@ enum Program {
       arguments, in: directory, cpus: cpus, shell: shell, environment: environment, streams: streams
     ).end()
   }
-}
-
-/// A fresh directory, removed with all it holds at the end of its life.
-final class TemporaryDirectory: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("carat-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { path + "/" + name }
-
-  func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
-
-  func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// One run whose digest is committed: every machine, instruction set and layout has to reproduce it. Dropout, momentum keys,

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `--resume`, signals and locks, as scripts and people meet them.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The end of a run by steps, and the learning rate of one that goes on with another end.

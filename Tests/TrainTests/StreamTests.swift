@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Standard streams that are closed, full, or that nobody reads: no command stops in the middle of what it does, and none

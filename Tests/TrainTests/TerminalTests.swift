@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A run on a terminal that is closed, and in a pipe whose other programs die first.

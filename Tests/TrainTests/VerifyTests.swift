@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `train verify`: every file is judged, whatever is wrong with the others.

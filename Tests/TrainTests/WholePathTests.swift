@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Generate, run, digest, evaluate, predict: what a user does, on data that train in milliseconds.

@@ -2,8 +2,8 @@ import Tensor
 
 /// What one step says of itself.
 public struct StepResult: Sendable {
-  /// Unweighted loss terms.
-  public let terms: [LossTerm: Double]
+  /// Unweighted loss terms, by their position.
+  private let sums: InlineArray<9, Double>
   /// Their weighted sum.
   public let loss: Double
   /// The learning rate that was applied.
@@ -13,15 +13,20 @@ public struct StepResult: Sendable {
 
   /// Sums each sample's share, in batch order.
   init(_ exchange: Exchange, contrastive: Double, _ weights: LossWeights, rate: Float) {
-    var sums = [Double](repeating: 0, count: LossTerm.allCases.count)
+    var sums = InlineArray<9, Double>(repeating: 0)
     for b in 0..<exchange.batchSize {
-      for term in LossTerm.allCases where term != .contrastive {
+      for term in LossTerm.all where term != .contrastive {
         for part in exchange.parts(of: term, sample: b).elements { sums[term.index] += Double(part) }
       }
     }
     sums[LossTerm.contrastive.index] = contrastive
-    terms = Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0, sums[$0.index]) })
-    loss = LossTerm.allCases.reduce(0) { $0 + Double(weights[$1]) * sums[$1.index] }
-    self.rate = rate
+    var loss = 0.0
+    for term in LossTerm.all { loss += Double(weights[term]) * sums[term.index] }
+    (self.sums, self.loss, self.rate) = (sums, loss, rate)
+  }
+
+  /// Unweighted loss terms.
+  public var terms: [LossTerm: Double] {
+    Dictionary(uniqueKeysWithValues: LossTerm.all.map { ($0, sums[$0.index]) })
   }
 }

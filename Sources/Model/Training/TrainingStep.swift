@@ -121,7 +121,7 @@ public final class TrainingStep: @unchecked Sendable {
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
     memory =
       state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
-      + groupArenas.enumerated().map { group, arena in
+      + groupArenas.enumerated().filter { $1.bytes > 0 }.map { group, arena in
         let node = placement.workers[placement.groups[group].lowerBound].node
         return MemoryRegion(groupArenas.count == 1 ? "activations" : "activations, node \(node)", .group(group), arena)
       }

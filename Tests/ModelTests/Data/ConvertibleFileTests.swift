@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import TestSupport
 import Testing
 
 /// Files in other formats are named for what they are, with the command that converts them.
