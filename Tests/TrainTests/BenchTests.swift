@@ -48,7 +48,8 @@ import Testing
     let spans = events.filter { $0["ph"] as? String == "X" }
     for worker in 0..<3 {
       let own = spans.filter { $0["tid"] as? Int == worker }.compactMap { $0["name"] as? String }
-      #expect(own.filter { $0 == "encoders backward" }.count == 2 && own.filter { $0 == "key encoders" }.count == 2, "\(own)")
+      #expect(
+        own.filter { $0 == "encoders backward" }.count == 2 && own.filter { $0 == "key encoders" }.count == 2, "\(own)")
     }
     #expect(spans.allSatisfy { ($0["ts"] as? Double ?? -1) >= 0 && ($0["dur"] as? Double ?? -1) >= 0 })
   }
