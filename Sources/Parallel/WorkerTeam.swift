@@ -57,9 +57,9 @@ public final class WorkerTeam: Sendable {
   public func barrier() { shared.barrier.arrive() }
 
   /// Dispatch runs at most 255 blocks of a class of service at once, and blocks that wait for one another must all
-  /// run. On Linux the classes differ in nothing else, so large teams use several, each half.
+  /// run. On Linux the classes differ in nothing else, so large teams use several, each nearly whole.
   private static let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .userInteractive, .background]
-  private static let workersPerClass = 128
+  private static let workersPerClass = 250
 }
 
 /// In a structure, because a bare closure behind a pointer would be wrapped in another.

@@ -12,8 +12,9 @@ struct Scale: ParsableCommand {
       measured in turn, round by round; ratios are of the same round. Writes scaling.jsonl (the machine, measurements, \
       summaries) and scaling.csv (a row a configuration). scripts/plot-scaling draws them.
 
-      With --emulate nothing is written: the table shows what a step would take on more cores than there are, from the \
-      slowest worker of each phase. It knows imbalance, extra work and cold caches; memory's bandwidth, links, clocks and \
+      With --emulate the table shows what a step would take on more cores than there are, from the slowest worker of each \
+      phase; with --output too, scaling.jsonl gets a record of each number of workers, from which scripts/fit-scaling \
+      predicts larger machines. It knows imbalance, extra work and cold caches; memory's bandwidth, links, clocks and \
       barriers it does not.
       """)
 
@@ -74,12 +75,12 @@ struct Scale: ParsableCommand {
           "--emulate-nodes must be between 1 and the fewest workers of --emulate, \(emulated), not \(emulateNodes).")
       }
       let others = [
-        ("--output", output != nil), ("--workers", workers != nil), ("--mode", mode != "strong,weak"),
+        ("--workers", workers != nil), ("--mode", mode != "strong,weak"),
         ("--repeats", repeats != 3),
       ]
       if let other = others.first(where: \.1) {
         throw ValidationError(
-          "--emulate writes no files and measures one kind of scaling; it does not go with \(other.0).")
+          "--emulate measures one kind of scaling, once; it does not go with \(other.0).")
       }
       if Launcher.announced.size > 1 {
         throw ValidationError("--emulate is for one process; start it without mpirun or srun.")
@@ -148,9 +149,14 @@ struct Scale: ParsableCommand {
   }
 
   private func emulate(_ settings: RunConfiguration) throws {
+    let files = try output.map {
+      try ScalingFiles(
+        directory: $0, machine: MachineDescription(program: Train.version, communicator: SoloCommunicator()))
+    }
     let result = try EmulatedScaling(
       settings, workers: emulated(), nodes: emulateNodes, steps: timedSteps, meanLength: meanLength
     ) { point in
+      try files?.append(point)
       try say(
         "\(point.workers) worker\(point.workers == 1 ? "" : "s") on \(point.nodes) node\(point.nodes == 1 ? "" : "s"): "
           + "\(fixed(point.secondsPerStep * 1000, 2)) ms a step, speed-up \(fixed(point.speedup, 1)), "
@@ -165,6 +171,10 @@ struct Scale: ParsableCommand {
     }
     try say(
       "one worker: \(fixed(result.oneWorkerSeconds, 4)) s a step, \(fixed(result.oneWorkerStep, 4)) by the clock")
+    if let files {
+      try files.finish()
+      try say("written: \(files.records)")
+    }
     if json { try printJSON(result) }
   }
 

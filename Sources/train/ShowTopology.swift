@@ -104,5 +104,11 @@ extension PlacementPlan {
       + memory.map { part in
         "  \(fixed(part.mebibytes, 1)) MiB \(part.placement): \(part.name) (\(part.reason))"
       }
+      + (traffic.gradients == 0
+        ? []
+        : [
+          "  each step moves \(fixed(Double(traffic.gradients) / 0x1p20, 1)) MiB of gradients and "
+            + "\(fixed(Double(traffic.parameters) / 0x1p20, 1)) MiB of new parameters between nodes"
+        ])
   }
 }

@@ -1,144 +1,166 @@
-"""scripts/fit-scaling and plot-scaling: constants from which measurements were made are found again."""
+"""scripts/fit-scaling and plot-scaling, and the cost model behind them, on records made up here."""
 import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
-from typing import Any, Dict, List
+
+import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
-try:
-    import numpy as np
-    from carat_scaling import cost_model
-except ImportError:
-    np = None
+from carat_scaling import cost_model  # noqa: E402
 
-RATE = 2e11
-KNOWN = {"shard_slowdown": 1.15, "shard_seconds": 1.5e-3, "pair_slowdown": 1.3, "core_bandwidth": 2e10,
-         "serial_seconds": 4e-4, "barrier_seconds": 3e-6, "jitter": 0.01, "exchange_bandwidth": 5e9, "sgemm_rate": RATE,
-         "activation_bytes": 7e6}
+GRADIENTS = 28_000_000
+WORK = {"encoders forward": 0.3, "encoders backward": 0.4, "all-reduce": 0.002, "update": 0.004}
 
 
-def measurement(workers: int, batch: int, shards: int, ranks: int = 1, round: int = 0, noise: float = 1) -> Dict[str, Any]:
-    """As train scale would measure it on a machine of these constants."""
-    c = cost_model.Constants(**KNOWN)
-    operations = {"shards": 2.4e9 * batch + 1e6 * batch ** 2, "pairs": 64.0 * (8192 + 54 * batch) ** 2}
-    shard = c.shard_slowdown * operations["shards"] / shards / RATE + c.shard_seconds
-    compute = shard * shards / workers * noise
-    memory = (workers + 8) * 28e6 / c.core_bandwidth / workers
-    phases = {"forward": compute / 3, "text encoder forward": compute / 4, "backward": compute * 2 / 3,
-              "contrastive statistics": c.pair_slowdown * operations["pairs"] / RATE / workers,
-              "all-reduce": memory / 2, "update": memory / 2, "queue and prototypes": c.serial_seconds}
-    own = workers // ranks
-    phases["wait"] = (compute * (cost_model.imbalance(shards, workers) - 1)
-                      + 9 * c.barrier_seconds * own * (own > 1) + c.jitter * compute * math.sqrt(2 * math.log(own)))
-    sent = 14e6 * ranks if ranks > 1 else 0
-    if ranks > 1:
-        phases["gather parameters"] = sent / c.exchange_bandwidth / own
-    seconds = sum(t for name, t in phases.items() if "encoder" not in name)
-    return {"event": "measurement", "mode": "strong", "workers": workers, "ranks": ranks, "round": round,
-            "batch_size": batch, "shards": shards, "seconds": [seconds], "seconds_per_step": seconds,
-            "samples_per_second": batch / seconds, "sgemm_gflops": RATE * 1e-9 * workers, "sgemm_share": 0.8,
-            "operations": operations, "phases": phases, "barriers": 9,
-            "barrier_seconds": c.barrier_seconds * own, "gradient_bytes": 28e6, "nodes": own,
-            "workspace_bytes": 7e6 * batch / ranks, "sent_bytes": sent, "sent_messages": 10}
+def emulated(workers, batch=64, nodes=1, tasks=192):
+    """Work that is so many equal tasks, of which the slowest worker has the most."""
+    most = -(-tasks // workers) / tasks
+    phases = {}
+    for name, seconds in WORK.items():
+        scale = batch / 64
+        slowest = seconds * scale * (most if "encoders" in name else 1 / workers)
+        phases[name] = {"slowest": slowest, "mean": seconds * scale / workers, "total": seconds * scale}
+    seconds = sum(p["slowest"] for p in phases.values())
+    one = sum(WORK.values()) * batch / 64
+    return {"event": "emulated", "workers": workers, "nodes": min(nodes, workers), "batch_size": batch, "phases": phases,
+            "seconds_per_step": seconds, "speedup": one / seconds, "efficiency": one / seconds / workers, "barriers": 24,
+            "bytes": {"gradients": GRADIENTS, "activations": 7_400_000 * batch, "rows": 73_000 * batch,
+                      "between_nodes": {"gradients": (min(nodes, workers) - 1) * GRADIENTS, "parameters": 0}}}
 
 
-@unittest.skipUnless(np, "needs NumPy")
-class ScalingTests(unittest.TestCase):
-    def setUp(self) -> None:
-        self._directory = tempfile.TemporaryDirectory()
-        self.addCleanup(self._directory.cleanup)
+def measurement(workers, ranks=1, round=0, batch=64, mode="strong"):
+    seconds = 0.7 * batch / 64 / workers * (1 + 0.01 * round)
+    return {"event": "measurement", "mode": mode, "workers": workers, "ranks": ranks, "round": round, "batch_size": batch,
+            "seconds_per_step": seconds, "samples_per_second": batch / seconds, "gradient_bytes": GRADIENTS, "phases": {}}
 
-    def measurements(self, noise: float = 0) -> List[Dict[str, Any]]:
+
+POINTS = [emulated(1), emulated(2), emulated(128, nodes=2), emulated(1024, nodes=16),
+          emulated(1, 512), emulated(128, 512, 2, 1536), emulated(1024, 512, 16, 1536)]
+
+
+class CostModelTests(unittest.TestCase):
+    def test_parts_are_the_whole(self) -> None:
+        for machines in (1, 8):
+            machine = cost_model.typical(2, 64, machines)
+            parts = cost_model.predict(POINTS[3], machine)
+            self.assertTrue(all(seconds >= 0 for seconds in parts.values()), parts)
+            self.assertAlmostEqual(sum(parts.values()), cost_model.seconds(POINTS[3], machine))
+
+    def test_one_worker_is_what_was_emulated(self) -> None:
+        machine = cost_model.typical(2, 64, 1)._replace(emulation=1.0)
+        self.assertAlmostEqual(cost_model.seconds(POINTS[0], machine) / POINTS[0]["seconds_per_step"], 1, delta=0.01)
+
+    def test_clocks_sink_with_busy_cores(self) -> None:
+        machine = cost_model.typical(2, 64, 1)._replace(emulation=1.0, clock=0.5)
+        parts = cost_model.predict(POINTS[2], machine)
+        self.assertAlmostEqual(parts["work"] + parts["imbalance"], 2 * POINTS[2]["seconds_per_step"])
+
+    def test_the_bandwidth_of_memory_binds(self) -> None:
+        fast = cost_model.typical(2, 64, 1)
+        self.assertEqual(cost_model.predict(POINTS[2], fast._replace(node_bandwidth=1e15))["memory"], 0)
+        slow = fast._replace(node_bandwidth=1e9)
+        floor = (7 * GRADIENTS + 3 * POINTS[2]["bytes"]["activations"]) / (2 * 1e9)
+        self.assertAlmostEqual(cost_model.seconds(POINTS[2], slow) / floor, 1, delta=0.2)
+
+    def test_idle_workers_do_not_help(self) -> None:
+        fewer, more = emulated(192), emulated(384)
+        machine = cost_model.typical(2, 192, 1)
+        gain = cost_model.seconds(fewer, machine) / cost_model.seconds(more, machine)
+        self.assertLess(gain, 1.1)
+
+    def test_links_and_networks_cost(self) -> None:
+        for machines, name, field in ((1, "between NUMA nodes", "numa_bandwidth"),
+                                      (8, "parameters between ranks", "network_bandwidth")):
+            machine = cost_model.typical(2, 64, machines)
+            half = machine._replace(**{field: getattr(machine, field) / 2})
+            point = POINTS[2] if machines == 1 else POINTS[3]
+            before, after = cost_model.predict(point, machine)[name], cost_model.predict(point, half)[name]
+            self.assertGreater(before, 0)
+            self.assertAlmostEqual(after / before, 2)
+
+    def test_ranges_are_ordered_and_cover_the_middle(self) -> None:
+        for batch in (64, 512):
+            found = cost_model.predictions(POINTS, batch, 2, 64, 8, 400)
+            self.assertEqual([p.point["workers"] for p in found], [1, 128, 1024])
+            for p in found:
+                low, high = p.spread()
+                self.assertTrue(low <= p.seconds <= high, (low, p.seconds, high))
+                middle, low, high = p.speedup(found[0])
+                self.assertTrue(low <= middle <= high)
+            self.assertEqual(found[0].speedup(found[0]), [1, 1, 1])
+
+    def test_what_was_not_emulated_is_left_idle(self) -> None:
+        self.assertEqual(cost_model.emulated(POINTS, 64, 2, 192)["workers"], 128)
+        with self.assertRaises(LookupError):
+            cost_model.emulated(POINTS, 32, 2, 192)
+        several = [emulated(128, nodes=1), emulated(128, nodes=2), emulated(128, nodes=4)]
+        self.assertEqual(cost_model.emulated(several, 64, 2, 128)["nodes"], 2)
+
+    def test_draws_stay_in_their_ranges(self) -> None:
         random = np.random.default_rng(3)
-        return [measurement(w, batch, shards, round=r, noise=1 + noise * random.standard_normal())
-                for r in range(4) for batch, shards in ((32, 16), (64, 32), (128, 32)) for w in (1, 2, 4, 8)]
+        for _ in range(100):
+            machine = cost_model.drawn(2, 64, 8, random)
+            for name, (low, high, _) in cost_model.ASSUMED.items():
+                self.assertTrue(low <= getattr(machine, name) <= high)
 
-    def test_constants_are_recovered(self) -> None:
-        two_ranks = [measurement(4, batch, 32, ranks=2) for batch in (64, 128)]
-        found = cost_model.fit(self.measurements() + two_ranks)
-        for name, value in KNOWN.items():
-            self.assertAlmostEqual(getattr(found, name) / value, 1, delta=0.01, msg=name)
 
-    def test_uncertainty_covers_noise(self) -> None:
-        noisy = self.measurements(noise=0.02)
-        drawn = cost_model.bootstrap(noisy, 100)
-        for name in ("shard_slowdown", "core_bandwidth", "pair_slowdown"):
-            low, high = np.percentile([getattr(c, name) for c in drawn], [1, 99])
-            self.assertTrue(low * 0.99 <= KNOWN[name] <= high * 1.01, f"{name}: {low} to {high}")
-        self.assertTrue(all(value >= 0 or math.isnan(value) for c in drawn for value in c))
+class ScriptTests(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
 
-    def test_coefficients_are_not_negative(self) -> None:
-        x = cost_model.nonnegative([[1.0, 2, 3], [1.0, 1, 1]], [0.9, 2, 3.1])
-        self.assertEqual(x[1], 0)
-        self.assertAlmostEqual(x[0], 1, delta=0.05)
-
-    def test_what_can_not_be_told_apart_is_one_constant(self) -> None:
-        found = cost_model.fit([measurement(w, 64, 32) for w in (1, 2)])
-        self.assertEqual(found.shard_seconds, 0)
-        # Two workers tell these apart, for barriers are measured alone.
-        for name in ("barrier_seconds", "jitter"):
-            self.assertAlmostEqual(getattr(found, name) / KNOWN[name], 1, delta=0.01, msg=name)
-        self.assertGreater(found.shard_slowdown, KNOWN["shard_slowdown"])
-
-    def test_fit_explains_what_it_was_fitted_to(self) -> None:
-        found = cost_model.fit(self.measurements())
-        for m in self.measurements():
-            self.assertAlmostEqual(cost_model.as_measured(found, [m]) / m["seconds_per_step"], 1, delta=0.02)
-
-    def test_shards_bound_the_speedup(self) -> None:
-        found = cost_model.fit(self.measurements())
-        step = cost_model.scaled_load(self.measurements(), 64, 32)
-        times = [cost_model.seconds(found, step, w) for w in (1, 16, 32, 64, 128)]
-        self.assertGreater(times[0] / times[2], 20)
-        self.assertLess(times[0] / times[4], 32)
-        self.assertGreater(cost_model.predict(found, step, 64)["shard imbalance"], 0)
-        between = cost_model.predict(found, step, 64, 4, cost_model.typical(2, 32, 2))
-        self.assertGreater(between["parameters between ranks"], 0)
-
-    def test_the_work_of_another_batch(self) -> None:
-        step = cost_model.scaled_load(self.measurements(), 1024, 64)
-        self.assertAlmostEqual(step.shard_operations / (2.4e9 * 1024 + 1e6 * 1024 ** 2), 1, delta=1e-6)
-
-    def write(self) -> str:
-        path = os.path.join(self._directory.name, "scaling.jsonl")
+    def write(self, *records, name="scaling.jsonl", cpu="some") -> str:
+        path = os.path.join(self.directory, name)
         with open(path, "w") as file:
-            for record in [{"event": "machine", "cpu_model": "some"}, *self.measurements()]:
+            for record in [{"event": "machine", "cpu_model": cpu}, *records]:
                 file.write(json.dumps(record) + "\n")
         return path
 
     def run_script(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", name), *arguments], capture_output=True, text=True)
 
-    def test_fit_scaling_tells_constants_and_predictions(self) -> None:
-        done = self.run_script("fit-scaling", self.write(), "--json", "--samples", "20", "--batches", "64:32,128:64")
+    def test_fit_scaling_predicts(self) -> None:
+        measured = [measurement(w, round=r) for r in range(3) for w in (1, 2)]
+        done = self.run_script("fit-scaling", self.write(*POINTS, *measured), "--json", "--samples", "50")
         self.assertEqual(done.returncode, 0, done.stderr)
-        result = json.loads(done.stdout)
-        value, low, high = result["constants"]["shard_slowdown"]
-        self.assertTrue(low <= value <= high)
-        self.assertEqual(len(result["measured"]), 12)
-        self.assertEqual({p["workers"] for p in result["predicted"]}, {2 ** k for k in range(11)})
-        for p in result["predicted"]:
+        answer = json.loads(done.stdout)
+        self.assertEqual([(p["batch_size"], p["workers"]) for p in answer["predicted"]],
+                         [(64, 1), (64, 128), (64, 1024), (512, 1), (512, 128), (512, 1024)])
+        for p in answer["predicted"]:
             self.assertAlmostEqual(sum(p["parts"].values()), p["seconds"])
-            self.assertLessEqual(p["low"], p["high"])
-            self.assertLessEqual(p["speedup_range"][0], p["speedup_range"][1])
-        self.assertIn("| shard_slowdown |", self.run_script("fit-scaling", self.write(), "--samples", "5").stdout)
+            self.assertTrue(p["low"] <= p["high"] and p["speedup_range"][0] <= p["speedup_range"][1])
+        self.assertEqual([(c["batch_size"], c["workers"]) for c in answer["compared"]], [(64, 1), (64, 2)])
+        self.assertAlmostEqual(answer["compared"][0]["measured"], 0.707)
+        table = self.run_script("fit-scaling", self.directory, "--samples", "5", "--batches", "512", "--machines", "1").stdout
+        self.assertIn("| 64 | 2 | ", table)
+        self.assertEqual(table.count("| 512 | 1 | "), 3)
 
     def test_wrong_input_is_one_line(self) -> None:
-        path = os.path.join(self._directory.name, "other.jsonl")
-        with open(path, "w") as file:
+        other = os.path.join(self.directory, "other.jsonl")
+        with open(other, "w") as file:
             file.write('{"step": 1}\n')
-        for arguments, status in (([path], 65), ([path + "x"], 65), ([self.write(), "--batches", "64:3"], 64)):
+        good = self.write(*POINTS)
+        alien, empty = self.write(*POINTS, name="alien.jsonl", cpu="other"), self.write(name="empty.jsonl")
+        measured = self.write(measurement(1), name="measured.jsonl")
+        larger = self.write(dict(measurement(1), gradient_bytes=7), name="larger.jsonl")
+        for arguments, status, words in (
+                ([other], 65, "line 1"), ([other + "x"], 65, "No such file"), ([empty], 65, "found none"),
+                ([good, alien], 64, "2 machines"), ([good, larger], 64, "several sizes"), ([measured], 64, "--emulate"),
+                ([good, "--batches", "96"], 64, "batch 96"), ([good, "--batches", "0"], 64, "--batches")):
             done = self.run_script("fit-scaling", *arguments)
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (status, 1), done.stderr)
+            self.assertIn(words, done.stderr)
 
     def test_plot_scaling_draws(self) -> None:
-        output = os.path.join(self._directory.name, "figures")
-        done = self.run_script("plot-scaling", self.write(), "--predict", "--samples", "5", "--output", output)
+        output = os.path.join(self.directory, "figures")
+        measured = [measurement(w, ranks, r, mode=mode) for r in range(3)
+                    for w, ranks, mode in ((1, 1, "strong"), (2, 1, "strong"), (2, 2, "strong"), (2, 1, "weak"))]
+        done = self.run_script("plot-scaling", self.write(*POINTS, *measured), "--predict", "--samples", "5", "--output", output)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(sorted(os.listdir(output)), ["predicted.png", "predicted.svg", "scaling.png", "scaling.svg"])
 

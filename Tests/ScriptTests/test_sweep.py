@@ -16,6 +16,9 @@ words = sys.argv[1:]
 if words == ["run", "--help"]:
     print("{help}")
     sys.exit(0)
+if words[:2] == ["topology", "--json"]:
+    print(json.dumps({{"nodes": [{{"cpus": [0, 1]}}], "cores": {cores}, "cpu_limit": {limit}}}))
+    sys.exit(0)
 options = dict(zip(words[1::2], words[2::2]))
 output = options["--output"]
 assert words[0] == "run" and options["--resume"] == "auto"
@@ -23,6 +26,8 @@ if "/probe/" in output:
     sys.exit({probe})
 with open(os.path.join(os.path.dirname(os.path.dirname(output)), "calls"), "a") as calls:
     calls.write(" ".join(words) + "\\n")
+with open(output + "/cpus", "w") as file:
+    json.dump(sorted(os.sched_getaffinity(0)), file)
 seed = int(options["--seed"])
 if seed == 3 and not os.path.exists(output + "/checkpoint"):
     open(output + "/checkpoint", "w").close()
@@ -51,8 +56,9 @@ class SweepTests(unittest.TestCase):
             file.write(text)
         return self.path(name)
 
-    def stub(self, help_text: str = "--seed", probe: int = 0) -> None:
-        os.chmod(self.write("train", STUB.format(python=sys.executable, help=help_text, probe=probe)), 0o755)
+    def stub(self, help_text: str = "--seed", probe: int = 0, limit: str = "None") -> None:
+        cores = [[cpu] for cpu in sorted(os.sched_getaffinity(0))]
+        os.chmod(self.write("train", STUB.format(python=sys.executable, help=help_text, probe=probe, cores=cores, limit=limit)), 0o755)
 
     def sweep(self, *arguments: str, settings: str = "settings.txt") -> "subprocess.CompletedProcess[str]":
         return self.run_script("sweep", self.path(settings), *arguments)
@@ -102,6 +108,35 @@ class SweepTests(unittest.TestCase):
         self.assertIn("0.3000", done.stdout)
         self.assertNotIn("±", done.stdout)
         self.assertEqual(len(self.calls()), 6)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one CPU")
+    def test_each_run_has_cores_of_its_own(self) -> None:
+        done = self.sweep("--seeds", "1-2", "--jobs", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        sets = []
+        for name in ("full-model", "heavy"):
+            for seed in (1, 2):
+                with open(self.path("out", name, f"seed-{seed}", "cpus")) as file:
+                    sets.append(tuple(json.load(file)))
+        self.assertEqual(len(set(sets)), 2)
+        self.assertEqual({cpu for own in set(sets) for cpu in own}, os.sched_getaffinity(0))
+        self.assertIn("2 at a time, on CPUs ", done.stderr)
+        self.assertEqual(done.stderr.count(": on CPUs "), 4)
+        self.assertFalse(any("--workers" in call for call in self.calls()))
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one CPU")
+    def test_a_limit_of_time_is_shared(self) -> None:
+        self.stub(limit="2.5")
+        done = self.sweep("--seeds", "1-2", "--jobs", "2", "--", "--workers", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 worker each by a limit of CPU time (2.5 CPUs)", done.stderr)
+        self.assertTrue(all(call.count("--workers") == 1 for call in self.calls()))
+
+    def test_more_runs_at_a_time_than_cores(self) -> None:
+        done = self.sweep("--seeds", "1-2", "--jobs", "5000")
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("expected a core for each run at a time, found", done.stderr)
+        self.assertFalse(os.path.exists(self.path("out")))
 
     def test_failure(self) -> None:
         done = self.sweep("--seeds", "1,4")

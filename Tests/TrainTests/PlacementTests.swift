@@ -23,7 +23,10 @@ import Testing
       #expect(node.keys.sorted() == ["cpus", "distances", "free_mib", "id", "total_mib"])
     }
     let plan = try #require(outcome.json["plan"] as? [String: Any])
-    #expect(plan.keys.sorted() == ["memory", "numa", "oversubscribed", "requested", "total_mib", "workers"])
+    #expect(
+      plan.keys.sorted() == [
+        "memory", "numa", "oversubscribed", "requested", "step_bytes_between_nodes", "total_mib", "workers",
+      ])
     #expect(plan["requested"] as? String == policy)
     let workers = try #require(plan["workers"] as? [[String: Any]])
     #expect(workers.count == 2)
@@ -114,7 +117,7 @@ import Testing
     let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
     let line = try #require(text.split(separator: "\n").first { $0.contains("\"event\":\"placement\"") })
     let record = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-    let keys = ["elsewhere", "event", "numa", "pages", "regions", "step", "workers"]
+    let keys = ["elsewhere", "event", "numa", "pages", "regions", "step", "step_bytes_between_nodes", "workers"]
     #expect(Set(record.keys).subtracting(["refusal"]) == Set(keys))
     return record
   }

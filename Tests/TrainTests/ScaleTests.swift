@@ -79,9 +79,44 @@ import Testing
       table.dropFirst().prefix(4).compactMap { $0.split(separator: " ").first } == ["strong", "strong", "weak", "weak"])
   }
 
+  @Test(arguments: [1, 2]) func aLargerMachineIsEmulated(nodes: Int) throws {
+    let directory = try TemporaryDirectory()
+    let outcome = try Program.run(
+      ["scale", "--emulate", "3,2", "--emulate-nodes", "\(nodes)", "--json", "--output", "s"] + BenchTests.sizes,
+      in: directory)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(
+      outcome.json.keys.sorted() == ["batch_size", "emulated", "one_worker_seconds", "one_worker_step", "steps"])
+    let points = try #require(outcome.json["emulated"] as? [[String: Any]])
+    #expect(points.compactMap { $0["workers"] as? Int } == [2, 3])
+    for point in points {
+      let workers = try #require(point["workers"] as? Int)
+      let seconds = try #require(point["seconds_per_step"] as? Double)
+      let phases = try #require(point["phases"] as? [String: [String: Double]])
+      #expect(phases["encoders forward"]?["total"] ?? 0 > 0 && phases["update"]?["total"] ?? 0 > 0)
+      // One thread deals.
+      for (name, phase) in phases where name != "dealing" {
+        let (slowest, mean, total) = (phase["slowest"] ?? -1, phase["mean"] ?? -1, phase["total"] ?? -1)
+        #expect(slowest >= mean && abs(total - Double(workers) * mean) <= 1e-9 * total)
+      }
+      #expect(abs(phases.values.reduce(0) { $0 + ($1["slowest"] ?? 0) } - seconds) < 1e-9)
+      let speedup = try #require(point["speedup"] as? Double)
+      #expect(abs((point["efficiency"] as? Double ?? 0) * Double(workers) - speedup) < 1e-9)
+      let bytes = try #require(point["bytes"] as? [String: Any])
+      let between = try #require(bytes["between_nodes"] as? [String: Int])
+      // Each node's partial sum is read by the workers of all other nodes.
+      #expect(between["gradients"] == (nodes - 1) * (bytes["gradients"] as? Int ?? 0))
+    }
+    let records = try lines(directory.file("s/scaling.jsonl"))
+    #expect(records.compactMap { $0["event"] as? String } == ["machine", "emulated", "emulated"])
+    #expect(try TemporaryDirectory.names(in: directory.file("s")) == ["scaling.jsonl"])
+  }
+
   @Test(arguments: [
     ["--workers", "1,x"], ["--workers", "0"], ["--workers", ""], ["--mode", "strong,wide"], ["--repeats", "0"],
-    ["--timed-steps", "0"], ["--json"], ["--mean-length", "0.5"],
+    ["--timed-steps", "0"], ["--json"], ["--mean-length", "0.5"], ["--emulate", "0"],
+    ["--emulate", "2", "--mode", "weak"],
+    ["--emulate", "2,4", "--emulate-nodes", "3"], ["--emulate", "2", "--workers", "2"],
   ])
   func wrongUsageWritesNothing(arguments: [String]) throws {
     let directory = try TemporaryDirectory()

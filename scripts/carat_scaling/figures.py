@@ -1,5 +1,5 @@
-"""The figures of scripts/plot-scaling: what was measured beside the ideal and the model, and predicted machines."""
-from typing import Any, Dict, List
+"""The figures of scripts/plot-scaling: what was measured beside the ideal, what was emulated, and predicted machines."""
+from typing import Any, Dict, List, Sequence
 
 import matplotlib
 
@@ -7,103 +7,96 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from . import cost_model, prediction  # noqa: E402
+from . import cost_model  # noqa: E402
+from .records import Record  # noqa: E402
 
-Measurements = List[Dict[str, Any]]
 
-
-def panels(measurements: Measurements) -> Dict[str, Measurements]:
-    """Measurements that have a base in common, by their title: one way of scaling of one batch in so many shards."""
-    def batch(m: Dict[str, Any]) -> int:
-        return m["batch_size"] // (m["workers"] if m["mode"] == "weak" else 1)
-
-    shards: Dict[Any, set] = {}
+def panels(measurements: Sequence[Record], emulated: Sequence[Record]) -> Dict[str, List[Record]]:
+    """What has a base in common, by its title: one way of scaling of one batch."""
+    found: Dict[str, List[Record]] = {}
     for m in measurements:
-        shards.setdefault((m["mode"], batch(m)), set()).add(m["shards"])
-    found: Dict[str, Measurements] = {}
-    for m in measurements:
-        title = f"{m['mode']}, batch {batch(m)}" + (" a worker" if m["mode"] == "weak" else "")
-        if m["mode"] == "strong" and len(shards[m["mode"], batch(m)]) > 1:
-            title += f", {m['shards']} shards"
-        found.setdefault(title, []).append(m)
+        is_weak = m["mode"] == "weak"
+        batch = m["batch_size"] // (m["workers"] if is_weak else 1)
+        found.setdefault(f"{m['mode']}, batch {batch}" + (" a worker" if is_weak else ""), []).append(m)
+    for p in emulated:
+        found.setdefault(f"strong, batch {p['batch_size']}", [])
     return found
 
 
-def configurations(measurements: Measurements) -> List[Measurements]:
+def configurations(measurements: Sequence[Record]) -> List[List[Record]]:
     """The rounds of each configuration, in rising order of ranks and workers."""
-    found: Dict[Any, Measurements] = {}
+    found: Dict[Any, List[Record]] = {}
     for m in sorted(measurements, key=lambda m: (m["ranks"], m["workers"])):
         found.setdefault((m["ranks"], m["workers"]), []).append(m)
     return list(found.values())
 
 
-def speedups(own: Measurements, base: Measurements) -> List[float]:
+def speedups(own: Sequence[Record], base: Sequence[Record]) -> List[float]:
     """Ratios of samples a second: of the same round where both were measured in turn, in one run."""
     middle = float(np.median([m["samples_per_second"] for m in base]))
     rounds = {m["round"]: m["samples_per_second"] for m in base} if own[0]["ranks"] == base[0]["ranks"] else {}
     return [m["samples_per_second"] / rounds.get(m["round"], middle) for m in own]
 
 
-def draw_measured(measurements: Measurements) -> Any:
-    """A column for each panel, speed-up above, efficiency below; points and a line of the model for each number of ranks."""
-    constants = cost_model.fit(measurements)
-    columns = panels(measurements)
-    figure, axes = plt.subplots(2, len(columns), figsize=(4.2 * len(columns), 6.4), squeeze=False, layout="constrained")
+def two_rows(columns: int) -> Any:
+    return plt.subplots(2, columns, figsize=(4.2 * columns, 6.4), squeeze=False, layout="constrained")
+
+
+def label(above: Any, below: Any, title: str, workers: Sequence[int]) -> None:
+    below.set_ylim(0, 1.2)
+    above.set_title(title)
+    above.set_ylabel("speed-up (samples a second)")
+    below.set_ylabel("efficiency")
+    below.set_xlabel("workers")
+    above.legend()
+    for axis in (above, below):
+        if workers[-1] > 8 * workers[0]:
+            axis.set_xscale("log", base=2)
+        axis.set_xticks(workers, [str(w) for w in workers])
+        axis.grid(alpha=0.3)
+    if workers[-1] > 8 * workers[0]:
+        above.set_yscale("log", base=2)
+
+
+def draw_measured(measurements: Sequence[Record], emulated: Sequence[Record]) -> Any:
+    """A column for each panel, speed-up above, efficiency below; points of each number of ranks, a line of what was emulated."""
+    columns = panels(measurements, emulated)
+    figure, axes = two_rows(len(columns))
     for (title, group), (above, below) in zip(columns.items(), axes.T):
-        all_configurations = configurations(group)
-        base = min(all_configurations, key=lambda own: (own[0]["workers"], own[0]["ranks"]))
-        fewest = base[0]["workers"]
-        modelled_base = base[0]["batch_size"] / cost_model.as_measured(constants, base)
-        workers = np.array(sorted({m["workers"] for m in group}))
+        points = sorted((p for p in emulated if title == f"strong, batch {p['batch_size']}"), key=lambda p: p["workers"])
+        workers = np.array(sorted({m["workers"] for m in group} | {p["workers"] for p in points}))
+        every = configurations(group)
+        base = min(every, key=lambda own: (own[0]["workers"], own[0]["ranks"])) if every else []
+        fewest = base[0]["workers"] if base else 1
         above.plot(workers, workers / fewest, "k--", linewidth=1, label="ideal")
         below.axhline(1, color="k", linestyle="--", linewidth=1)
         for place, ranks in enumerate(sorted({m["ranks"] for m in group})):
-            series = [own for own in all_configurations if own[0]["ranks"] == ranks]
+            series = [own for own in every if own[0]["ranks"] == ranks]
             x = np.array([own[0]["workers"] for own in series])
             ratios = [speedups(own, base) for own in series]
             middle = np.array([np.median(r) for r in ratios])
             reach = np.array([[np.median(r) - min(r), max(r) - np.median(r)] for r in ratios]).T
-            modelled = np.array([own[0]["batch_size"] / cost_model.as_measured(constants, own) for own in series])
-            modelled /= modelled_base
-            name = "1 rank" if ranks == 1 else f"{ranks} ranks"
             for axis, scale in ((above, 1), (below, x / fewest)):
                 axis.errorbar(x, middle / scale, reach / scale, fmt="osD^v<>"[place % 7], capsize=3, color=f"C{place}",
-                              label=f"{name}, measured")
-                axis.plot(x, modelled / scale, "-" if len(x) > 1 else "x", color=f"C{place}", alpha=0.6, label=f"{name}, model")
-        below.set_ylim(0, 1.2)
-        above.set_title(title)
-        above.set_ylabel("speed-up (samples a second)")
-        below.set_ylabel("efficiency")
-        below.set_xlabel("workers")
-        above.legend()
-        for axis in (above, below):
-            if workers[-1] > 8 * workers[0]:
-                axis.set_xscale("log", base=2)
-            axis.set_xticks(workers, [str(w) for w in workers])
-            axis.grid(alpha=0.3)
+                              label=("1 rank" if ranks == 1 else f"{ranks} ranks") + ", measured")
+        if points:
+            x, ratio = np.array([p["workers"] for p in points]), np.array([p["speedup"] for p in points])
+            above.plot(x, ratio, "x-", color="C7", label="emulated")
+            below.plot(x, ratio / x, "x-", color="C7")
+        label(above, below, title, workers)
     return figure
 
 
-def draw_predicted(a: Any, measurements: List[Dict[str, Any]]) -> Any:
-    constants, drawn = cost_model.fit(measurements), cost_model.bootstrap(measurements, a.samples)
-    where = prediction.layouts(a.nodes, a.cores, a.machines)
-    figure, axes = plt.subplots(2, len(a.batches), figsize=(4.2 * len(a.batches), 6.4), squeeze=False, layout="constrained")
-    for (batch, shards), (above, below) in zip(a.batches, axes.T):
-        points = prediction.curve(measurements, constants, drawn, batch, shards, where)
-        workers = np.array([p.layout.workers for p in points])
+def draw_predicted(emulated: Sequence[Record], batches: Sequence[int], nodes: int, cores: int, machines: int, samples: int) -> Any:
+    """A column for each batch: one core, one machine, all."""
+    figure, axes = two_rows(len(batches))
+    for batch, (above, below) in zip(batches, axes.T):
+        points = cost_model.predictions(emulated, batch, nodes, cores, machines, samples)
+        workers = np.array([1] + [p.machine.workers for p in points[1:]])
         middle, low, high = np.array([p.speedup(points[0]) for p in points]).T
         for axis, scale in ((above, 1), (below, workers)):
             axis.plot(workers, workers / scale, "k--", linewidth=1, label="ideal")
             axis.plot(workers, middle / scale, "o-", label="predicted")
             axis.fill_between(workers, low / scale, high / scale, alpha=0.25, label="5 to 95 %")
-            axis.axvline(a.nodes * a.cores, color="gray", linestyle=":", linewidth=1, label="one machine")
-            axis.set_xscale("log", base=2)
-            axis.grid(alpha=0.3)
-        above.set_yscale("log", base=2)
-        above.set_title(f"predicted: batch {batch}, {shards} shards")
-        above.set_ylabel("speed-up over one core")
-        below.set_ylim(0, 1.2)
-        below.set_ylabel("efficiency")
-        below.set_xlabel(f"workers ({a.nodes} × {a.cores} cores, {a.machines} machines)")
-    axes[0][0].legend()
+        label(above, below, f"predicted: batch {batch}, {nodes} × {cores} cores, {machines} machines", list(workers))
     return figure

@@ -14,9 +14,14 @@ public struct EmulatedScaling: Encodable, Sendable {
     public let speedup: Double
     public let efficiency: Double
     public let phases: [String: Phase]
+    public let batchSize: Int
+    /// That a worker meets in a step.
+    public let barriers: Int
+    public let bytes: StepBytes
 
     private enum CodingKeys: String, CodingKey {
-      case workers, nodes, speedup, efficiency, phases
+      case workers, nodes, speedup, efficiency, phases, barriers, bytes
+      case batchSize = "batch_size"
       case secondsPerStep = "seconds_per_step"
     }
   }
@@ -61,7 +66,7 @@ public struct EmulatedScaling: Encodable, Sendable {
     batchSize = settings.batchSize
     self.steps = steps
     let topology = Topology.current()
-    func measure(_ count: Int) throws -> (phases: [String: Phase], step: Double) {
+    func measure(_ count: Int) throws -> (phases: [String: Phase], step: Double, prepared: PreparedBenchmark) {
       let placement = Placement(emulatedNodes: min(nodes, count), workers: count, on: topology)
       let turns = Turns(count)
       let prepared = try PreparedBenchmark(
@@ -72,18 +77,19 @@ public struct EmulatedScaling: Encodable, Sendable {
         fastest = min(fastest, prepared.time(steps: 1)[0])
         measured.append(turns.phases)
       }
-      return (Self.phases(measured), fastest)
+      return (Self.phases(measured), fastest, prepared)
     }
     let one = try measure(1)
     oneWorkerStep = one.step
     let oneWorker = one.phases.values.reduce(0) { $0 + $1.slowest }
     oneWorkerSeconds = oneWorker
     points = try workers.map { count in
-      let phases = try measure(count).phases
+      let (phases, _, prepared) = try measure(count)
       let seconds = phases.values.reduce(0) { $0 + $1.slowest }
       let point = Point(
         workers: count, nodes: min(nodes, count), secondsPerStep: seconds, speedup: oneWorker / seconds,
-        efficiency: oneWorker / seconds / Double(count), phases: phases)
+        efficiency: oneWorker / seconds / Double(count), phases: phases, batchSize: settings.batchSize,
+        barriers: prepared.barriers(ofSteps: steps), bytes: prepared.bytes)
       try report(point)
       return point
     }

@@ -79,7 +79,14 @@ final class PreparedBenchmark {
   var nodes: Int { training.weightGradients.reduce(0) { $0 + $1.nodes.count } }
 
   /// Bytes of the gradients of all parameters that are trained.
-  var gradientBytes: Int { training.model.trainedCount * MemoryLayout<Float>.stride }
+  var gradientBytes: Int { training.model.trained.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.stride }
+
+  /// What a step moves beyond caches, as far as it is known without a machine.
+  var bytes: StepBytes {
+    StepBytes(
+      gradients: gradientBytes, activations: workspaceBytes, betweenNodes: training.trafficBetweenNodes,
+      rows: training.exchange.bytes + training.statistics.bytes)
+  }
 
   /// Bytes and messages that this rank sends in a step.
   var sent: (bytes: Int, messages: Int) {
@@ -92,6 +99,22 @@ final class PreparedBenchmark {
       messages.reduce(training.reduction.scatter.sentBytes) { $0 + $1.sentBytes },
       messages.reduce(0) { $0 + $1.sends.count }
     )
+  }
+}
+
+/// Bytes that a step moves.
+public struct StepBytes: Encodable, Sendable {
+  /// Of the gradients of all parameters, as many as of the parameters.
+  public let gradients: Int
+  /// Of activations and workspaces of this process.
+  public let activations: Int
+  public let betweenNodes: TrafficBetweenNodes
+  /// Live rows, betas, statistics and the like: what all workers need of all samples.
+  public let rows: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case gradients, activations, rows
+    case betweenNodes = "between_nodes"
   }
 }
 

@@ -1,7 +1,7 @@
 import Foundation
 
 /// The files of a scaling experiment: `scaling.jsonl` with one object a line (`event` says whether it describes the
-/// machine, is a measurement or a summary), and `scaling.csv` with one row a summary.
+/// machine, is a measurement, emulated, or a summary), and `scaling.csv` with one row a summary.
 public final class ScalingFiles {
   public let records: String
   public let table: String
@@ -32,6 +32,13 @@ public final class ScalingFiles {
   public func append(_ measurement: ScalingMeasurement) throws {
     try lines.append(Record(event: "measurement", content: measurement))
   }
+
+  public func append(_ point: EmulatedScaling.Point) throws {
+    try lines.append(Record(event: "emulated", content: point))
+  }
+
+  /// Ends the records where there are no summaries.
+  public func finish() throws { try lines.sync() }
 
   /// Ends both files.
   public func finish(_ summaries: [ScalingSummary]) throws {

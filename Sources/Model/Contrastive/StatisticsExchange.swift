@@ -17,6 +17,8 @@ final class StatisticsExchange: @unchecked Sendable {
   /// Where each item's sums start, and where the last one's end.
   private let starts: [Int]
   let messages: Messages
+  /// What all ranks together have to tell one another, if there are several.
+  var bytes: Int { MemoryLayout<Float>.size * (starts[starts.count - 1] + loss.queuePull.count) }
 
   init(_ loss: ContrastiveLoss, ranks: Ranks, in arena: Arena) throws {
     self.loss = loss

@@ -56,6 +56,14 @@ struct GradientSlices {
     return chunk(share.lowerBound)..<(share.upperBound == floats ? all.upperBound : chunk(share.upperBound))
   }
 
+  /// Floats of a worker's slices of all segments.
+  func floats(ofWorker worker: Int) -> Int {
+    segments.indices.reduce(0) { sum, segment in
+      let own = chunks(segment: segment, worker: worker)
+      return sum + before[own.upperBound] - before[own.lowerBound]
+    }
+  }
+
   /// Each rank's chunks of a segment.
   func chunkParts(segment: Int) -> [Range<Int>] { ranks.parts { chunks(segment: segment, worker: $0) } }
 

@@ -57,6 +57,12 @@ final class Exchange: @unchecked Sendable {
     (self.forward, self.aggregated, self.evaluated) = (forward, aggregated, evaluated)
   }
 
+  /// What all ranks together have to tell one another in a step, if there are several.
+  var bytes: Int {
+    let floats = [live, keys, betas, shuffledGradient, terms, scores].reduce(0) { $0 + $1.count }
+    return MemoryLayout<Float>.size * floats + MemoryLayout<Int32>.size * live.rows
+  }
+
   /// Writes the classes of the live rows of a sample's label: C (2m + (0 where positive, 1 where negative)) + label.
   func classify(sample: Int, label: Int, isPositive: Bool, modalities M: Int) {
     let C = scores.columns

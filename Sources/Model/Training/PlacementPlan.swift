@@ -36,12 +36,14 @@ public struct PlacementPlan: Encodable, Sendable {
   public let isOversubscribed: Bool
   public let memory: [Part]
   public let totalMebibytes: Double
+  public let traffic: TrafficBetweenNodes
 
   private enum CodingKeys: String, CodingKey {
     case requested, workers, memory
     case policy = "numa"
     case isOversubscribed = "oversubscribed"
     case totalMebibytes = "total_mib"
+    case traffic = "step_bytes_between_nodes"
   }
 
   public init(_ step: TrainingStep) {
@@ -60,6 +62,7 @@ public struct PlacementPlan: Encodable, Sendable {
         reason: $0.reason(placement))
     }
     totalMebibytes = memory.reduce(0) { $0 + $1.mebibytes }
+    traffic = step.trafficBetweenNodes
   }
 
   /// Plans the training steps of some settings.

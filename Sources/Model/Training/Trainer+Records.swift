@@ -55,8 +55,12 @@ extension Trainer {
     public let step: Int
     public let workers: [Placement.Worker]
     public let check: PlacementCheck
+    public let traffic: TrafficBetweenNodes
 
-    private enum CodingKeys: String, CodingKey { case event, step, workers }
+    private enum CodingKeys: String, CodingKey {
+      case event, step, workers
+      case traffic = "step_bytes_between_nodes"
+    }
 
     public func encode(to encoder: any Swift.Encoder) throws {
       try check.encode(to: encoder)
@@ -64,6 +68,7 @@ extension Trainer {
       try container.encode(event, forKey: .event)
       try container.encode(step, forKey: .step)
       try container.encode(workers, forKey: .workers)
+      try container.encode(traffic, forKey: .traffic)
     }
   }
 

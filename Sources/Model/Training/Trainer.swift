@@ -171,7 +171,9 @@ public final class Trainer {
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()
-      try metrics?.append(PlacementRecord(step: state.step, workers: team.placement.workers, check: check))
+      try metrics?.append(
+        PlacementRecord(
+          step: state.step, workers: team.placement.workers, check: check, traffic: step.trafficBetweenNodes))
       placement = check
     }
   }

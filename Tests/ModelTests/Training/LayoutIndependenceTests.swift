@@ -98,6 +98,14 @@ extension Teams {
       #expect(more.digest == one.digest && more.losses == one.losses)
     }
 
+    /// N − 1 times the gradients' size, whatever W, where runs of samples are subtrees.
+    @Test(arguments: [(1, 3), (2, 2), (2, 7), (4, 4), (4, 9)])
+    func bytesBetweenNodesDoNotGrowWithWorkers(_ nodes: Int, _ workers: Int) throws {
+      let f = try TrainingFixture(tinyConfiguration(), batchSize: 16, workers: workers, nodes: nodes)
+      #expect(
+        f.training.trafficBetweenNodes.gradients == (nodes - 1) * 4 * f.state.model.trained.reduce(0) { $0 + $1.count })
+    }
+
     /// Layers of long sequences go backward in turn.
     @Test func sameBitsOfLongSequences() throws {
       var c = tinyConfiguration()
