@@ -31,8 +31,14 @@ extension Run {
       trainingSamples = dataset?.train.count ?? generated.train
     default:
       let recorded = if case .directory(let path) = before.data { path } else { directory.generatedData }
-      let found = try Dataset(directory: moved ?? recorded, modalities: own)
-      (dataset, trainingSamples) = (found, found.train.count)
+      let steps = (count: checkpoint.record.epochSteps, of: before.batchSize)
+      // A finished run says its result without its data.
+      if moved == nil, !FileManager.default.fileExists(atPath: recorded), directory.result(of: checkpoint) != nil {
+        (dataset, trainingSamples) = (nil, steps.count * steps.of)
+      } else {
+        let found = try Dataset(directory: moved ?? recorded, modalities: own)
+        (dataset, trainingSamples) = (found, found.train.count)
+      }
       settings.data = .directory(try absolutePath(moved ?? recorded))
       if case .generated = filed {
         differences.append(SettingsDifference(name: "data", before: recorded, now: "to be generated"))
@@ -53,6 +59,12 @@ extension Run {
     try refuse(differences.filter { !allowed.contains($0.name) }, of: checkpoint)
     try requirePlace(settings, trainingSamples, in: checkpoint)
     let scheduleLine = try changeSchedule(of: &settings, checkpoint)
+    if dataset == nil, case .directory(let path) = settings.data,
+      !differences.isEmpty || !checkpoint.isEnd(of: settings)
+    {
+      // There is something to do, for which they have to be there.
+      _ = try Dataset(directory: path, modalities: own)
+    }
     if !differences.isEmpty {
       let change = RunConfiguration.Change(step: checkpoint.record.step, settings: differences.map(\.description))
       settings.changes = (before.changes ?? []) + [change]
@@ -80,6 +92,19 @@ extension Run {
         description:
           "\(checkpoint.path) belongs to a run of \(record.epochSteps) steps an epoch, not \(steps): data of "
           + "another size need a new run")
+    }
+    let begun = record.position.step == 0 ? record.position.epoch - 1 : record.position.epoch
+    guard settings.epochs >= begun else {
+      throw SettingsError(
+        description:
+          "\(checkpoint.path) is of a run that has begun epoch \(begun), more than --epochs \(settings.epochs): give at "
+          + "least \(begun), or resume an older checkpoint by removing the newer ones")
+    }
+    if let maxSteps, record.configuration.maxSteps != maxSteps, maxSteps > settings.epochs * steps {
+      throw SettingsError(
+        description:
+          "--max-steps \(maxSteps) is beyond the \(settings.epochs) epochs of \(steps) steps of the run: give more --epochs "
+          + "too, with --allow-changed epochs,max-steps")
     }
     if let limit = settings.maxSteps, limit < record.step {
       throw SettingsError(

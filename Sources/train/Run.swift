@@ -135,6 +135,10 @@ struct Run: ParsableCommand {
   }
 
   func validate() throws {
+    for (option, path) in [("--output", output), ("--data", data), ("--config", config), ("--init", `init`)]
+    where path == "" {
+      throw ValidationError("\(option) is empty: expected a path; a variable of the shell may not be set.")
+    }
     if let keep, keep < 1 { throw ValidationError("--keep must be at least 1, not \(keep).") }
     if !(0...255).contains(requeueExit) {
       throw ValidationError("--requeue-exit must be between 0 and 255, not \(requeueExit).")

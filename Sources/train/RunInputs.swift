@@ -16,6 +16,12 @@ extension Run {
     var isChanged = false
     /// What becomes of the learning rate of a run that goes on with another schedule.
     var scheduleLine: String?
+
+    /// Whether the data set is still to be made.
+    var isToBeGenerated: Bool {
+      if case .generated = settings.data { return dataset == nil }
+      return false
+    }
   }
 
   /// Where to go on; nil for a new run.

@@ -10,13 +10,14 @@ extension Run {
     of checkpoint: Checkpoint, _ inputs: Inputs, _ directory: RunDirectory, _ communicator: any Communicator
   ) throws -> Bool {
     let isFirst = communicator.rank == 0
-    let isEnd = !inputs.isChanged && inputs.dataset != nil && checkpoint.isEnd(of: inputs.settings)
+    let isEnd = !inputs.isChanged && !inputs.isToBeGenerated && checkpoint.isEnd(of: inputs.settings)
     let result = isFirst && isEnd ? directory.result(of: checkpoint) : nil
     guard communicator.agree(on: result != nil) else { return false }
-    if let result, let dataset = inputs.dataset {
-      let progress = ProgressLines(inputs.settings, trainingSamples: dataset.train.count)
+    if let result {
+      let samples = inputs.dataset?.train.count ?? checkpoint.record.epochSteps * inputs.settings.batchSize
+      let progress = ProgressLines(inputs.settings, trainingSamples: samples)
       progress.beginFinished(checkpoint)
-      try tell(result, progress, directory, SyntheticDataset.Reachable(of: dataset.test))
+      try tell(result, progress, directory, inputs.dataset.flatMap { SyntheticDataset.Reachable(of: $0.test) })
     }
     return true
   }

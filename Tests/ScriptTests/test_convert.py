@@ -119,6 +119,15 @@ class MMSATests(FileTestCase):
         self.assert_refused(self.run_script("convert", path, "--labels", table, "-o", self.path("x")), 65, "in split valid;")
         short = self.bytes("short.csv", ("id," + ",".join(EMOTIONS) + "\ntrain0[0],1,0,0,0,0,0\n").encode())
         self.assert_refused(self.run_script("convert", path, "--labels", short, "-o", self.path("x")), 65, "none for 23 of 24")
+        # All wrong cells at once; and all lines of another length.
+        broken = ("id," + ",".join(EMOTIONS) + "\n" + "train0[0],1,x,0,,0,0\ntrain1[1],1,0,0,0,y,0\n").encode()
+        done = self.run_script("convert", path, "--labels", self.bytes("broken.csv", broken), "-o", self.path("x"))
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (65, 4), done.stderr)
+        for words in ("'x' in line 2", "'' in line 2", "'y' in line 3"):
+            self.assertIn(words, done.stderr)
+        ragged = ("id," + ",".join(EMOTIONS) + "\n" + "train0[0],1\ntrain1[1],1,0,0,0,0,0\na,1,2\n").encode()
+        self.assert_refused(self.run_script("convert", path, "--labels", self.bytes("r.csv", ragged), "-o", self.path("x")), 65,
+                            "lines 2, 4")
 
     def test_sentiment(self) -> None:
         content = mmsa(self.random)

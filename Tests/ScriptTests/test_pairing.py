@@ -182,6 +182,22 @@ class LabelValueTests(ContradictionTestCase):
                 return array
             self.refused(self.with_labels(make), words=("column 4 of row 1 of valid",))
 
+    def test_all_that_is_wrong_with_labels_at_once(self) -> None:
+        def make(split: str, n: int) -> np.ndarray:
+            array = np.zeros((n, 6))
+            array[0, :2] = -1
+            array[1, 3] = np.nan
+            return array
+        said = self.refused(self.with_labels(make), words=("2 things are wrong", "nan in column 4", "-1 in column 1", "6 such"))
+        self.assertEqual(len(said.splitlines()), 3)
+
+    def test_one_label(self) -> None:
+        path = self.with_labels(lambda s, n: (np.arange(n) % 3 == 0).astype(float)[:, None])
+        self.refused(path, words=("two or more columns", "--keys labels=NAME"))
+        self.refused(path, "--keys", "labels=emotion_labels", words=("two or more labels", "--label-names"))
+        read = self.convert(path, "--keys", "labels=emotion_labels", "--label-names", "joy")
+        np.testing.assert_array_equal(read["tensors"]["test"]["labels"], self.values["test"])
+
     def test_soft_labels(self) -> None:
         def shares(split: str, n: int) -> np.ndarray:
             raw = self.random.random((n, 4))

@@ -76,11 +76,20 @@ import Testing
       try FileManager.default.createDirectory(atPath: directory.file("r/data"), withIntermediateDirectories: true)
       try Data().write(to: URL(fileURLWithPath: directory.file("r/data/\(split).safetensors")))
     }
-    let resume = ["run", "--output", "r", "--resume", "--allow-changed", "epochs", "--epochs", "1"]
+    // As many as were begun, or one more.
+    let done = try lastEpoch(directory)
+    let resume = ["run", "--output", "r", "--resume", "--allow-changed", "epochs", "--epochs", "\(done + 1)"]
     check(try Program.run(resume, in: directory), status: 65, "r/data/train.safetensors")
     try FileManager.default.removeItem(atPath: directory.file("r/data"))
     #expect(try Program.run(resume, in: directory).status == 0)
     #expect(try Program.run(["verify", "r"], in: directory).status == 0)
+  }
+
+  private func lastEpoch(_ directory: TemporaryDirectory) throws -> Int {
+    let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
+    return try text.split(separator: "\n").compactMap {
+      (try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])?["epoch"] as? Int
+    }.max() ?? 0
   }
 
   @Test func aDataFileThatBecomesShorter() throws {

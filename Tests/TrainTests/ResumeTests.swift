@@ -98,6 +98,37 @@ import Testing
     #expect(try Program.run(allowed, in: directory).status == 0)
   }
 
+  /// A requeued job's run may have ended before, and its data may be gone.
+  @Test func aFinishedRunSaysItsResultWithoutItsData() throws {
+    let directory = try TemporaryDirectory()
+    let data = ["generate", "--output", "d"] + Program.tinyData
+    #expect(try Program.run(data, in: directory).status == 0)
+    let run = ["run", "--data", "d", "--output", "r", "--json"] + Program.tiny
+    let first = try Program.run(run, in: directory)
+    try FileManager.default.moveItem(atPath: directory.file("d"), toPath: directory.file("e"))
+    let resume = ["run", "--output", "r", "--resume", "auto", "--json"]
+    let again = try Program.run(resume, in: directory)
+    #expect(again.status == 0 && again.json["digest"] as? String == first.json["digest"] as? String, "\(again.error)")
+    // With something to do it needs them.
+    let more = try Program.run(resume + ["--epochs", "3", "--allow-changed", "epochs"], in: directory)
+    #expect(more.status == 65 && more.error.contains("/d"), "\(more.error)")
+  }
+
+  @Test func fewerEpochsThanWereBegunAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try Program.run(Self.run, in: directory).status == 0)
+    let resume = ["run", "--output", "r", "--resume", "--allow-changed", "epochs,max-steps"]
+    let fewer = try Program.run(resume + ["--epochs", "1"], in: directory)
+    #expect(fewer.status == 64 && fewer.error.contains("has begun epoch 2, more than --epochs 1: give at least 2"))
+    let beyond = try Program.run(resume + ["--max-steps", "1000"], in: directory)
+    #expect(beyond.status == 64 && beyond.error.contains("beyond the 2 epochs of"), "\(beyond.error)")
+  }
+
+  @Test(arguments: ["--output", "--data", "--config", "--init"]) func anEmptyPathIsNamed(option: String) throws {
+    let outcome = try Program.run(["run", option, ""], in: try TemporaryDirectory())
+    #expect(outcome.status == 64 && outcome.error.contains("\(option) is empty"), "\(outcome.error)")
+  }
+
   @Test func nothingToResume() throws {
     let directory = try TemporaryDirectory()
     let none = try Program.run(["run", "--output", "r", "--resume"], in: directory)

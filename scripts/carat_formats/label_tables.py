@@ -5,7 +5,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from .dataset import SPLIT_NAMES, Options
-from .errors import FormatError
+from .errors import FormatError, Problems
 from .labels import SENTIMENT, from_values
 from .mapped import refuse_stand_in
 from .pairing import LabelTable
@@ -66,9 +66,11 @@ def _rows(path: str) -> Tuple[List[Dict[str, str]], List[int], List[str]]:
         raise FormatError(path, "a first line of different names, then a row a sample",
                           f"{len(rows)} rows with columns {', '.join(columns)}",
                           "save it as CSV, with the columns' names at the top")
-    for row, line in zip(rows, lines):
-        if None in row or None in row.values():
-            raise FormatError(path, f"{len(columns)} cells in every line", f"another number in line {line}", "mend the line")
+    other = [line for row, line in zip(rows, lines) if None in row or None in row.values()]
+    if other:
+        raise FormatError(path, f"{len(columns)} cells in every line",
+                          f"another number in line{'s' * (len(other) > 1)} {', '.join(map(str, other[:20]))}"
+                          + (f" and {len(other) - 20} more" if len(other) > 20 else ""), "mend them")
     return [dict(zip(columns, row.values())) for row in rows], lines, columns
 
 
@@ -90,11 +92,14 @@ def _label_columns(columns: List[str], options: Options, sentiments: List[str], 
 
 def _numbers(rows: List[Dict[str, str]], columns: List[str], path: str, places: List[str]) -> np.ndarray:
     values = np.empty((len(rows), len(columns)))
+    problems = Problems()
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             try:
                 values[i, j] = float(row[column])
             except ValueError:
-                raise FormatError(path, f"numbers as '{column}'", f"'{row[column]}' in {places[i]}",
-                                  "mend the line; or say which columns are labels with --label-names")
+                with problems.collected():
+                    raise FormatError(path, f"numbers as '{column}'", f"'{row[column]}' in {places[i]}",
+                                      "mend the line; or say which columns are labels with --label-names") from None
+    problems.tell()
     return values

@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from .dataset import Options
-from .errors import FormatError
+from .errors import FormatError, Problems
 from .soft_labels import soft_parts
 from .values import as_array, as_items, as_numbers
 
@@ -122,11 +122,7 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
     if sentiment is not None and len(sentiment) != len(array):
         raise FormatError(path, f"a sentiment for each of {len(array)} rows of labels", f"{len(sentiment)}",
                           "check what wrote the file")
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        raise FormatError(path, "labels that are numbers", f"{array[tuple(bad[0])]} in column {bad[0][1] + 1} of "
-                          f"{place(int(bad[0][0]))}, {len(bad)} such in all",
-                          "leave those samples out, or write what they are")
+    _refuse_unknown(array, options, path, place)
     index = _sentiment_column(array, options, path, place, columns, sentiment, notes)
     if index is not None:
         sentiment = array[:, index]
@@ -137,10 +133,11 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
             raise FormatError(path, "a sentiment", f"{array.shape[1]} columns of labels of which none is known to be it",
                               f"name the columns, such as --label-names {SENTIMENT},…")
         return from_sentiment(sentiment, options, path)
-    if array.shape[1] - (index is not None) < 2:
+    is_one_label = index is None and array.shape[1] == 1 and len(options.label_names or []) == 1 and np.isin(array, (0, 1)).all()
+    if array.shape[1] - (index is not None) < 2 and not is_one_label:
         raise FormatError(path, "two or more labels", "one column" + (" besides the sentiment" if index is not None else ""),
-                          "for class numbers say --one-hot; for a sentiment --sentiment-classes; labels of another file go "
-                          "with --labels")
+                          "for one label of 0 and 1 name it with --label-names; for class numbers say --one-hot; for a "
+                          "sentiment --sentiment-classes; labels of another file go with --labels")
     kept = [i for i in range(array.shape[1]) if i != index]
     kept, names = _choose(kept, array.shape[1], options, path, columns, notes)
     array = array[:, kept]
@@ -150,6 +147,26 @@ def from_values(values: Any, options: Options, path: str, place: Place, columns:
         raise FormatError(path, "labels or intensities of 0 and more", f"{array[row, column]:g} as {names[column]} in "
                           f"{place(int(row))}", "name the columns, sentiment too; or say with --threshold what is present")
     return Labels(_above(array, options, path, names, splits, notes), names, sentiment, notes)
+
+
+def _refuse_unknown(array: np.ndarray, options: Options, path: str, place: Place) -> None:
+    """Refuses what is no number; and beside it negative values, which would be refused next."""
+    bad = np.argwhere(~np.isfinite(array))
+    if not len(bad):
+        return
+    problems = Problems()
+    with problems.collected():
+        raise FormatError(path, "labels that are numbers", f"{array[tuple(bad[0])]} in column {bad[0][1] + 1} of "
+                          f"{place(int(bad[0][0]))}, {len(bad)} such in all",
+                          "leave those samples out, or write what they are")
+    negative = np.argwhere(array < 0)
+    # A single column may be the sentiment.
+    if len(set(negative[:, 1].tolist())) > 1 or len(negative) and array.shape[1] == 1 and options.sentiment_classes is None:
+        with problems.collected():
+            raise FormatError(path, "labels or intensities of 0 and more", f"{array[tuple(negative[0])]:g} in column "
+                              f"{negative[0][1] + 1} of {place(int(negative[0][0]))}, {len(negative)} such in all",
+                              "name the columns, sentiment too; or say with --threshold what is present")
+    problems.tell()
 
 
 def _sentiment_column(array: np.ndarray, options: Options, path: str, place: Place, columns: Optional[Sequence[str]],

@@ -101,7 +101,11 @@ public struct RunDirectory: Sendable {
     func refuse(_ expected: String, _ found: String, _ cure: String) throws(DataError) {
       throw DataError(.creation, file: path, expected: expected, found: found, remedy: cure)
     }
-    func exists(_ file: String) -> Bool { FileManager.default.fileExists(atPath: file) }
+    // A link that leads nowhere is something too.
+    func exists(_ file: String) -> Bool {
+      var status = stat()
+      return lstat(file, &status) == 0
+    }
     let replacing = "replace it with --overwrite" + (isResumed ? " instead of --resume" : "")
     if isUnfinished {
       try refuse(
