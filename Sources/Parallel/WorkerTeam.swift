@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import Logging
 import Synchronization
 import Tensor
@@ -18,18 +19,29 @@ public final class WorkerTeam: Sendable {
 
   /// The largest team.
   public static let maxCount = classes.count * workersPerClass
+  /// The largest one of an emulated machine, whose workers are threads of their own: they work one after the other.
+  public static let maxEmulatedCount = 4096
 
   /// Starts the workers, at most `maxCount`, and returns when all of them run. Of several ranks, each starts a team.
   public init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
-    precondition(placement.count <= Self.maxCount, "\(placement.count) workers in a team, at most \(Self.maxCount)")
+    let most = placement.isEmulated ? Self.maxEmulatedCount : Self.maxCount
+    precondition(placement.count <= most, "\(placement.count) workers in a team, at most \(most)")
     self.placement = placement
     ranks = Ranks(communicator, groups: placement.groups.map(\.count))
     let shared = Shared(placement)
     self.shared = shared
     for worker in 0..<placement.count {
-      let queue = DispatchQueue(label: "carat.worker.\(worker)", qos: Self.classes[worker / Self.workersPerClass])
       // The block holds what the workers share and not the team: the team's end is what stops it.
-      queue.async(group: blocks) { shared.serve(worker) }
+      if placement.isEmulated {
+        blocks.enter()
+        Thread.detachNewThread { [blocks] in
+          shared.serve(worker)
+          blocks.leave()
+        }
+      } else {
+        let queue = DispatchQueue(label: "carat.worker.\(worker)", qos: Self.classes[worker / Self.workersPerClass])
+        queue.async(group: blocks) { shared.serve(worker) }
+      }
     }
     run { _ in }
   }
@@ -57,8 +69,9 @@ public final class WorkerTeam: Sendable {
   public func barrier() { shared.barrier.arrive() }
 
   /// Dispatch runs at most 255 blocks of a class of service at once, and blocks that wait for one another must all
-  /// run. On Linux the classes differ in nothing else, so large teams use several, each nearly whole.
-  private static let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .userInteractive, .background]
+  /// run. On Linux the classes differ in nothing else, so large teams use several, each nearly whole; `userInteractive` is not
+  /// one of its own there.
+  private static let classes: [DispatchQoS] = [.default, .userInitiated, .utility, .background]
   private static let workersPerClass = 250
 }
 

@@ -104,7 +104,7 @@ struct Scale: ParsableCommand {
 
   /// Numbers of workers to emulate, in rising order.
   private func emulated() throws -> [Int] {
-    Set(try wholeNumbers(emulate ?? "", count: nil, option: "--emulate", in: 1...WorkerTeam.maxCount)).sorted()
+    Set(try wholeNumbers(emulate ?? "", count: nil, option: "--emulate", in: 1...WorkerTeam.maxEmulatedCount)).sorted()
   }
 
   private func modes() throws -> [ScalingExperiment.Mode] {

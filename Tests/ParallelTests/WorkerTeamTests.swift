@@ -110,15 +110,22 @@ import Testing
     #expect(total.load(ordering: .relaxed) == 100 * 19)
   }
 
-  @Test func teamsLargerThanDispatchsPoolRun() {
-    let team = Self.team(300)
+  @Test(.timeLimit(.minutes(5)), arguments: [300, WorkerTeam.maxCount])
+  func teamsLargerThanDispatchsPoolRun(workers: Int) { expectToRun(Self.team(workers)) }
+
+  @Test(.timeLimit(.minutes(5))) func emulatedTeamsMayBeLarger() {
+    let workers = WorkerTeam.maxCount + 536
+    expectToRun(WorkerTeam(placement: Placement(emulatedNodes: 16, workers: workers, on: .current())))
+  }
+
+  private func expectToRun(_ team: WorkerTeam) {
     let total = Atomic<Int>(0)
-    for _ in 0..<3 {
+    for _ in 0..<2 {
       team.run { _ in
         team.barrier()
         total.wrappingAdd(1, ordering: .relaxed)
       }
     }
-    #expect(total.load(ordering: .relaxed) == 900)
+    #expect(total.load(ordering: .relaxed) == 2 * team.count)
   }
 }

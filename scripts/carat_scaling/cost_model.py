@@ -8,6 +8,9 @@ import numpy as np
 PASSES_OF_UPDATE = 7          # Adam reads value, gradient, two moments and writes all but the gradient
 PASSES_OF_ACTIVATIONS = 3     # written once, read at least once, the gradient beside them
 UPDATE_PHASES = ("all-reduce", "update")
+# What each rank does on its own workers, where one process deals it to all; and what each rank does of its own samples only.
+REPEATED_PHASES = ("packing rows", "anchor factors", "queue and prototypes")
+DIVIDED_PHASES = ("dealing",)
 EXCHANGES = 12                # of ranks in a step: rows, statistics, aggregates, norms, gradients and parameters by segment
 
 # Name, from, to, and where that comes from: nothing of it could be measured where the emulation ran.
@@ -19,7 +22,7 @@ ASSUMED = {
     "latency": (2e-6, 1e-5, "an exchange between machines with remote memory access, or over fast TCP"),
     "message_seconds": (2e-7, 1e-6, "a further message of the same exchange"),
     "barrier_seconds": (1.0e-7, 7e-7, "for each worker; 0.18 µs within one node of two cores were measured once"),
-    "exposed": (0.15, 0.35, "of the gradients' exchange; docs/RANKS.md: 26 to 34 of 115 ms were not hidden"),
+    "exposed": (0.2, 0.8, "of the gradients' exchange: what the weights' gradients of later segments do not hide"),
     "emulation": (0.95, 1.05, "the emulation's own error: with one and two workers it was within 5 % of real steps"),
 }
 
@@ -60,8 +63,10 @@ def predict(point: Dict[str, Any], machine: Machine) -> Dict[str, float]:
     nodes = min(machine.nodes * machine.machines, workers)
     busy = min(workers / machine.workers, 1)
     slower = machine.emulation / (1 - (1 - machine.clock) * busy)
-    slowest = {name: p["slowest"] * slower for name, p in phases.items()}
-    mean = sum(p["mean"] for p in phases.values()) * slower
+    ranks = machine.machines * machine.nodes if machine.machines > 1 else 1
+    scale = {name: slower * (ranks if name in REPEATED_PHASES else 1 / ranks if name in DIVIDED_PHASES else 1) for name in phases}
+    slowest = {name: p["slowest"] * scale[name] for name, p in phases.items()}
+    mean = sum(p["mean"] * scale[name] for name, p in phases.items())
     total = sum(slowest.values())
     updating = sum(slowest.get(name, 0.0) for name in UPDATE_PHASES)
     bandwidth = nodes * machine.node_bandwidth
@@ -76,7 +81,6 @@ def predict(point: Dict[str, Any], machine: Machine) -> Dict[str, float]:
         parts["barriers"] = point["barriers"] * machine.barrier_seconds * workers
         return parts
     # A rank a NUMA node; those of a machine share its network.
-    ranks = machine.machines * machine.nodes
     sent = machine.nodes * (ranks - 1) / ranks / machine.network_bandwidth
     parts["gradients between ranks"] = machine.exposed * sent * size["gradients"]
     parts["parameters between ranks"] = sent * size["gradients"]
