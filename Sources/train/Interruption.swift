@@ -29,7 +29,13 @@ final class Interruption: Sendable {
       source.setEventHandler { [self] in
         let (isFirst, before) = received.compareExchange(expected: 0, desired: number, ordering: .relaxed)
         if !isFirst && number == SIGINT && before != 0 { _exit(128 + SIGINT) }
-        if isFirst && tells { StandardError.write(lines: "train: \(Self.names[number] ?? ""): saving, then stopping") }
+        if isFirst && tells {
+          // Behind the ^C that a terminal shows.
+          if isatty(STDERR_FILENO) == 1 { StandardError.write(lines: "") }
+          let more =
+            number == SIGINT ? "; a second Control-C stops at once, and nothing since the last checkpoint is kept" : ""
+          StandardError.write(lines: "train: \(Self.names[number] ?? ""): saving, then stopping\(more)")
+        }
       }
       source.resume()
       sources.append(source)

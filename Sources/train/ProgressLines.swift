@@ -1,34 +1,48 @@
 import Foundation
 import Model
 import Parallel
+import Tensor
 
 /// What a person sees of a run: a line an epoch, and on a terminal a last line that moves with the steps.
 struct ProgressLines {
   private let settings: RunConfiguration
   private let epochs: Int
   private let stepsPerEpoch: Int
+  private let isQuiet: Bool
   private let isTerminal: Bool
+  /// Whether to colour what stands out: on a terminal, unless its user wants none (https://no-color.org).
+  private let isColoured: Bool
   private var lastShown = ContinuousClock.now
+  /// Of the run's last steps, for the time that is left; the first step of a start does not count.
+  private var secondsPerStep: Double?
+  private var isFirstStep = true
+  /// Of the last validation, and when the present one began.
+  private var validationSeconds = 0.0
+  private var evaluationStart: ContinuousClock.Instant?
   // Of the epoch's steps since the run was started or resumed; a step that was left out has no loss.
   private var losses = (sum: 0.0, count: 0)
   private var steps = (secondsPerSample: 0.0, count: 0)
 
-  init(_ settings: RunConfiguration, trainingSamples: Int) {
+  /// - Parameter isQuiet: whether only results are told.
+  init(_ settings: RunConfiguration, trainingSamples: Int, isQuiet: Bool = false) {
     self.settings = settings
+    self.isQuiet = isQuiet
     let steps = settings.stepsPerEpoch(trainingSamples: trainingSamples)
     stepsPerEpoch = steps
     // Of a run whose steps are limited, those that it begins.
     epochs = min(settings.epochs, (settings.optimizer.totalSteps + steps - 1) / steps)
     // Launchers give ranks terminals of their own, whatever becomes of the output.
+    let environment = ProcessInfo.processInfo.environment
     isTerminal =
-      Launcher.announced.size == 1 && isatty(STDOUT_FILENO) == 1
-      && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+      !isQuiet && Launcher.announced.size == 1 && isatty(STDOUT_FILENO) == 1 && environment["TERM"] != "dumb"
+    isColoured = isTerminal && environment["NO_COLOR"] ?? "" == ""
   }
 
   func begin(
-    _ dataset: Dataset, ranks: Ranks, reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?,
-    schedule: String?
+    _ dataset: Dataset, trainer: Trainer, team: WorkerTeam, directory: RunDirectory,
+    reachable: SyntheticDataset.Reachable?, checkpoint: Checkpoint?, schedule: String?
   ) {
+    let (ranks, model) = (team.ranks, settings.model)
     let workers = ranks.workerCount
     let shapes = dataset.train.modalities.map { "\($0.name) \($0.steps)×\($0.features)" }.joined(separator: ", ")
     line(
@@ -42,6 +56,14 @@ struct ProgressLines {
         "generated: test micro-F1 of always predicting the frequent labels \(fixed(reachable.frequentLabelsMicroF1, 4)), "
           + "best reachable \(fixed(reachable.microF1, 4)), at threshold 0.25 \(fixed(reachable.microF1AtQuarter, 4))")
     }
+    line(
+      "model: \(fixed(Double(trainer.parameterCount) / 1e6, 1)) million parameters, layers "
+        + "\(model.modalities.map { "\($0.layers)" }.joined(separator: ",")) of width \(model.hiddenSize), queue "
+        + "\(model.queueSize); \(fixed(Double(trainer.plannedBytes) / 0x1p20, 0)) MiB of memory")
+    let nodes = team.placement.nodes.count
+    line(
+      "machine: \(MachineDescription.processor), built for \(InstructionSet.description); \(plural(team.count, "worker"))"
+        + (nodes > 1 ? " on \(nodes) NUMA nodes" : "") + "; output in \(directory.path)")
     line(
       "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize), "
         + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
@@ -67,25 +89,59 @@ struct ProgressLines {
     case .step(let record):
       if record.loss.isFinite { losses = (losses.sum + record.loss, losses.count + 1) }
       steps = (steps.secondsPerSample + 1 / record.samplesPerSecond, steps.count + 1)
-      let now = ContinuousClock.now
-      guard isTerminal, now - lastShown > .milliseconds(100) else { return }
-      lastShown = now
+      let took = Double(settings.batchSize) / record.samplesPerSecond
+      // The first step of a start touches all memory.
+      if !isFirstStep { secondsPerStep = (secondsPerStep ?? took) * 0.9 + took * 0.1 }
+      isFirstStep = false
+      guard isDue() else { return }
+      let done = (record.step - 1) % stepsPerEpoch + 1
+      var bar = ProgressBar(
+        title: "epoch \(record.epoch)/\(epochs)", done: done, count: stepsPerEpoch,
+        parts: ["loss \(fixed(record.loss, 4))", "\(fixed(record.samplesPerSecond, 1)) samples/s"])
+      if let secondsPerStep {
+        bar.parts += [
+          "\(ProgressBar.time(Double(stepsPerEpoch - done) * secondsPerStep)) left",
+          "run \(ProgressBar.time(timeLeft(afterStep: record.step, epoch: record.epoch) ?? 0)) left",
+        ]
+      }
+      show(bar)
+    case .evaluating(let split, let done, let count):
+      if evaluationStart == nil { evaluationStart = .now }
+      guard isDue() else { return }
       show(
-        "epoch \(record.epoch)/\(epochs)  step \((record.step - 1) % stepsPerEpoch + 1)/\(stepsPerEpoch)  "
-          + "loss \(fixed(record.loss, 4))  \(fixed(record.samplesPerSecond, 1)) samples/s")
+        ProgressBar(title: split == "valid" ? "validating" : "testing", done: done, count: count, parts: ["samples"]))
     case .skipped(let record):
-      if isTerminal { show("") }
+      clear()
       line("step \(record.step) left out: not a finite number, first in \(record.found.description)")
     case .evaluation(let record):
-      if isTerminal { show("") }
+      clear()
       let m = record.metrics
+      if let start = evaluationStart, record.split == "valid" { validationSeconds = (.now - start).seconds }
+      evaluationStart = nil
       if record.split == "valid" {
+        let left =
+          timeLeft(afterStep: record.step, epoch: record.epoch + 1).map { "  \(ProgressBar.time($0)) left" } ?? ""
         line(
           "epoch \(record.epoch)/\(epochs)  \(means)valid micro-F1 \(fixed(m.microF1, 4))  "
-            + "mAP \(fixed(m.meanAveragePrecision, 4))\(record.best ? "  best" : "")")
+            + "mAP \(fixed(m.meanAveragePrecision, 4))", highlight: record.best ? "  best" : "", left)
       }
       (losses, steps) = ((0, 0), (0, 0))
     }
+  }
+
+  /// Seconds until the run's end, evaluations included; nil before it can be told, and at the end.
+  private func timeLeft(afterStep step: Int, epoch: Int) -> Double? {
+    guard let secondsPerStep, step < settings.optimizer.totalSteps else { return nil }
+    return Double(settings.optimizer.totalSteps - step) * secondsPerStep + Double(max(epochs - epoch + 1, 0))
+      * validationSeconds
+  }
+
+  /// Whether the terminal's last line may be drawn anew.
+  private mutating func isDue() -> Bool {
+    let now = ContinuousClock.now
+    guard isTerminal, now - lastShown > .milliseconds(100) else { return false }
+    lastShown = now
+    return true
   }
 
   /// The epoch's mean loss and speed. A run that was resumed at an epoch's end has done nothing of it.
@@ -96,38 +152,49 @@ struct ProgressLines {
 
   func end(_ result: Trainer.Result, directory: RunDirectory, reachable: SyntheticDataset.Reachable?) {
     let m = result.test
-    line(
+    tell(
       "test (epoch \(result.bestEpoch)): micro-F1 \(fixed(m.microF1, 4))  precision \(fixed(m.precision, 4))  "
         + "recall \(fixed(m.recall, 4))  accuracy \(fixed(m.accuracy, 4))  macro-F1 \(fixed(m.macroF1, 4))  "
         + "mAP \(fixed(m.meanAveragePrecision, 4))")
     if let reachable {
-      line(
+      tell(
         "test micro-F1: frequent labels \(fixed(reachable.frequentLabelsMicroF1, 4)), this run "
           + "\(fixed(m.microF1, 4)), best reachable \(fixed(reachable.microF1, 4)) "
           + "(at threshold 0.25 \(fixed(reachable.microF1AtQuarter, 4)))")
     }
-    line(
+    tell(
       "\(fixed(result.secondsPerStep, 4)) s a step, \(fixed(result.samplesPerSecond, 1)) samples/s, peak "
         + "\(fixed(result.peakMiB, 0)) MiB; files in \(directory.path)")
-    line("digest \(result.digest)")
+    tell("digest \(result.digest)")
   }
 
   func stop(step: Int, checkpoint: String) {
-    if isTerminal { show("") }
-    line("stopped after step \(step), saved in \(checkpoint); go on with --resume")
+    clear()
+    tell("stopped after step \(step), saved in \(checkpoint); go on with --resume")
   }
 
   private func plural(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
   /// Nobody's reading the progress is no reason to end a run.
-  private func line(_ text: String) { try? say(text) }
+  private func tell(_ text: String) { try? say(text) }
 
-  /// Replaces the terminal's current line, cut to its width: a line that wraps could not be taken back.
-  private func show(_ text: String) {
+  /// The same of what --quiet leaves out.
+  ///
+  /// - Parameter highlight: words in between that stand out where there are colours.
+  private func line(_ text: String, highlight: String = "", _ rest: String = "") {
+    guard !isQuiet else { return }
+    guard isColoured && !highlight.isEmpty else { return tell(text + highlight + rest) }
+    try? printOut("\(oneLine(text))\u{1B}[1;32m\(oneLine(highlight))\u{1B}[0m\(oneLine(rest))")
+  }
+
+  /// Replaces the terminal's current line; one that wraps could not be taken back.
+  private func show(_ bar: ProgressBar?) {
     var size = winsize()
     let columns = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1 ? Int(size.ws_col) - 1 : 79
     let output = try? TextOutput()
-    try? output?.write("\r\u{1B}[K" + text.prefix(columns))
+    try? output?.write("\r\u{1B}[K" + oneLine(bar?.line(columns: columns) ?? ""))
     try? output?.flush()
   }
+
+  private func clear() { if isTerminal { show(nil) } }
 }

@@ -122,6 +122,9 @@ struct Run: ParsableCommand {
   @Flag(help: "Print the result as one JSON object on the last line.")
   var json = false
 
+  @Flag(help: "Print the result only, nothing while the run goes on.")
+  var quiet = false
+
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
@@ -215,10 +218,11 @@ struct Run: ParsableCommand {
       Logger(label: "carat.output").warning("\(reason); this run is in \(directory.path)")
     }
     let reachable = isFirst ? SyntheticDataset.Reachable(of: dataset.test) : nil
-    var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count)
+    var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count, isQuiet: quiet)
     if isFirst {
       progress.begin(
-        dataset, ranks: team.ranks, reachable: reachable, checkpoint: checkpoint, schedule: inputs.scheduleLine)
+        dataset, trainer: trainer, team: team, directory: directory, reachable: reachable, checkpoint: checkpoint,
+        schedule: inputs.scheduleLine)
     }
     let outcome = try trainer.run(shouldStop: { interruption.signalNumber != nil }) { progress.report($0) }
     switch outcome {

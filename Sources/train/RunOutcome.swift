@@ -15,7 +15,7 @@ extension Run {
     guard communicator.agree(on: result != nil) else { return false }
     if let result {
       let samples = inputs.dataset?.train.count ?? checkpoint.record.epochSteps * inputs.settings.batchSize
-      let progress = ProgressLines(inputs.settings, trainingSamples: samples)
+      let progress = ProgressLines(inputs.settings, trainingSamples: samples, isQuiet: quiet)
       progress.beginFinished(checkpoint)
       try tell(result, progress, directory, inputs.dataset.flatMap { SyntheticDataset.Reachable(of: $0.test) })
     }

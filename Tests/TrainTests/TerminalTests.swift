@@ -107,6 +107,37 @@ import Testing
     try Self.requireCheckpoint(directory)
   }
 
+  /// What moves on a terminal, and what stands still in a pipe.
+  @Test(.enabled(if: hasSessions)) func aRunShowsItself() throws {
+    let directory = try TemporaryDirectory()
+    let terminal = try Terminal()
+    let running = try Self.start(Self.endless, on: terminal, in: directory)
+    terminal.wait(for: " · run ")
+    terminal.wait(for: "\u{1B}[1;32m  best\u{1B}[0m")
+    terminal.type("\u{3}")
+    terminal.wait(for: "go on with --resume")
+    #expect(try running.end().status == 130)
+    for words in ["million parameters", "machine: ", "output in r", "samples/s · ", "a second Control-C stops at once"]
+    {
+      #expect(terminal.shown.contains(words), "\(words): \(terminal.shown)")
+    }
+    let run = ["run", "--output", "p"] + Program.tiny + Program.tinyData
+    let piped = try Program.run(run, in: directory)
+    #expect(piped.status == 0 && !piped.output.contains("\u{1B}") && !piped.output.contains("░"), "\(piped.output)")
+    let quiet = try Program.run(run + ["--overwrite", "--quiet"], in: directory)
+    #expect(quiet.lines.count == 4 && quiet.lines.last == piped.lines.last, "\(quiet.output)")
+  }
+
+  @Test(.enabled(if: hasSessions)) func noColours() throws {
+    let directory = try TemporaryDirectory()
+    let terminal = try Terminal()
+    let running = try Self.start(
+      Self.endless + ["--epochs", "2"], on: terminal, shell: "export NO_COLOR=1", in: directory)
+    terminal.wait(for: "digest ")
+    #expect(try running.end().status == 0)
+    #expect(terminal.shown.contains("  best") && !terminal.shown.contains("\u{1B}[1"))
+  }
+
   /// Control-C at `train run … 2>&1 | tee log` goes to both, and tee is the faster to die.
   @Test(.enabled(if: hasSessions)) func controlCIntoAPipeOfTee() throws {
     let directory = try TemporaryDirectory()

@@ -35,14 +35,18 @@ public struct MachineDescription: Codable, Sendable {
     kernel =
       (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8))?
       .trimmingCharacters(in: .whitespacesAndNewlines) ?? "unknown"
-    let processors = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-    cpuModel =
-      processors.split(separator: "\n").first { $0.hasPrefix("model name") }?
-      .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
+    cpuModel = Self.processor
     topology = .current()
     machines = RankPlaces(communicator, topology).machineCount
     ranks = communicator.size
   }
+
+  /// What this machine's processor calls itself.
+  public static let processor: String = {
+    let processors = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    return processors.split(separator: "\n").first { $0.hasPrefix("model name") }?
+      .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "an unknown processor"
+  }()
 
   /// The compiler tells the program its version only by comparison.
   private static var builtWith: String {

@@ -18,6 +18,9 @@ final class TensorSnapshot: @unchecked Sendable {
 
   deinit { memory.deallocate() }
 
+  /// Of memory that is reserved.
+  var bytes: Int { memory.count }
+
   /// Copies tensors of the sizes that room was made for.
   func take(_ sources: [TensorSource]) {
     var offset = 0

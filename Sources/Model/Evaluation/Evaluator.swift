@@ -53,12 +53,17 @@ public final class Evaluator {
   }
 
   /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
-  func metrics(of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool) throws -> EvaluationMetrics? {
+  ///
+  /// - Parameter report: hears after each batch how many samples have been scored.
+  func metrics(
+    of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void
+  ) throws -> EvaluationMetrics? {
     var scores = [Float]()
     do {
       try forEachBatch(of: split) {
         if shouldStop() { throw Stopped() }
         scores.append(contentsOf: $1)
+        report($0.upperBound)
       }
     } catch is Stopped {
       return nil

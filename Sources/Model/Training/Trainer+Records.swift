@@ -7,6 +7,8 @@ extension Trainer {
     case step(StepRecord)
     case skipped(NonFiniteRecord)
     case evaluation(EvaluationRecord)
+    /// That so many of a split's samples have been scored.
+    case evaluating(split: String, done: Int, count: Int)
   }
 
   /// One training step.

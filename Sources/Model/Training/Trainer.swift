@@ -112,6 +112,13 @@ public final class Trainer {
 
   private var communicator: any Communicator { team.ranks.communicator }
 
+  /// Of the model that is trained.
+  public var parameterCount: Int { step.model.trained.reduce(0) { $0 + $1.count } }
+  /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
+  public var plannedBytes: Int {
+    step.memory.reduce(0) { $0 + $1.arena.bytes } + [snapshot, bestWeights].reduce(0) { $0 + ($1?.bytes ?? 0) }
+  }
+
   /// Trains to the end, or until it is asked to stop.
   ///
   /// - Parameters:
@@ -128,7 +135,7 @@ public final class Trainer {
         try trainOneStep(order, report)
         try saveIfDue()
       }
-      guard let valid = try validate(unless: shouldStop) else { return try stop() }
+      guard let valid = try validate(unless: shouldStop, report) else { return try stop() }
       try accept(valid, report)
       position.isEvaluated = true
       // An epoch that the last step cut goes on if the run does.
@@ -204,9 +211,12 @@ public final class Trainer {
 
   /// The validation split's metrics after an epoch; nil if it was stopped. What can't be measured is no reason to lose the
   /// epoch: it is saved first.
-  private func validate(unless shouldStop: () -> Bool) throws -> EvaluationMetrics? {
+  private func validate(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> EvaluationMetrics? {
     do {
-      return try evaluator.metrics(of: dataset.valid, threshold: configuration.threshold, unless: shouldStop)
+      let split = dataset.valid
+      return try evaluator.metrics(of: split, threshold: configuration.threshold, unless: shouldStop) {
+        report(.evaluating(split: "valid", done: $0, count: split.count))
+      }
     } catch let error as NonFiniteScores {
       try save()
       try writer.wait()
@@ -239,9 +249,11 @@ public final class Trainer {
     guard let best else { preconditionFailure("a run of \(state.step) steps evaluated none") }
     if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
     state.shareWeights(communicator)
-    guard let test = try evaluator.metrics(of: dataset.test, threshold: c.threshold, unless: shouldStop) else {
-      return nil
+    let split = dataset.test
+    let measured = try evaluator.metrics(of: split, threshold: c.threshold, unless: shouldStop) {
+      report(.evaluating(split: "test", done: $0, count: split.count))
     }
+    guard let test = measured else { return nil }
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
     try metrics?.append(record)
