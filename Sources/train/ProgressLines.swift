@@ -116,7 +116,7 @@ struct ProgressLines {
     case .evaluation(let record):
       clear()
       let m = record.metrics
-      if let start = evaluationStart, record.split == "valid" { validationSeconds = (.now - start).seconds }
+      if let start = evaluationStart, record.split == "valid" { validationSeconds = (.now - start) / .seconds(1) }
       evaluationStart = nil
       if record.split == "valid" {
         let left =
