@@ -57,7 +57,7 @@ struct ProgressLines {
           + "best reachable \(fixed(reachable.microF1, 4)), at threshold 0.25 \(fixed(reachable.microF1AtQuarter, 4))")
     }
     line(
-      "model: \(fixed(Double(trainer.parameterCount) / 1e6, 1)) million parameters, layers "
+      "model: \(trainer.parameterCount < 100_000 ? "\(trainer.parameterCount)" : fixed(Double(trainer.parameterCount) / 1e6, 1) + " million") parameters, layers "
         + "\(model.modalities.map { "\($0.layers)" }.joined(separator: ",")) of width \(model.hiddenSize), queue "
         + "\(model.queueSize); \(fixed(Double(trainer.plannedBytes) / 0x1p20, 0)) MiB of memory")
     let nodes = team.placement.nodes.count

@@ -19,6 +19,7 @@ import Testing
 
     /// TIOCSPTLCK and TIOCGPTN, macros that Swift does not see.
     private static let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+    static let columns: UInt16 = 150
 
     init() throws {
       screen = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
@@ -27,6 +28,8 @@ import Testing
       try #require(ioctl(screen, Self.getNumber, &number) == 0)
       let own = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
       try #require(own >= 0)
+      var size = winsize(ws_row: 40, ws_col: Self.columns, ws_xpixel: 0, ws_ypixel: 0)
+      try #require(ioctl(own, UInt(TIOCSWINSZ), &size) == 0)
       let handle = FileHandle(fileDescriptor: own, closeOnDealloc: true)
       streams = [STDIN_FILENO: handle, STDOUT_FILENO: handle, STDERR_FILENO: handle]
     }
@@ -108,17 +111,18 @@ import Testing
   }
 
   /// What moves on a terminal, and what stands still in a pipe.
-  @Test(.enabled(if: hasSessions)) func aRunShowsItself() throws {
+  @Test(.enabled(if: hasSessions), .timeLimit(.minutes(5))) func aRunShowsItself() throws {
     let directory = try TemporaryDirectory()
     let terminal = try Terminal()
-    let running = try Self.start(Self.endless, on: terminal, in: directory)
-    terminal.wait(for: " · run ")
-    terminal.wait(for: "\u{1B}[1;32m  best\u{1B}[0m")
+    let running = try Self.start(Self.endless, on: terminal, shell: "unset NO_COLOR", in: directory)
+    terminal.wait(for: "left · run ")
     terminal.type("\u{3}")
     terminal.wait(for: "go on with --resume")
     #expect(try running.end().status == 130)
-    for words in ["million parameters", "machine: ", "output in r", "samples/s · ", "a second Control-C stops at once"]
-    {
+    for words in [
+      "\u{1B}[1;32m  best\u{1B}[0m", "model: ", " parameters", "machine: ", "output in r", "samples/s · ",
+      "a second Control-C stops at once",
+    ] {
       #expect(terminal.shown.contains(words), "\(words): \(terminal.shown)")
     }
     let run = ["run", "--output", "p"] + Program.tiny + Program.tinyData
@@ -128,7 +132,7 @@ import Testing
     #expect(quiet.lines.count == 4 && quiet.lines.last == piped.lines.last, "\(quiet.output)")
   }
 
-  @Test(.enabled(if: hasSessions)) func noColours() throws {
+  @Test(.enabled(if: hasSessions), .timeLimit(.minutes(5))) func noColours() throws {
     let directory = try TemporaryDirectory()
     let terminal = try Terminal()
     let running = try Self.start(

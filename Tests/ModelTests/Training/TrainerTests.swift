@@ -77,6 +77,7 @@ extension Teams {
       let outcome = try trainer.run {
         switch $0 {
         case .skipped: Issue.record("a step was left out")
+        case .evaluating(_, let done, let count): #expect(done > 0 && done <= count)
         case .step(let record):
           steps += 1
           #expect(record.step == steps && record.epoch == (steps - 1) / 3 + 1 && record.loss.isFinite)
