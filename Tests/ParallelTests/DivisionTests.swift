@@ -1,4 +1,5 @@
 import Parallel
+import TestSupport
 import Testing
 
 @Suite struct BatchDivisionTests {
@@ -60,7 +61,7 @@ import Testing
   /// One worker at a time, in their order, and what each took is kept by phase.
   @Test(.timeLimit(.minutes(1))) func strictOrder() {
     let (workers, turns) = (5, Turns(5))
-    let order = try? Arena(placement: .anywhere).matrix(rows: 1, columns: 32)
+    let order = TestMatrix(1, 32)
     let team = WorkerTeam(placement: Placement(emulatedNodes: 1, workers: workers, on: .current()))
     turns.begin()
     turns.alone("alone") {}
@@ -68,11 +69,11 @@ import Testing
     let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
     next.initialize(to: 0)
     defer { next.deallocate() }
-    nonisolated(unsafe) let (count, list) = (next, order)
+    nonisolated(unsafe) let (count, list) = (next, order.matrix)
     team.run { worker in
       for name in ["first", "second"] {
         turns.take(worker, name) {
-          list?[0, count.pointee] = Float(worker)
+          list[0, count.pointee] = Float(worker)
           count.pointee += 1
         }
         team.barrier()
@@ -80,6 +81,6 @@ import Testing
     }
     #expect(turns.phases.map(\.name) == ["alone", "first", "second"])
     #expect(turns.phases.map(\.seconds.count) == [1, workers, workers])
-    #expect((0..<10).map { order?[0, $0] } == (0..<10).map { Float($0 % workers) })
+    #expect(Array(order.values.prefix(10)) == (0..<10).map { Float($0 % workers) })
   }
 }
