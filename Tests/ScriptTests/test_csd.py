@@ -73,6 +73,25 @@ class ComputationalSequenceTests(ContradictionTestCase):
         np.testing.assert_allclose(t["audio"][1, 2], self.sound["v0"][0][50:55].mean(0), rtol=1e-5)
         self.assertEqual(read["splits"]["train"]["modalities"]["audio"]["shape"], [4, 12, 2])
 
+    def test_parts_of_a_video_with_other_features(self) -> None:
+        """COVAREP of 43 and 74 features within one video, cut to its words."""
+        self.raw()
+        parts = {}
+        for video, (features, times) in self.sound.items():
+            for word in range(20):
+                steps = slice(5 * word, 5 * word + 5)
+                wide = np.pad(features[steps], ((0, 0), (0, 3)), constant_values=9) if (video, word) == ("v1", 3) else features[steps]
+                parts[f"{video}[{word}]"] = (wide, times[steps])
+        os.unlink(self.path("csd/CMU_MOSEI_COVAREP.csd"))
+        self.sequence("csd/CMU_MOSEI_COVAREP.csd", "COVAREP", parts)
+        arguments = [self.path("csd"), "--folds", self.path("folds.json")]
+        self.refused(*arguments, words=("parts of 'v1'", "2 in 119 parts, 5 in 1 parts", "--mixed-features"))
+        cut = self.convert(*arguments, "--mixed-features", "cut", output="cut")["tensors"]["train"]["audio"]
+        np.testing.assert_allclose(cut[2, :40], self.sound["v1"][0][:40].astype(np.float32))
+        left = self.convert(*arguments, "--mixed-features", "leave-out", output="left")
+        self.assertEqual(left["tensors"]["train"]["audio_length"][2], 35)
+        self.assert_note(left, "the 1 parts without 2 are left out")
+
     def test_segments_of_the_sdk(self) -> None:
         parts: dict = {m: {} for m in ("text", "visual", "audio", "labels")}
         for v in range(5):

@@ -38,6 +38,9 @@ def prepare(source: SourceDataset, options: Options) -> None:
         source.splits, note = split_at_random(source, options.split, options.seed)
         source.notes.append(note)
     _note_shared_videos(source)
+    lacking = [name for name, split in source.splits.items() if split.ids is None]
+    if lacking and len(lacking) < len(source.splits):
+        source.notes.append(f"ids: split {' and '.join(lacking)} has none; its samples are not known by name")
 
 
 def _check_counts(source: SourceDataset, problems: Problems) -> None:

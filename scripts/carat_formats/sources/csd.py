@@ -97,7 +97,7 @@ def open_source(paths: List[str], options: Options) -> SourceDataset:
     by_name = _named_as(files, names, table, notes)
     align = options.align == "words"
     if not by_name:
-        align = _by_time(files, notes) or align
+        align = _by_time(files, options, notes) or align
     if align and not by_name and "text" not in files:
         raise UsageError("--align words needs text, whose steps are the words")
     split_of = None if options.folds is None else folds.read(options.folds)
@@ -154,7 +154,7 @@ def _named_as(files: Dict[str, CsdFile], names: List[str], table: LabelTable, no
     return True
 
 
-def _by_time(files: Dict[str, CsdFile], notes: List[str]) -> bool:
+def _by_time(files: Dict[str, CsdFile], options: Options, notes: List[str]) -> bool:
     """Makes all files sequences of videos. Whether they are aligned to words: the text has one step a name."""
     words = "text" in files and files["text"].by_clip and all(files["text"].shape(n)[0] == 1 for n in files["text"].names)
     for m, file in files.items():
@@ -168,7 +168,8 @@ def _by_time(files: Dict[str, CsdFile], notes: List[str]) -> bool:
             raise FormatError(file.path, f"times of the parts of '{again}' within the video",
                               f"{len(starts[again])} parts that all start at {starts[again][0]:g} s, and names that are not "
                               "those of the labels' segments", "align it with the SDK to the labels, or keep the times")
-        file.join()
+        mixed = file.join(options.mixed_features)
+        notes += [f"{m}: {mixed}"] if mixed else []
         notes.append(f"{m}: parts of videos ({'words' if words else 'segments'}), put into the labels' segments by their "
                      "times")
     return words

@@ -3,6 +3,7 @@
 In a file, `<root>/data/<name>/features` [n, F] and `intervals` [n, 2] in seconds. The name is a video; or after the SDK's
 own alignment a segment or a word, `video[3]`."""
 import json
+from collections import Counter
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
@@ -38,6 +39,8 @@ class CsdFile:
         self._last: Dict[str, Tuple[str, Any]] = {}
         # Opening what HDF5 holds is slow, and words are many: what is small is kept.
         self._shapes: Dict[str, Tuple[int, int]] = {}
+        # Features that steps are cut to, if they are.
+        self._width: Optional[int] = None
         self._times: Dict[str, np.ndarray] = {}
 
     @property
@@ -49,12 +52,30 @@ class CsdFile:
         """Whether all names are of parts of videos, `video[3]`."""
         return all(parts(name)[1] is not None for name in self._entries)
 
-    def join(self) -> None:
+    def join(self, mixed: Optional[str]) -> Optional[str]:
+        """- Parameter `mixed`: what becomes of parts of a video with another number of features than the others: they are left out
+        (`leave-out`), or all are `cut` to the fewest. What was done, in words, if anything was.
+        - Throws: FormatError if there are such parts, and nothing is said of them."""
         entries: Dict[str, List[str]] = {}
         for name in sorted(self._entries, key=lambda name: parts(name)[1] or 0):
             entries.setdefault(video_of(name), []).append(name)
         self._entries = entries
         self._last.clear()
+        mingled = [video for video, names in entries.items() if len({self._shape(name)[1] for name in names}) > 1]
+        if not mingled:
+            return None
+        counts = Counter(self._shape(name)[1] for names in entries.values() for name in names)
+        found = ", ".join(f"{width} in {count} parts" for width, count in counts.most_common())
+        if mixed is None:
+            raise FormatError(self.path, f"one number of features in the parts of '{mingled[0]}'", found,
+                              "leave those parts out or cut all to the fewest: --mixed-features leave-out|cut")
+        if mixed == "cut":
+            self._width = min(counts)
+            return f"number of features: {found}; all cut to the first {self._width}"
+        usual = counts.most_common(1)[0][0]
+        kept = {video: [n for n in names if self._shape(n)[1] == usual] for video, names in entries.items()}
+        self._entries = {video: names for video, names in kept.items() if names}
+        return f"number of features: {found}; the {sum(counts.values()) - counts[usual]} parts without {usual} are left out"
 
     def dimension_names(self) -> Optional[List[str]]:
         """What the file calls its columns, in small letters, if it does."""
@@ -93,6 +114,8 @@ class CsdFile:
     def shape(self, name: str) -> Tuple[int, int]:
         """Steps and features under a name."""
         shapes = [self._shape(entry) for entry in self._entries[name]]
+        if self._width is not None:
+            return sum(shape[0] for shape in shapes), self._width
         if len({shape[1] for shape in shapes}) != 1:
             raise self._bad(f"one number of features in '{name}'", ", ".join(sorted({str(shape[1]) for shape in shapes})))
         return sum(shape[0] for shape in shapes), shapes[0][1]
@@ -120,6 +143,8 @@ class CsdFile:
 
     def _together(self, name: str, what: str) -> np.ndarray:
         arrays = [self._read(entry, what) for entry in self._entries[name]]
+        if what == "features" and self._width is not None:
+            arrays = [array[:, :self._width] for array in arrays]
         try:
             return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         except ValueError as error:
