@@ -86,8 +86,8 @@ struct ScoredDataOptions: ParsableArguments {
     case train, valid, test
   }
 
-  @Option("Data set directory, or one .safetensors file.", value: "path")
-  var data: String
+  @Option("Data set directory, or one .safetensors file; by default the run's data set.", value: "path")
+  var data: String?
 
   @Option("Which split, where --data is a directory.", value: "split")
   var split = Split.test

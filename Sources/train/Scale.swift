@@ -204,13 +204,4 @@ struct Scale: ParsableCommand {
     }
     return aligned([head] + rows)
   }
-
-  /// Cells in columns, to the right.
-  private func aligned(_ rows: [[String]]) -> [String] {
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      zip(row, widths).map { cell, width in String(repeating: " ", count: width - cell.count) + cell }
-        .joined(separator: "  ")
-    }
-  }
 }

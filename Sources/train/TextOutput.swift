@@ -98,3 +98,12 @@ func printOut(_ text: String) throws(DataError) {
 
 /// A number with so many digits behind the point.
 func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+
+/// Cells in columns, to the right.
+func aligned(_ rows: [[String]]) -> [String] {
+  let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+  return rows.map { row in
+    zip(row, widths).map { cell, width in String(repeating: " ", count: width - cell.count) + cell }
+      .joined(separator: "  ")
+  }
+}

@@ -15,7 +15,13 @@ struct TrainedRun {
     try configuration.requireMemory()
     let weights =
       try options.weights.map { path throws(DataError) in try SafetensorsFile(path: path) } ?? directory.openBest()
-    samples = try Self.open(options, configuration, mayLackLabels: mayLackLabels)
+    let data =
+      switch (options.data, configuration.data) {
+      case (let path?, _): path
+      case (nil, .directory(let path)): path
+      case (nil, _): directory.generatedData
+      }
+    samples = try Self.open(data, options.split, configuration, mayLackLabels: mayLackLabels)
     threshold = options.threshold ?? configuration.threshold
 
     let team = try workers.makeTeam()
@@ -28,14 +34,14 @@ struct TrainedRun {
   }
 
   /// A split of a data set directory, or a file; its shapes and labels must be those of the run's data.
-  private static func open(_ options: ScoredDataOptions, _ configuration: RunConfiguration, mayLackLabels: Bool) throws
-    -> DatasetSplit
-  {
+  private static func open(
+    _ data: String, _ split: ScoredDataOptions.Split, _ configuration: RunConfiguration, mayLackLabels: Bool
+  ) throws -> DatasetSplit {
     let modalities = configuration.model.modalities
-    let isFile = Dataset.isFile(options.data)
+    let isFile = Dataset.isFile(data)
     let opened = try DatasetSplit(
-      path: isFile ? options.data : Dataset.path(of: options.split.rawValue, in: options.data),
-      name: isFile ? nil : options.split.rawValue, modalities: modalities.map(\.name),
+      path: isFile ? data : Dataset.path(of: split.rawValue, in: data),
+      name: isFile ? nil : split.rawValue, modalities: modalities.map(\.name),
       labelsIfMissing: mayLackLabels ? configuration.labelNames : nil)
     for (own, found) in zip(modalities, opened.modalities)
     where found.features != own.features || found.steps > own.maximumSteps {

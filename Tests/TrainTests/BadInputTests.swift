@@ -239,7 +239,6 @@ import Testing
       Case("evaluate r --data r/best.safetensors", 65, "r/best.safetensors", "labels"),
       Case("evaluate r --data d --split fourth", 64, "--split", "fourth"),
       Case("evaluate r --data d --threshold 2", 64, "--threshold", "2"),
-      Case("evaluate r", 64, "--data"),
       Case("predict r --data d --output nowhere/p", 73, "nowhere/p"),
       Case("predict r --data d --format xml", 64, "--format", "xml"),
       Case("replay nowhere", 65, "nowhere"),

@@ -79,6 +79,17 @@ import Testing
     #expect(evaluated.status == 0 && (evaluated.json["label_f1"] as? [String: Double])?["tense"] == 0)
     #expect(evaluated.lines.count == 1 && evaluated.error.split(separator: "\n").count == 1)
     #expect(evaluated.error.contains("tense in test"), "\(evaluated.error)")
+    // Its own data set, and each label by itself.
+    let own = try Program.run(["evaluate", "r", "--json"], in: directory)
+    #expect(own.status == 0 && own.lines == evaluated.lines, "\(own)")
+    let labels = try #require(own.json["labels"] as? [[String: Any]])
+    #expect(labels.last?["name"] as? String == "tense" && labels.last?["support"] as? Int == 0)
+    for label in labels {
+      #expect(
+        label.keys.sorted() == ["average_precision", "f1", "name", "precision", "recall", "support", "threshold"])
+    }
+    let table = try Program.run(["evaluate", "r"], in: directory).lines
+    #expect(table.contains { $0.hasPrefix("Hamming loss") } && table.last?.contains("tense") == true, "\(table)")
     let trained = try Program.run(["evaluate", "r", "--data", "d", "--split", "train"], in: directory)
     #expect(trained.error.isEmpty, "\(trained.error)")
   }

@@ -11,7 +11,8 @@ import warnings
 
 import numpy as np
 import sklearn
-from sklearn.metrics import average_precision_score, f1_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import (accuracy_score, average_precision_score, f1_score, hamming_loss, jaccard_score, label_ranking_loss,
+                             precision_score, recall_score)
 
 
 def by_scikit_learn(scores, labels, threshold):
@@ -30,8 +31,20 @@ def by_scikit_learn(scores, labels, threshold):
         "accuracy": float(jaccard_score(*both, average="samples", zero_division=0)),
         "macro_f1": float(np.mean(label_f1)),
         "mAP": float(np.mean(precisions)),
+        "macro_precision": float(np.mean([precision_score(truth[:, c], predicted[:, c], zero_division=0)
+                                          for c in range(truth.shape[1])])),
+        "macro_recall": float(np.mean([recall_score(truth[:, c], predicted[:, c], zero_division=0)
+                                       for c in range(truth.shape[1])])),
+        "weighted_f1": float(f1_score(*both, average="weighted", zero_division=0)),
+        "samples_f1": float(f1_score(*both, average="samples", zero_division=0)),
+        "hamming_loss": float(hamming_loss(truth, predicted)),
+        "subset_accuracy": float(accuracy_score(*both)),
+        # Of a single label no pair can be ranked.
+        "ranking_loss": float(label_ranking_loss(truth, scores)) if truth.shape[1] > 1 else 0.0,
         "label_f1": label_f1,
         "label_average_precision": precisions,
+        "label_precision": [float(precision_score(truth[:, c], predicted[:, c], zero_division=0)) for c in range(truth.shape[1])],
+        "label_recall": [float(recall_score(truth[:, c], predicted[:, c], zero_division=0)) for c in range(truth.shape[1])],
     }
 
 

@@ -73,7 +73,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     meanAveragePrecision = precisions.reduce(0, +) / Double(c)
   }
 
-  private static func averagePrecision(
+  static func averagePrecision(
     of label: Int, _ scores: UnsafeBufferPointer<Float>, _ labels: UnsafeBufferPointer<Float>, samples: Int,
     labelCount: Int
   ) -> Double {
@@ -92,7 +92,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     return sum / Double(max(found, 1))
   }
 
-  private static func quotient(_ above: Int, _ below: Int) -> Double {
+  static func quotient(_ above: Int, _ below: Int) -> Double {
     below == 0 ? 0 : Double(above) / Double(below)
   }
 }

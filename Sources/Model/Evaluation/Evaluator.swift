@@ -52,6 +52,19 @@ public final class Evaluator {
     Self.metrics(try scores(of: split), split, threshold)
   }
 
+  /// The same, and each label by itself.
+  ///
+  /// - Throws: `NonFiniteScores`.
+  public func report(of split: DatasetSplit, threshold: Float) throws -> (EvaluationMetrics, EvaluationReport) {
+    let scores = try scores(of: split)
+    let report = scores.withUnsafeBufferPointer { scores in
+      split.allLabels.withUnsafeBufferPointer {
+        EvaluationReport(scores: scores, labels: $0, labelNames: split.labelNames, threshold: threshold)
+      }
+    }
+    return (Self.metrics(scores, split, threshold), report)
+  }
+
   /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
   ///
   /// - Parameter report: hears after each batch how many samples have been scored.

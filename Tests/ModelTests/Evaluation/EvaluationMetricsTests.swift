@@ -11,6 +11,14 @@ import Testing
     }
   }
 
+  static func report(_ scores: [Float], _ labels: [Float], _ names: [String], threshold: Float) -> EvaluationReport {
+    scores.withUnsafeBufferPointer { scores in
+      labels.withUnsafeBufferPointer {
+        EvaluationReport(scores: scores, labels: $0, labelNames: names, threshold: threshold)
+      }
+    }
+  }
+
   @Test func computedByHand() throws {
     // Four samples, two labels; a score equal to the threshold is not above it.
     let scores: [Float] = [0.9, 0.1, 0.8, 0.6, 0.25, 0.3, 0.7, 0.2]
@@ -66,9 +74,13 @@ import Testing
       let names = recorded.scores[0].indices.map { "label\($0)" }
       func flat(_ rows: [[Float]]) -> [Float] { Array((turned ? rows.reversed() : rows).joined()) }
       let m = Self.metrics(flat(recorded.scores), flat(recorded.labels), names, threshold: recorded.threshold)
+      let report = Self.report(flat(recorded.scores), flat(recorded.labels), names, threshold: recorded.threshold)
       let found = [
         "micro_f1": m.microF1, "precision": m.precision, "recall": m.recall, "accuracy": m.accuracy,
-        "macro_f1": m.macroF1, "mAP": m.meanAveragePrecision,
+        "macro_f1": m.macroF1, "mAP": m.meanAveragePrecision, "macro_precision": report.macroPrecision,
+        "macro_recall": report.macroRecall, "weighted_f1": report.weightedF1, "samples_f1": report.samplesF1,
+        "hamming_loss": report.hammingLoss, "subset_accuracy": report.subsetAccuracy,
+        "ranking_loss": report.rankingLoss,
       ]
       func close(_ a: Double?, _ b: Double) -> Bool { a.map { abs($0 - b) < 1e-12 } ?? false }
       var seen = Set<String>()
@@ -81,8 +93,17 @@ import Testing
           for (name, number) in zip(names, numbers) {
             #expect(close(m.labelF1[name], number), "\(recorded.name), F1 of \(name)")
           }
+          #expect(zip(report.labels, numbers).allSatisfy { close($0.f1, $1) }, "\(recorded.name)")
         case .ofLabels(let numbers):
-          #expect(close(m.meanAveragePrecision, numbers.reduce(0, +) / Double(numbers.count)), "\(recorded.name)")
+          let own = report.labels.map { label in
+            switch key {
+            case "label_average_precision": label.averagePrecision
+            case "label_precision": label.precision
+            case "label_recall": label.recall
+            default: Double.nan
+            }
+          }
+          #expect(zip(own, numbers).allSatisfy { close($0, $1) }, "\(recorded.name), \(key): \(own), not \(numbers)")
         }
       }
       #expect(seen == Set(found.keys), "\(recorded.name)")

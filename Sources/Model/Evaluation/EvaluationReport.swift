@@ -1,0 +1,98 @@
+import Tensor
+
+/// What `EvaluationMetrics` leaves out: each label by itself, and how samples do. Every number is scikit-learn's with
+/// `zero_division=0`.
+public struct EvaluationReport: Encodable, Sendable {
+  public struct Label: Encodable, Sendable {
+    public let name: String
+    public let precision: Double
+    public let recall: Double
+    public let f1: Double
+    public let averagePrecision: Double
+    /// Samples that have it.
+    public let support: Int
+    /// It is predicted where its score is above this.
+    public let threshold: Double
+
+    private enum CodingKeys: String, CodingKey {
+      case name, precision, recall, f1, support, threshold
+      case averagePrecision = "average_precision"
+    }
+  }
+
+  public let samples: Int
+  public let labels: [Label]
+  /// The means of the labels' precision and recall.
+  public let macroPrecision: Double
+  public let macroRecall: Double
+  /// The mean of the labels' F1, weighted by support.
+  public let weightedF1: Double
+  /// The mean over samples of 2 |predicted ∩ true| / (|predicted| + |true|); 0 where both are empty.
+  public let samplesF1: Double
+  /// The share of all sample-label pairs that are wrong.
+  public let hammingLoss: Double
+  /// The share of samples whose labels are all right.
+  public let subsetAccuracy: Double
+  /// The mean over samples of the share of (true, absent) pairs of labels that are not ranked right; equal scores are not.
+  public let rankingLoss: Double
+
+  private enum CodingKeys: String, CodingKey {
+    case samples, labels
+    case macroPrecision = "macro_precision"
+    case macroRecall = "macro_recall"
+    case weightedF1 = "weighted_f1"
+    case samplesF1 = "samples_f1"
+    case hammingLoss = "hamming_loss"
+    case subsetAccuracy = "subset_accuracy"
+    case rankingLoss = "ranking_loss"
+  }
+
+  /// - Parameters: as of `EvaluationMetrics`.
+  public init(
+    scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], threshold: Float
+  ) {
+    let c = labelNames.count
+    precondition(c > 0 && scores.count % c == 0, "\(scores.count) scores for \(c) labels")
+    precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
+    let n = scores.count / c
+    samples = n
+    var (hits, predicted, actual) = (
+      [Int](repeating: 0, count: c), [Int](repeating: 0, count: c), [Int](repeating: 0, count: c)
+    )
+    var (f1, wrong, right, ranking) = (0.0, 0, 0, 0.0)
+    for sample in 0..<n {
+      let range = sample * c..<(sample + 1) * c
+      var own = (both: 0, predicted: 0, actual: 0, wrong: 0, misranked: 0)
+      for i in range {
+        let (isPredicted, isTrue) = (scores[i] > threshold, labels[i] > 0)
+        let label = i - range.lowerBound
+        if isPredicted { (own.predicted, predicted[label]) = (own.predicted + 1, predicted[label] + 1) }
+        if isTrue { (own.actual, actual[label]) = (own.actual + 1, actual[label] + 1) }
+        if isPredicted && isTrue { (own.both, hits[label]) = (own.both + 1, hits[label] + 1) }
+        if isPredicted != isTrue { own.wrong += 1 }
+        if isTrue { own.misranked += range.count { labels[$0] <= 0 && scores[$0] >= scores[i] } }
+      }
+      f1 += EvaluationMetrics.quotient(2 * own.both, own.predicted + own.actual)
+      wrong += own.wrong
+      right += own.wrong == 0 ? 1 : 0
+      ranking += EvaluationMetrics.quotient(own.misranked, own.actual * (c - own.actual))
+    }
+    let each = labelNames.enumerated().map { i, name in
+      Label(
+        name: name, precision: EvaluationMetrics.quotient(hits[i], predicted[i]),
+        recall: EvaluationMetrics.quotient(hits[i], actual[i]),
+        f1: EvaluationMetrics.quotient(2 * hits[i], predicted[i] + actual[i]),
+        averagePrecision: EvaluationMetrics.averagePrecision(of: i, scores, labels, samples: n, labelCount: c),
+        support: actual[i], threshold: Double(threshold))
+    }
+    self.labels = each
+    let (count, support) = (Double(max(n, 1)), actual.reduce(0, +))
+    macroPrecision = each.reduce(0) { $0 + $1.precision } / Double(c)
+    macroRecall = each.reduce(0) { $0 + $1.recall } / Double(c)
+    weightedF1 = each.reduce(0) { $0 + $1.f1 * Double($1.support) } / Double(max(support, 1))
+    samplesF1 = f1 / count
+    hammingLoss = Double(wrong) / (count * Double(c))
+    subsetAccuracy = Double(right) / count
+    rankingLoss = ranking / count
+  }
+}
