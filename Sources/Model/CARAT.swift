@@ -67,6 +67,9 @@ public struct CARAT: Sendable {
 
   /// The tensors that training changes.
   var trained: ArraySlice<Parameter> { layout.parameters.prefix { $0.offset < trainedCount } }
+
+  /// Numbers in these tensors; `trainedCount` is their place in a buffer, gaps between them included.
+  var parameterCount: Int { trained.reduce(0) { $0 + $1.count } }
 }
 
 /// Which encoders go backward together, which of their layers, and the segments whose gradients are computed then, in order.

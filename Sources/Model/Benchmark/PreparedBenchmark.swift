@@ -79,7 +79,7 @@ final class PreparedBenchmark {
   var nodes: Int { training.weightGradients.reduce(0) { $0 + $1.nodes.count } }
 
   /// Bytes of the gradients of all parameters that are trained.
-  var gradientBytes: Int { training.model.trained.reduce(0) { $0 + $1.count } * MemoryLayout<Float>.stride }
+  var gradientBytes: Int { training.model.parameterCount * MemoryLayout<Float>.stride }
 
   /// What a step moves beyond caches, as far as it is known without a machine.
   var bytes: StepBytes {

@@ -113,7 +113,7 @@ public final class Trainer {
   private var communicator: any Communicator { team.ranks.communicator }
 
   /// Of the model that is trained.
-  public var parameterCount: Int { step.model.trained.reduce(0) { $0 + $1.count } }
+  public var parameterCount: Int { step.model.parameterCount }
   /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
   public var plannedBytes: Int {
     step.memory.reduce(0) { $0 + $1.arena.bytes } + [snapshot, bestWeights].reduce(0) { $0 + ($1?.bytes ?? 0) }
