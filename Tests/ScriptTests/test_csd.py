@@ -191,6 +191,20 @@ class ComputationalSequenceTests(ContradictionTestCase):
         self.sequence("csd/CMU_MOSEI_TimestampedWordVectors.csd", "glove_vectors", self.words)
         self.refused(self.path("csd"), "--folds", self.path("folds.json"), words=("'v1'", "5 to 4 in row 4"))
 
+    def test_all_that_is_wrong_at_once(self) -> None:
+        self.raw()
+        arguments = (self.path("csd"), "--folds", self.path("folds.json"))
+        self.words["v1"][1][4] = [5, 4]
+        self.words["v3"] = (self.words["v3"][0][:-1], self.words["v3"][1])
+        self.sound["v4"] = (np.zeros((100, 0)), self.sound["v4"][1])
+        self.sequence("csd/CMU_MOSEI_TimestampedWordVectors.csd", "glove_vectors", self.words)
+        self.sequence("csd/CMU_MOSEI_COVAREP.csd", "COVAREP", self.sound)
+        self.refused(*arguments, words=("3 things are wrong", "'v1' from start to end", "each of 19 steps of 'v3'",
+                                        "features of 'v4'"))
+        for name in ("TimestampedWordVectors", "VisualFacet42"):
+            self.bytes(f"csd/CMU_MOSEI_{name}.csd", b"<!DOCTYPE html>")
+        self.refused(*arguments, words=("2 things are wrong", "WordVectors.csd", "Facet42.csd"))
+
     def test_columns_as_the_file_names_them(self) -> None:
         self.raw()
         labels = {f"v{v}": (np.array([[0, 1, -2, 0, 2], [1, 0, 3, 0, 0]], float), np.array([[0, 4], [4, 10.0]]))

@@ -35,6 +35,19 @@ class PairingTests(ContradictionTestCase):
         self.assertIn(labels["valid"]["id"][2], said)
         self.assertIn("row 2 of valid", said)
 
+    def test_all_that_differs_between_the_files_at_once(self) -> None:
+        content = self.content()
+        labels = self.shuffled_labels(content)
+        stranger = labels["test"]["id"][0]
+        labels["test"]["id"][0] = "stranger"
+        for row in (1, 2):
+            labels["valid"]["regression_labels"][row] += 1
+        self.refused(self.pickle("f.pkl", self.without_labels(content)), "--labels", self.pickle("l.pkl", labels),
+                     words=("2 things are wrong", "none for 1 of 24", stranger, "and so for 1 more samples"))
+        short = {s: {k: v[1:] for k, v in f.items() if k != "id"} for s, f in labels.items()}
+        self.refused(self.pickle("f.pkl", self.without_labels(content)), "--labels", self.pickle("l.pkl", short),
+                     words=("3 things are wrong", "in split train", "in split valid", "in split test"))
+
     def test_labels_without_ids_are_checked_by_the_sentiment(self) -> None:
         content = self.content()
         features = self.pickle("f.pkl", self.without_labels(content))

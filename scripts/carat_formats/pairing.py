@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from . import sample_ids
-from .errors import FormatError
+from .errors import FormatError, Problems
 from .labels import SAME_SENTIMENT, Labels
 
 # Two records of when a clip starts or ends may be as many seconds apart.
@@ -54,14 +54,14 @@ class LabelTable:
     def pair(self, samples: Dict[str, Samples], path: str) -> Dict[str, np.ndarray]:
         """Labels [N, C] for the samples of each split of the file `path`."""
         named = [s.ids is not None for s in samples.values()]
+        problems = Problems()
         if self.numberings and all(named):
-            pairs = self._by_id(samples, path)
+            pairs = self._by_id(samples, path, problems)
         else:
             pairs = self._by_position(samples, path)
-        found = self._first_disagreement(pairs, samples)
-        if found is not None:
-            split, row, theirs = found
-            raise self._disagreement(pairs, samples, path, split, row, theirs)
+        with problems.collected():
+            self._refuse_other_sentiments(pairs, samples, path)
+        problems.tell()
         self._look_at_splits(pairs)
         return {split: self.labels.rows[rows] for split, rows in pairs.rows.items()}
 
@@ -70,20 +70,23 @@ class LabelTable:
             raise FormatError(path, f"samples with ids, to look them up in {self.path}", "none",
                               "add a field of ids, or name it with --keys id=NAME")
         rows = {}
+        problems = Problems()
         for split, s in samples.items():
             rows[split] = np.flatnonzero(np.array(self.splits) == split)
             if len(rows[split]) != s.size:
-                raise FormatError(self.path, f"labels for {s.size} samples in split {split}, as {path} has",
-                                  f"{len(rows[split])}", "give the labels of these samples, or ids in both files")
+                with problems.collected():
+                    raise FormatError(self.path, f"labels for {s.size} samples in split {split}, as {path} has",
+                                      f"{len(rows[split])}", "give the labels of these samples, or ids in both files")
+        problems.tell()
         pairs = Pairs("by position", rows)
         without = path if self.numberings else self.path
         self.notes.append(f"labels: {without} has no ids, so row k of {self.path} is taken for sample k"
                           + self._confirmed(pairs, samples))
         return pairs
 
-    def _by_id(self, samples: Dict[str, Samples], path: str) -> Pairs:
+    def _by_id(self, samples: Dict[str, Samples], path: str, problems: Problems) -> Pairs:
         """The pairs of the numbering under which every sample has a row and no sentiment disagrees."""
-        candidates = [Pairs(word, self._look_up(names, samples)) for word, names in self.numberings.items()]
+        candidates = [Pairs(word, self._look_up(names, samples, problems)) for word, names in self.numberings.items()]
         if len(candidates) == 1:
             pairs = candidates[0]
         else:
@@ -92,8 +95,9 @@ class LabelTable:
         if missing:
             split, row = missing[0]
             count = sum(s.size for s in samples.values())
-            raise FormatError(self.path, f"labels for every sample of {path}", f"none for {len(missing)} of {count}, first "
-                              f"{samples[split].place(split, row)}", "check that the names in both files are alike")
+            with problems.collected():
+                raise FormatError(self.path, f"labels for every sample of {path}", f"none for {len(missing)} of {count}, "
+                                  f"first {samples[split].place(split, row)}", "check that the names in both files are alike")
         if len(candidates) == 1:
             self.notes.append(f"labels: from {self.path}, by id" + self._confirmed(pairs, samples))
         else:
@@ -103,7 +107,7 @@ class LabelTable:
 
     def _the_one_that_fits(self, candidates: List[Pairs], samples: Dict[str, Samples], path: str) -> Pairs:
         checkable = self._checked(candidates[0], samples) > 0
-        fitting = [p for p in candidates if p.complete and (not checkable or self._first_disagreement(p, samples) is None)]
+        fitting = [p for p in candidates if p.complete and (not checkable or not self._disagreements(p, samples))]
         if not fitting:
             return candidates[0]                                             # whose first fault will be told
         if not checkable:                                                    # numbers from 1 are believed only if confirmed
@@ -116,8 +120,8 @@ class LabelTable:
                                   "give the labels by the samples' ids as CSV, or ids as (video, start, end)")
         return fitting[0]
 
-    def _look_up(self, names: List[str], samples: Dict[str, Samples]) -> Dict[str, np.ndarray]:
-        index = self._index(names)
+    def _look_up(self, names: List[str], samples: Dict[str, Samples], problems: Problems) -> Dict[str, np.ndarray]:
+        index = self._index(names, problems)
         by_video: Dict[str, List[int]] = {}
         if self.spans is not None:
             for row, name in enumerate(names):
@@ -137,7 +141,7 @@ class LabelTable:
             return -1
         return index.get(sample_ids.canonical(name), -1)
 
-    def _index(self, names: List[str]) -> Dict[str, int]:
+    def _index(self, names: List[str], problems: Problems) -> Dict[str, int]:
         """The row of each name. The same labels twice are harmless."""
         index: Dict[str, int] = {}
         same, other = 0, []
@@ -148,8 +152,9 @@ class LabelTable:
             else:
                 other.append(f"two for '{name}', in {self.places[first]} and {self.places[row]}")
         if other:
-            raise FormatError(self.path, "one set of labels for every id", "; ".join(other[:3]) + (
-                f"; and {len(other) - 3} more" if len(other) > 3 else ""), "leave one out")
+            with problems.collected():
+                raise FormatError(self.path, "one set of labels for every id", "; ".join(other[:3]) + (
+                    f"; and {len(other) - 3} more" if len(other) > 3 else ""), "leave one out")
         if same:
             self.notes.append(f"labels: {same} rows of {self.path} repeat another with the same labels")
         return index
@@ -162,27 +167,29 @@ class LabelTable:
         checked = self._checked(pairs, samples)
         return f", which the sentiment of {checked} samples confirms" if checked else ""
 
-    def _first_disagreement(self, pairs: Pairs, samples: Dict[str, Samples]) -> Optional[Tuple[str, int, float]]:
-        if self.labels.sentiment is None:
-            return None
+    def _disagreements(self, pairs: Pairs, samples: Dict[str, Samples]) -> List[Tuple[str, int]]:
+        """The samples, by split and row, whose sentiment is another in the row of the table that they are paired with."""
+        found: List[Tuple[str, int]] = []
         for split, s in samples.items():
-            if s.sentiment is None:
+            if self.labels.sentiment is None or s.sentiment is None:
                 continue
             rows = pairs.rows[split]
             theirs = np.where(rows >= 0, self.labels.sentiment[rows], s.sentiment)
-            wrong = np.flatnonzero(~(np.abs(theirs - s.sentiment) < SAME_SENTIMENT))
-            if len(wrong):
-                return split, int(wrong[0]), float(theirs[wrong[0]])
-        return None
+            found += [(split, int(row)) for row in np.flatnonzero(~(np.abs(theirs - s.sentiment) < SAME_SENTIMENT))]
+        return found
 
-    def _disagreement(self, pairs: Pairs, samples: Dict[str, Samples], path: str, split: str, row: int, theirs: float
-                      ) -> FormatError:
-        s = samples[split]
-        assert s.sentiment is not None
+    def _refuse_other_sentiments(self, pairs: Pairs, samples: Dict[str, Samples], path: str) -> None:
+        other = self._disagreements(pairs, samples)
+        if not other:
+            return
+        split, row = other[0]
+        s, place = samples[split], pairs.rows[split][row]
+        assert s.sentiment is not None and self.labels.sentiment is not None
         how = f" ({pairs.numbering})" if pairs.numbering else ""
-        return FormatError(self.path, f"the sentiment {s.sentiment[row]:.3g} that {path} has in {s.place(split, row)}",
-                           f"{theirs:.3g} in {self.places[pairs.rows[split][row]]}{how}",
-                           "these labels are of other samples: give them by the samples' ids")
+        more = f"; and so for {len(other) - 1} more samples" if len(other) > 1 else ""
+        raise FormatError(self.path, f"the sentiment {s.sentiment[row]:.3g} that {path} has in {s.place(split, row)}",
+                          f"{self.labels.sentiment[place]:.3g} in {self.places[place]}{how}{more}",
+                          "these labels are of other samples: give them by the samples' ids")
 
     def _look_at_splits(self, pairs: Pairs) -> None:
         if self.splits is None or set(self.splits) != set(pairs.rows):

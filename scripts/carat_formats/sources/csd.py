@@ -3,12 +3,12 @@
 A segment's steps are those that overlap its interval in time. Only where files are aligned to the labels already, and say
 so by names and intervals, or have no intervals, are they found by name."""
 import os
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy as np
 
 from ..dataset import ALL, SPLITS, Options, SourceDataset, SourceSplit
-from ..errors import FormatError, UsageError
+from ..errors import FormatError, Problems, UsageError
 from ..pairing import LabelTable
 from ..sample_ids import video_of
 from ..sequences import Portion, Sequences, as_float32
@@ -184,6 +184,8 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
     rows: Dict[str, List[int]] = {s: [] for s in splits}
     strangers = empty = 0
     known = {m: set(file.names) for m, file in files.items()}
+    problems = Problems()
+    bad: Set[Tuple[str, str]] = set()
     for row, (segment, span) in enumerate(zip(names, table.spans)):
         video = video_of(segment)
         split = ALL if split_of is None else split_of.get(video)
@@ -193,13 +195,14 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
         found: Dict[str, Optional[Piece]] = {}
         for m, file in files.items():
             name = segment if by_name else video
-            if name not in known[m]:
-                found[m] = None
-            elif by_name:
-                count = file.shape(name)[0]
-                found[m] = Piece(name, slice(0, count), count)
-            else:
-                found[m] = _overlap(name, file.intervals(name), span)
+            found[m] = None
+            if name not in known[m] or (m, name) in bad:
+                continue
+            bad.add((m, name))                                               # until it is found to be good
+            with problems.collected():
+                count = file.count(name)
+                found[m] = Piece(name, slice(0, count), count) if by_name else _overlap(name, file.intervals(name), span)
+                bad.remove((m, name))
         if align and not by_name and found["text"] is not None:
             found = {m: found["text"] if video in known[m] else None for m in files}
         if any(piece is None or not piece.length for piece in found.values()):
@@ -209,6 +212,7 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
             assert piece is not None
             pieces[split][m].append(piece)
         rows[split].append(row)
+    problems.tell()
     notes += [f"{n} segments left out: {why}" for n, why in (
         (strangers, "the folds do not name their video"), (empty, "a modality has no step in them")) if n]
     return pieces, rows
@@ -231,9 +235,12 @@ def _by_role(paths: List[str], options: Options, notes: List[str]) -> Dict[str, 
     """Which file is which modality and which the labels: as --keys says, or by the names of the sequences."""
     wanted = list(dict.fromkeys([*paths, *(v for v in options.keys.values() if os.path.isfile(v))]))
     files: List[CsdFile] = []
+    problems = Problems()
     for path in _expand(wanted):
-        if not any(os.path.samefile(path, file.path) for file in files):
-            files.append(CsdFile(path))
+        with problems.collected():
+            if not any(os.path.samefile(path, file.path) for file in files):
+                files.append(CsdFile(path))
+    problems.tell()
     roles: Dict[str, CsdFile] = {}
     missing: List[str] = []
     named = {role: [f for f in files if key in (f.root, os.path.basename(f.path)) or

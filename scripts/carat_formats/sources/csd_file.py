@@ -120,6 +120,15 @@ class CsdFile:
             raise self._bad(f"one number of features in '{name}'", ", ".join(sorted({str(shape[1]) for shape in shapes})))
         return sum(shape[0] for shape in shapes), shapes[0][1]
 
+    def count(self, name: str) -> int:
+        """How many steps there are under a name.
+
+        - Throws: FormatError if there are not as many intervals."""
+        steps, intervals = self.shape(name)[0], len(self.intervals(name))
+        if steps != intervals:
+            raise self._bad(f"an interval for each of {steps} steps of '{name}'", f"{intervals}")
+        return steps
+
     def _shape(self, entry: str) -> Tuple[int, int]:
         if entry in self._shapes:
             return self._shapes[entry]
@@ -135,9 +144,8 @@ class CsdFile:
     def features(self, name: str) -> np.ndarray:
         """[n, F]; the last ones read are kept, for segments of a video follow each other."""
         if self._last.get("features", ("",))[0] != name:
+            self.count(name)
             array, order = self._together(name, "features"), self.order(name)
-            if len(array) != len(order):
-                raise self._bad(f"an interval for each of {len(array)} steps of '{name}'", f"{len(order)}")
             self._last["features"] = (name, array[order] if (np.diff(order) != 1).any() else array)
         return self._last["features"][1]
 

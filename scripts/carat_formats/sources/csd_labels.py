@@ -4,7 +4,7 @@ from typing import List
 import numpy as np
 
 from ..dataset import Options
-from ..errors import FormatError
+from ..errors import FormatError, Problems
 from ..labels import SENTIMENT, from_values
 from ..pairing import LabelTable
 from ..sample_ids import canonical, parts, video_of
@@ -22,6 +22,11 @@ def read(file: CsdFile, options: Options) -> LabelTable:
     rows: List[np.ndarray] = []
     spans: List[np.ndarray] = []
     places: List[str] = []
+    problems = Problems()
+    for name in file.names:
+        with problems.collected():
+            file.count(name)
+    problems.tell()
     for name in file.names:
         order = file.order(name)
         for rank in np.argsort(order, kind="stable"):                        # the rows as they are in the file
