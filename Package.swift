@@ -56,10 +56,12 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: vectorised),
+    .target(name: "Files", dependencies: ["Tensor", "COpenSSL"], swiftSettings: vectorised),
     .target(
       name: "Model",
-      dependencies: ["Parallel", "COpenSSL", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["Parallel", "Files", .product(name: "Logging", package: "swift-log")],
       swiftSettings: vectorised),
+    .target(name: "Benchmark", dependencies: ["Model"], swiftSettings: vectorised),
     // Says in a line that the processor is not the one that the program was built for.
     .target(name: "CProcessor", cSettings: [.define("CARAT_AVX512", to: isAVX512 ? "1" : "0")]),
     // Starts the program that was built for the processor, of those that lie beside it.
@@ -67,24 +69,27 @@ let package = Package(
     .executableTarget(
       name: "train",
       dependencies: [
-        "Model", "CProcessor",
+        "Model", "Benchmark", "CProcessor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: vectorised),
     .target(
-      name: "TestSupport", dependencies: ["Tensor", "Parallel", "Model"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Tensor", "Parallel", "Model", "Files"], path: "Tests/TestSupport",
       swiftSettings: vectorised),
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: vectorised),
     .target(name: "CFlushToZero", path: "Tests/CFlushToZero"),
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     .testTarget(
       name: "ParallelTests", dependencies: ["Parallel", "TestSupport", "CFlushToZero"], swiftSettings: vectorised),
+    .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: vectorised),
     .testTarget(
-      name: "ModelTests", dependencies: ["Model", "TestSupport", "CAllocations"], resources: [.copy("Golden")],
+      name: "ModelTests", dependencies: ["Model", "Benchmark", "TestSupport", "CAllocations"],
+      resources: [.copy("Golden")],
       swiftSettings: vectorised),
     .testTarget(
-      name: "TrainTests", dependencies: ["Model", "TestSupport", "train"], resources: [.copy("reference-run.json")],
+      name: "TrainTests", dependencies: ["Model", "Benchmark", "TestSupport", "train"],
+      resources: [.copy("reference-run.json")],
       swiftSettings: vectorised),
   ],
   swiftLanguageModes: [.v6]

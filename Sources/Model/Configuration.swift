@@ -1,18 +1,18 @@
 /// Everything that shapes the model and its loss; with the seed and the data it determines a run.
-public struct ModelConfiguration: Codable, Sendable, Equatable {
+package struct ModelConfiguration: Codable, Sendable, Equatable {
   /// One modality's input and the depth of its encoder.
-  public struct Modality: Codable, Sendable, Equatable {
-    public var name: String
+  package struct Modality: Codable, Sendable, Equatable {
+    package var name: String
     /// F, raw features a time step.
-    public var features: Int
+    package var features: Int
     /// The greatest number of time steps, which is the number of position embeddings.
-    public var maximumSteps: Int
+    package var maximumSteps: Int
     /// Transformer layers.
-    public var layers: Int
+    package var layers: Int
     /// Steps that a soft alignment makes of a sequence before it is encoded; nil where the steps are encoded as they are.
-    public var alignedSteps: Int?
+    package var alignedSteps: Int?
 
-    public init(name: String, features: Int, maximumSteps: Int, layers: Int) {
+    package init(name: String, features: Int, maximumSteps: Int, layers: Int) {
       self.name = name
       self.features = features
       self.maximumSteps = maximumSteps
@@ -20,11 +20,11 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     }
 
     /// The greatest number of steps that the encoder sees.
-    var encodedSteps: Int { alignedSteps ?? maximumSteps }
+    package var encodedSteps: Int { alignedSteps ?? maximumSteps }
   }
 
   /// What becomes of time steps behind a sequence's end.
-  public enum Padding: String, Codable, Sendable, CaseIterable {
+  package enum Padding: String, Codable, Sendable, CaseIterable {
     /// They are steps like all others: the released code, whose masks are all ones.
     case attend
     /// They are computed, and masked as keys (−10000) and in label-wise attention: the reference with its masks.
@@ -34,7 +34,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// Which rows are anchors of the contrastive loss.
-  public enum Anchors: String, Codable, Sendable, CaseIterable {
+  package enum Anchors: String, Codable, Sendable, CaseIterable {
     /// Live and queue rows: the released code.
     case all
     /// Live rows only.
@@ -42,7 +42,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// What enters the queue.
-  public enum QueueKeys: String, Codable, Sendable, CaseIterable {
+  package enum QueueKeys: String, Codable, Sendable, CaseIterable {
     /// The live rows of the step: the released code.
     case live
     /// What a momentum copy of the parameters makes of the same samples, without dropout (MoCo).
@@ -50,37 +50,37 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// M modalities, in the order of the fusion maps' inputs.
-  public var modalities: [Modality]
+  package var modalities: [Modality]
   /// C
-  public var labels: Int
+  package var labels: Int
   /// D
-  public var hiddenSize = 256
+  package var hiddenSize = 256
   /// H; divides D.
-  public var heads = 8
-  public var feedForwardSize = 256
+  package var heads = 8
+  package var feedForwardSize = 256
   /// P
-  public var latentSize = 64
+  package var latentSize = 64
   /// Q, rows of the contrastive queue; 0 for none.
-  public var queueSize = 8192
-  public var dropout: Float = 0.3
+  package var queueSize = 8192
+  package var dropout: Float = 0.3
   /// How much of a prototype stays when one more sample joins it.
-  public var prototypeMomentum = 0.99
+  package var prototypeMomentum = 0.99
   /// τ of the contrastive loss.
-  public var temperature: Float = 0.07
-  public var anchors = Anchors.all
-  public var queueKeys = QueueKeys.live
+  package var temperature: Float = 0.07
+  package var anchors = Anchors.all
+  package var queueKeys = QueueKeys.live
   /// m of the momentum copy: θ' ← m θ' + (1 − m) θ after each step.
-  public var keyMomentum = 0.999
-  public var padding = Padding.packed
-  public var weights = LossWeights()
+  package var keyMomentum = 0.999
+  package var padding = Padding.packed
+  package var weights = LossWeights()
 
-  public init(modalities: [Modality], labels: Int) {
+  package init(modalities: [Modality], labels: Int) {
     self.modalities = modalities
     self.labels = labels
   }
 
   /// Steps that the encoder of the longest modality sees.
-  public var longestSequence: Int { modalities.map(\.encodedSteps).max() ?? 1 }
+  package var longestSequence: Int { modalities.map(\.encodedSteps).max() ?? 1 }
 
   /// Whether backward takes one layer after the other with its weights' gradients, because what long sequences leave for
   /// these would not fit for all. Queries, keys and values are made again then: half of the memory for a sixth more of a
@@ -88,16 +88,16 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   var takesLayersInTurn: Bool { longestSequence > 128 }
 
   /// 3M levels-and-modalities of unit latents a sample and label: plain, alpha, beta.
-  public var liveRowsPerSample: Int { 3 * modalities.count * labels }
+  package var liveRowsPerSample: Int { 3 * modalities.count * labels }
 
   /// Classes of the contrastive loss: (modality, positive or negative, label).
-  public var contrastiveClasses: Int { 2 * modalities.count * labels }
+  package var contrastiveClasses: Int { 2 * modalities.count * labels }
 
   /// No size of a layer, a sequence or a batch is greater: products of three of them are still whole numbers.
   static let maximumSize = 1 << 20
 
   /// What contradicts itself, in words; nil if nothing does.
-  public var contradiction: String? {
+  package var contradiction: String? {
     let sizes: [(String, Int)] = [
       ("hidden size", hiddenSize), ("heads", heads), ("feed-forward size", feedForwardSize),
       ("latent size", latentSize), ("labels", labels),
@@ -137,7 +137,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 }
 
 /// The nine terms of the loss, in the reference's order.
-public enum LossTerm: String, Codable, Sendable, CaseIterable {
+package enum LossTerm: String, Codable, Sendable, CaseIterable {
   case plainBCE = "plain_bce"
   case alphaBCE = "alpha_bce"
   case betaBCE = "beta_bce"
@@ -152,7 +152,7 @@ public enum LossTerm: String, Codable, Sendable, CaseIterable {
   static let all = allCases
 
   /// Position among the terms.
-  public var index: Int {
+  package var index: Int {
     switch self {
     case .plainBCE: 0
     case .alphaBCE: 1
@@ -168,17 +168,17 @@ public enum LossTerm: String, Codable, Sendable, CaseIterable {
 }
 
 /// A weight for each term; the released code's values unless set.
-public struct LossWeights: Codable, Sendable, Equatable {
+package struct LossWeights: Codable, Sendable, Equatable {
   private var values: [Float] = [0.01, 0.1, 1, 1, 1, 1, 0, 1, 0.1]
 
-  public init() {}
+  package init() {}
 
-  public subscript(term: LossTerm) -> Float {
+  package subscript(term: LossTerm) -> Float {
     get { values[term.index] }
     set { values[term.index] = newValue }
   }
 
-  public init(from decoder: any Swift.Decoder) throws {
+  package init(from decoder: any Swift.Decoder) throws {
     let named = try decoder.singleValueContainer().decode([String: Float].self)
     for (name, value) in named {
       guard let term = LossTerm(rawValue: name) else {
@@ -189,7 +189,7 @@ public struct LossWeights: Codable, Sendable, Equatable {
     }
   }
 
-  public func encode(to encoder: any Swift.Encoder) throws {
+  package func encode(to encoder: any Swift.Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(
       Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0.rawValue, self[$0]) }))

@@ -2,18 +2,18 @@ import Parallel
 import Tensor
 
 /// One tensor's place in a flat buffer of parameters, under its name in PyTorch checkpoints.
-public struct Parameter: Sendable, Equatable {
-  public let name: String
-  public let shape: [Int]
+package struct Parameter: Sendable, Equatable {
+  package let name: String
+  package let shape: [Int]
   /// Its first element in the flat buffer.
-  public let offset: Int
+  package let offset: Int
   let initial: InitialValues
   /// Its first element among a sample's gradients, if it is one of those, see `SampleGradients`.
   let sampleOffset: Int?
 
   /// All but the last dimension; 1 for a vector.
-  public let rows: Int
-  public let columns: Int
+  package let rows: Int
+  package let columns: Int
   /// Whether weight decay applies: not to biases, nor to gains of norms called LayerNorm.
   let decays: Bool
 
@@ -40,12 +40,12 @@ public struct Parameter: Sendable, Equatable {
       initial: .zeros, sampleOffset: parts[0].sampleOffset)
   }
 
-  public var count: Int { rows * columns }
-  public var range: Range<Int> { offset..<offset + count }
+  package var count: Int { rows * columns }
+  package var range: Range<Int> { offset..<offset + count }
 }
 
 /// How a tensor starts: as the released code does it.
-public enum InitialValues: Sendable, Equatable {
+package enum InitialValues: Sendable, Equatable {
   case zeros, ones
   case normal(deviation: Float)
   case uniform(bound: Float)
@@ -76,10 +76,10 @@ public enum InitialValues: Sendable, Equatable {
 ///
 /// Tensors start on cache lines; what one product reads together (query, key, value) follows without a gap.
 /// Modules add their tensors while they are built, so each module's tensors are one contiguous range.
-public struct ParameterLayout: Sendable {
-  public private(set) var parameters: [Parameter] = []
+package struct ParameterLayout: Sendable {
+  package private(set) var parameters: [Parameter] = []
   /// Floats in a flat buffer, gaps included.
-  public private(set) var count = 0
+  package private(set) var count = 0
   /// Floats of one sample's gradients, see `SampleGradients`.
   private(set) var sampleCount = 0
 
@@ -135,7 +135,7 @@ struct PackedWeight {
 /// `Parameter` gives its matrix [rows, columns].
 ///
 /// `Sendable` like `Matrix`: an address; the phases of a step settle who writes.
-public struct Parameters: @unchecked Sendable {
+package struct Parameters: @unchecked Sendable {
   /// Where element 0 of the layout is, or would be if the view holds only a part of it.
   let origin: UnsafeMutablePointer<Float>
   /// Where the packed weights are, of a copy that products read.
@@ -181,7 +181,7 @@ public struct Parameters: @unchecked Sendable {
     }
   }
 
-  public subscript(parameter: Parameter) -> Matrix {
+  package subscript(parameter: Parameter) -> Matrix {
     Matrix(origin + parameter.offset, rows: parameter.rows, columns: parameter.columns)
   }
 

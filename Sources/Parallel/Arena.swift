@@ -6,8 +6,8 @@ import Tensor
 ///
 /// What it hands out is zeroed, aligned to a cache line (64 bytes) and valid as long as the arena lives. Pages get
 /// their place at first touch, by the policy: where that says `anywhere`, by the thread that writes first.
-public final class Arena: Sendable {
-  public let placement: MemoryPlacement
+package final class Arena: Sendable {
+  package let placement: MemoryPlacement
 
   private struct Chunks {
     var all: [UnsafeMutableRawBufferPointer] = []
@@ -22,20 +22,20 @@ public final class Arena: Sendable {
   static let chunkBytes = 4 << 20
   static let alignment = 64
 
-  public init(placement: MemoryPlacement) { self.placement = placement }
+  package init(placement: MemoryPlacement) { self.placement = placement }
 
   deinit {
     chunks.withLock { for chunk in $0.all { NUMA.free(chunk) } }
   }
 
   /// Bytes handed out, with what alignment costs.
-  public var bytes: Int { chunks.withLock(\.handedOut) }
+  package var bytes: Int { chunks.withLock(\.handedOut) }
 
   /// Bytes mapped from the system.
-  public var mappedBytes: Int { chunks.withLock { $0.all.reduce(0) { $0 + $1.count } } }
+  package var mappedBytes: Int { chunks.withLock { $0.all.reduce(0) { $0 + $1.count } } }
 
   /// How many pages lie where; of every `stride`-th page.
-  public func pages(every stride: Int = 1) -> [NUMA.PageLocation: Int] {
+  package func pages(every stride: Int = 1) -> [NUMA.PageLocation: Int] {
     chunks.withLock { chunks in
       var counts: [NUMA.PageLocation: Int] = [:]
       for chunk in chunks.all {
@@ -59,19 +59,19 @@ public final class Arena: Sendable {
   }
 
   /// `count` floats, all 0.
-  public func allocate(_ count: Int) throws(MemoryError) -> UnsafeMutablePointer<Float> {
+  package func allocate(_ count: Int) throws(MemoryError) -> UnsafeMutablePointer<Float> {
     try allocate(of: Float.self, count: count)
   }
 
   /// A contiguous matrix, all 0.
-  public func matrix(rows: Int, columns: Int) throws(MemoryError) -> Matrix {
+  package func matrix(rows: Int, columns: Int) throws(MemoryError) -> Matrix {
     precondition(rows >= 0 && columns >= 0, "matrix of \(rows) × \(columns)")
     let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
     return Matrix(try allocate(overflow ? Int.max : count), rows: rows, columns: columns)
   }
 
   /// `count` values whose bytes are all 0, which must be a value of their type.
-  public func allocate<T: BitwiseCopyable>(
+  package func allocate<T: BitwiseCopyable>(
     of type: T.Type, count: Int
   ) throws(MemoryError) -> UnsafeMutablePointer<T> {
     precondition(count >= 0, "\(count) values of \(T.self)")

@@ -4,9 +4,9 @@ import Tensor
 /// Holds threads until a fixed number of them has arrived, again and again.
 ///
 /// What any thread wrote before it arrived is visible to every thread after. Nothing is allocated.
-public final class Barrier: Sendable {
+package final class Barrier: Sendable {
   /// Threads that meet here.
-  public let count: Int
+  package let count: Int
   private let spins: Int
   private let arrived = PaddedAtomic()
   private let generation = Generation()
@@ -14,19 +14,19 @@ public final class Barrier: Sendable {
   /// - Parameters:
   ///   - count: threads that meet.
   ///   - spins: looks at the barrier before a thread goes to sleep.
-  public init(count: Int, spins: Int = Barrier.patientSpins) {
+  package init(count: Int, spins: Int = Barrier.patientSpins) {
     precondition(count > 0 && spins >= 0, "a barrier of \(count) threads with \(spins) spins")
     self.count = count
     self.spins = spins
   }
 
   /// Some 100 µs, several times what a sleeping thread needs to wake: for threads with a core each.
-  public static let patientSpins = 4096
+  package static let patientSpins = 4096
   /// Hardly any: for threads that share a core with the one they wait for.
-  public static let hastySpins = 16
+  package static let hastySpins = 16
 
   /// Waits for the others.
-  @inlinable public func arrive() {
+  @inlinable package func arrive() {
     if count > 1 { meet() }
   }
 

@@ -4,17 +4,17 @@ import Tensor
 ///
 /// A *group* is the workers that have memory in common: those of a NUMA node. Sums over samples follow one tree over
 /// blocks, which belong to the batch: the result of a step depends on no group and no number of workers.
-public struct BatchDivision: Sendable, Equatable {
+package struct BatchDivision: Sendable, Equatable {
   /// Consecutive samples over which a product's sum is one chain of additions; the last block of a batch may be smaller.
-  public static let blockSize = 4
+  package static let blockSize = 4
 
   /// Samples of a batch, B.
-  public let batchSize: Int
+  package let batchSize: Int
   /// Each group's samples, by their places in the batch; empty where there are more groups than blocks.
-  public let samples: [Range<Int>]
+  package let samples: [Range<Int>]
 
   /// - Parameter groups: how many workers each group has, over all ranks.
-  public init(batchSize: Int, groups: [Int]) {
+  package init(batchSize: Int, groups: [Int]) {
     precondition(
       batchSize > 0 && groups.allSatisfy { $0 > 0 }, "a batch of \(batchSize) samples for groups of \(groups)")
     let blocks = (batchSize + Self.blockSize - 1) / Self.blockSize

@@ -8,7 +8,7 @@ import Tensor
 ///
 /// All ranks start the same exchanges in the same order. One thread of a rank may use it at a time. An exchange has no
 /// result that could be added in one order or another: whoever needs a sum adds what was received.
-public protocol Communicator: AnyObject, Sendable {
+package protocol Communicator: AnyObject, Sendable {
   var rank: Int { get }
   /// Number of ranks, R.
   var size: Int { get }
@@ -21,17 +21,17 @@ public protocol Communicator: AnyObject, Sendable {
 }
 
 /// The communicator of one process that trains alone.
-public final class SoloCommunicator: Communicator {
-  public let rank = 0
-  public let size = 1
+package final class SoloCommunicator: Communicator {
+  package let rank = 0
+  package let size = 1
 
-  public init() {}
+  package init() {}
 
-  public func start(_ messages: Messages) {
+  package func start(_ messages: Messages) {
     precondition(messages.sends.isEmpty && messages.receives.isEmpty, "messages to peers, of which there are none")
   }
-  public func progress() {}
-  public func finish() {}
+  package func progress() {}
+  package func finish() {}
 }
 
 /// What one rank sends and receives in an exchange. The k-th message from one rank to another is the k-th that the
@@ -39,29 +39,29 @@ public final class SoloCommunicator: Communicator {
 ///
 /// Made once, at start-up, and used at every step. `Sendable` as `Matrix` is: addresses, whose use the phases of a step
 /// settle.
-public struct Messages: @unchecked Sendable {
+package struct Messages: @unchecked Sendable {
   /// Bytes that go to a peer or come from it.
-  public struct Message {
-    public let peer: Int
-    public let bytes: UnsafeMutableRawBufferPointer
+  package struct Message {
+    package let peer: Int
+    package let bytes: UnsafeMutableRawBufferPointer
   }
 
-  public private(set) var sends: [Message] = []
-  public private(set) var receives: [Message] = []
+  package private(set) var sends: [Message] = []
+  package private(set) var receives: [Message] = []
 
-  public init() {}
+  package init() {}
 
-  public mutating func send(_ bytes: UnsafeMutableRawBufferPointer, to peer: Int) {
+  package mutating func send(_ bytes: UnsafeMutableRawBufferPointer, to peer: Int) {
     if !bytes.isEmpty { sends.append(Message(peer: peer, bytes: bytes)) }
   }
 
-  public mutating func receive(_ bytes: UnsafeMutableRawBufferPointer, from peer: Int) {
+  package mutating func receive(_ bytes: UnsafeMutableRawBufferPointer, from peer: Int) {
     if !bytes.isEmpty { receives.append(Message(peer: peer, bytes: bytes)) }
   }
 
   /// Adds a gather of a buffer of which rank r has the elements `parts[r]`. Each rank sends (R - 1) times its part, in
   /// one step.
-  public mutating func gather<T: BitwiseCopyable>(
+  package mutating func gather<T: BitwiseCopyable>(
     _ buffer: UnsafeMutablePointer<T>, parts: [Range<Int>], rank: Int
   ) {
     for peer in Self.peers(of: rank, among: parts.count) {
@@ -71,7 +71,7 @@ public struct Messages: @unchecked Sendable {
   }
 
   /// Adds a gather of which rank 0 alone gets the parts of the others.
-  public mutating func gatherAtFirst<T: BitwiseCopyable>(
+  package mutating func gatherAtFirst<T: BitwiseCopyable>(
     _ buffer: UnsafeMutablePointer<T>, parts: [Range<Int>], rank: Int
   ) {
     if rank > 0 { return send(Self.bytes(buffer, parts[rank]), to: 0) }
@@ -86,21 +86,21 @@ public struct Messages: @unchecked Sendable {
   }
 
   /// All other ranks, beginning with the next: so that not all send to rank 0 first.
-  public static func peers(of rank: Int, among size: Int) -> [Int] { (1..<max(size, 1)).map { (rank + $0) % size } }
+  package static func peers(of rank: Int, among size: Int) -> [Int] { (1..<max(size, 1)).map { (rank + $0) % size } }
 
   /// Bytes that this rank sends.
-  public var sentBytes: Int { sends.reduce(0) { $0 + $1.bytes.count } }
+  package var sentBytes: Int { sends.reduce(0) { $0 + $1.bytes.count } }
 }
 
 extension Communicator {
   /// Starts an exchange and returns when it is done.
-  public func exchange(_ messages: Messages) {
+  package func exchange(_ messages: Messages) {
     start(messages)
     finish()
   }
 
   /// Every rank's value, in the order of the ranks. Returns when every rank has called it.
-  public func gather<T: BitwiseCopyable>(_ value: T) -> [T] {
+  package func gather<T: BitwiseCopyable>(_ value: T) -> [T] {
     var values = [T](repeating: value, count: size)
     values.withUnsafeMutableBufferPointer { values in
       guard let base = values.baseAddress else { return }
@@ -112,7 +112,7 @@ extension Communicator {
   }
 
   /// Every rank's bytes, in the order of the ranks; their numbers may differ.
-  public func gather(_ bytes: [UInt8]) -> [[UInt8]] {
+  package func gather(_ bytes: [UInt8]) -> [[UInt8]] {
     let counts = gather(bytes.count)
     let starts = counts.indices.map { counts[..<$0].reduce(0, +) }
     let parts = zip(starts, counts).map { $0..<$0 + $1 }
@@ -128,13 +128,13 @@ extension Communicator {
   }
 
   /// Every rank's text, in the order of the ranks.
-  public func gather(_ text: String) -> [String] {
+  package func gather(_ text: String) -> [String] {
     gather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Rank 0's value, on all ranks.
-  public func agree<T: BitwiseCopyable>(on value: T) -> T { gather(value)[0] }
+  package func agree<T: BitwiseCopyable>(on value: T) -> T { gather(value)[0] }
 
   /// Returns when every rank is here.
-  public func barrier() { _ = gather(UInt8(0)) }
+  package func barrier() { _ = gather(UInt8(0)) }
 }

@@ -3,13 +3,13 @@ import Tensor
 /// Deals tasks of known costs to workers: the most expensive first, each to whoever has the least so far.
 ///
 /// Refilled for each batch, as costs follow its lengths; nothing is allocated then. Who gets what changes no result.
-public final class Deal: @unchecked Sendable {
+package final class Deal: @unchecked Sendable {
   // Proof of Sendable: one thread fills and deals it between steps; workers only read.
 
-  public let workers: Int
+  package let workers: Int
   /// Tasks that there is room for.
-  public let capacity: Int
-  public private(set) var count = 0
+  package let capacity: Int
+  package private(set) var count = 0
   private let costs: UnsafeMutablePointer<Int>
   /// Tasks, the cheapest first.
   private let order: UnsafeMutablePointer<Int>
@@ -21,7 +21,7 @@ public final class Deal: @unchecked Sendable {
   private let dealt: UnsafeMutablePointer<Int>
   private let starts: UnsafeMutablePointer<Int>
 
-  public init(workers: Int, capacity: Int) {
+  package init(workers: Int, capacity: Int) {
     precondition(workers > 0 && capacity >= 0, "\(capacity) tasks for \(workers) workers")
     (self.workers, self.capacity) = (workers, capacity)
     func zeros(_ count: Int) -> UnsafeMutablePointer<Int> {
@@ -37,10 +37,10 @@ public final class Deal: @unchecked Sendable {
     for values in [costs, order, owners, dealt, heap, loads, starts] { values.deallocate() }
   }
 
-  public func removeAll() { count = 0 }
+  package func removeAll() { count = 0 }
 
   /// Adds the next task, numbered from 0.
-  public func add(cost: Int) {
+  package func add(cost: Int) {
     precondition(count < capacity && cost >= 0, "task \(count) of \(capacity), cost \(cost)")
     costs[count] = cost
     count += 1
@@ -49,7 +49,7 @@ public final class Deal: @unchecked Sendable {
   /// Deals all tasks that were added.
   ///
   /// - Returns: the cost of the worker who has most.
-  @discardableResult public func deal() -> Int {
+  @discardableResult package func deal() -> Int {
     for task in 0..<count { order[task] = task }
     let costs = costs
     // The most expensive last; of equal cost, the first task last.
@@ -77,7 +77,7 @@ public final class Deal: @unchecked Sendable {
   }
 
   /// A worker's tasks, in rising order.
-  public func tasks(ofWorker worker: Int) -> UnsafeBufferPointer<Int> {
+  package func tasks(ofWorker worker: Int) -> UnsafeBufferPointer<Int> {
     UnsafeBufferPointer(start: dealt + starts[worker], count: starts[worker + 1] - starts[worker])
   }
 

@@ -1,8 +1,8 @@
 import Foundation
 
 /// The machine that this process runs on.
-public enum Host {
-  public static let name: String = {
+package enum Host {
+  package static let name: String = {
     var text = [CChar](repeating: 0, count: 256)
     guard gethostname(&text, text.count - 1) == 0 else { return "unknown" }
     return text.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "unknown" }

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// What started this process, mpirun or srun, and whether among others.
-public enum Launcher {
+package enum Launcher {
   /// Environment variables by which launchers tell a process its rank and the number of ranks: Open MPI's mpirun;
   /// MPICH's, and srun --mpi=pmi2; srun --mpi=pmix.
   private static let variables = [
@@ -11,7 +11,7 @@ public enum Launcher {
   ]
 
   /// The rank and the number of ranks that the launcher told; 0 of 1 where there is none.
-  public static let announced: (rank: Int, size: Int) = {
+  package static let announced: (rank: Int, size: Int) = {
     for (rank, size) in variables {
       if let rank = number(rank), let size = number(size) { return (rank, size) }
     }
@@ -21,7 +21,7 @@ public enum Launcher {
   private static func number(_ variable: String) -> Int? { getenv(variable).flatMap { Int(String(cString: $0)) } }
 
   /// How a process that a launcher started among others runs by itself; nil if no launcher told of others.
-  public static var wayAlone: String? {
+  package static var wayAlone: String? {
     let told = Set(variables.map(\.1)).filter { getenv($0) != nil }.sorted()
     if told.isEmpty { return nil }
     return "for a run of its own in each process, such as a seed each, start it with env "
@@ -33,7 +33,7 @@ public enum Launcher {
   /// The communicator of all ranks; that of one process where no launcher started several.
   ///
   /// - Parameter timeout: how long a rank may be silent before the others end the run.
-  public static func join(timeout: Duration) throws(LaunchError) -> any Communicator {
+  package static func join(timeout: Duration) throws(LaunchError) -> any Communicator {
     guard announced.size > 1 else { return SoloCommunicator() }
     let communicator = try MPICommunicator(timeout: timeout)
     joined.withLock { $0 = communicator }
@@ -49,15 +49,15 @@ public enum Launcher {
   }
 
   /// The MPI library that carries what ranks exchange; nil for a process alone.
-  public static var library: String? { announced.size > 1 ? MPICommunicator.library : nil }
+  package static var library: String? { announced.size > 1 ? MPICommunicator.library : nil }
 
   /// The MPI library's own sum of values over all ranks, in an order of its own: to measure ours beside it.
-  public static func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
+  package static func sumByLibrary(_ values: UnsafeMutablePointer<Float>, count: Int) {
     joined.withLock { $0 }?.sumByLibrary(values, count: count)
   }
 
   /// Waits for the other ranks and leaves them.
-  public static func leave() {
+  package static func leave() {
     joined.withLock { communicator in
       communicator?.leave()
       communicator = nil
@@ -65,15 +65,15 @@ public enum Launcher {
   }
 
   /// Ends this process and, where it has joined others, all of them.
-  public static func end(status: Int32) -> Never {
+  package static func end(status: Int32) -> Never {
     joined.withLock { $0 }?.abort(status: status)
     exit(status)
   }
 }
 
 /// Ranks that can't be started together.
-public struct LaunchError: Error, CustomStringConvertible {
-  public let description: String
+package struct LaunchError: Error, CustomStringConvertible {
+  package let description: String
 
-  public init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }

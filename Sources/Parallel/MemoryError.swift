@@ -1,14 +1,14 @@
 import Glibc
 
 /// Memory that the system would not give.
-public struct MemoryError: Error, Equatable, CustomStringConvertible {
+package struct MemoryError: Error, Equatable, CustomStringConvertible {
   /// Bytes asked for; `Int.max` if their number does not fit an `Int`.
-  public let bytes: Int
-  public let placement: MemoryPlacement
+  package let bytes: Int
+  package let placement: MemoryPlacement
   /// The system's error number.
-  public let code: Int32
+  package let code: Int32
 
-  public var description: String {
+  package var description: String {
     let reason = String(cString: strerror(code))
     let mebibytes = bytes >> 20
     return """
@@ -19,7 +19,7 @@ public struct MemoryError: Error, Equatable, CustomStringConvertible {
 }
 
 /// Where memory is to lie.
-public enum MemoryPlacement: Sendable, Hashable, CustomStringConvertible {
+package enum MemoryPlacement: Sendable, Hashable, CustomStringConvertible {
   /// On one NUMA node while it has room, then on its neighbours.
   case node(Int)
   /// Page by page over all the nodes the process may use.
@@ -27,7 +27,7 @@ public enum MemoryPlacement: Sendable, Hashable, CustomStringConvertible {
   /// Wherever the thread runs that first touches a page.
   case anywhere
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .node(let node): "on node \(node)"
     case .interleaved: "interleaved over the nodes"

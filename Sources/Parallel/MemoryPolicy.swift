@@ -1,7 +1,7 @@
 import Tensor
 
 /// What the kernel is asked for about where memory lies.
-public enum MemoryPolicy: String, Sendable, Codable, CaseIterable {
+package enum MemoryPolicy: String, Sendable, Codable, CaseIterable {
   /// What one worker uses lies on its node, each node has a replica of what all workers read at all times, and what
   /// they exchange is interleaved.
   case nodeLocal = "node-local"
@@ -13,16 +13,16 @@ public enum MemoryPolicy: String, Sendable, Codable, CaseIterable {
 
 extension Placement {
   /// The policy that can be had: without NUMA the kernel can't be asked for anything.
-  public var effectivePolicy: MemoryPolicy { topology.hasNUMA ? policy : .off }
+  package var effectivePolicy: MemoryPolicy { topology.hasNUMA ? policy : .off }
 
   /// Runs of workers that have memory in common: a node's, or all where memory has no nodes.
-  public var groups: [Range<Int>] { hasNodes ? nodes.map(workers(ofNode:)) : [0..<count] }
+  package var groups: [Range<Int>] { hasNodes ? nodes.map(workers(ofNode:)) : [0..<count] }
 
   /// Where memory is to lie that a group's workers use.
-  public func memory(ofGroup group: Int) -> MemoryPlacement { memory(ofWorker: groups[group].lowerBound) }
+  package func memory(ofGroup group: Int) -> MemoryPlacement { memory(ofWorker: groups[group].lowerBound) }
 
   /// Where memory is to lie that a worker has to itself.
-  public func memory(ofWorker worker: Int) -> MemoryPlacement {
+  package func memory(ofWorker worker: Int) -> MemoryPlacement {
     precondition(workers.indices.contains(worker), "worker \(worker) of \(workers.count)")
     guard effectivePolicy == .nodeLocal else { return sharedMemory }
     let node = workers[worker].node
@@ -31,15 +31,15 @@ extension Placement {
   }
 
   /// Where memory is to lie that workers of all nodes use alike.
-  public var sharedMemory: MemoryPlacement { effectivePolicy == .off ? .anywhere : .interleaved }
+  package var sharedMemory: MemoryPlacement { effectivePolicy == .off ? .anywhere : .interleaved }
 
   /// The nodes that have a replica of their own; none if there is one for all.
-  public var replicaNodes: [Int] {
+  package var replicaNodes: [Int] {
     isEmulated ? nodes : hasNodes ? nodes.filter(hasMemory) : []
   }
 
   /// Where each replica is to lie, at least one.
-  public var replicas: [MemoryPlacement] {
+  package var replicas: [MemoryPlacement] {
     let own = replicaNodes.map { isEmulated ? MemoryPlacement.anywhere : .node($0) }
     return own.isEmpty ? [sharedMemory] : own
   }

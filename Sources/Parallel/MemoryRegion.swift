@@ -1,6 +1,6 @@
 /// Memory for one purpose: what a plan lists, and what is compared with where its pages are.
-public struct MemoryRegion: Sendable {
-  public enum Use: Sendable, Equatable {
+package struct MemoryRegion: Sendable {
+  package enum Use: Sendable, Equatable {
     /// A copy of what all workers read at all times.
     case replica
     /// What the workers of one node use: a group's, by its number.
@@ -12,18 +12,18 @@ public struct MemoryRegion: Sendable {
   }
 
   /// Such as "worker 3" or "queue and prototypes".
-  public let name: String
-  public let use: Use
-  public let arena: Arena
+  package let name: String
+  package let use: Use
+  package let arena: Arena
 
-  public init(_ name: String, _ use: Use, _ arena: Arena) {
+  package init(_ name: String, _ use: Use, _ arena: Arena) {
     self.name = name
     self.use = use
     self.arena = arena
   }
 
   /// Why its memory lies where it does under a placement, in words.
-  public func reason(_ placement: Placement) -> String {
+  package func reason(_ placement: Placement) -> String {
     if let absence = placement.topology.absence {
       return "no NUMA, for \(absence): pages lie where the thread runs that first touches them"
     }

@@ -8,12 +8,12 @@ import Tensor
 ///
 /// Everything works without NUMA, in containers and with a restricted CPU set: what cannot be known is left
 /// out, and a memory policy that the kernel refuses costs one warning and leaves memory where it falls.
-public enum NUMA {
+package enum NUMA {
   /// Whether the kernel has NUMA support and lets this process use it.
-  public static var isAvailable: Bool { absence == nil }
+  package static var isAvailable: Bool { absence == nil }
 
   /// Why there is no NUMA support here, in words; nil if there is.
-  public static let absence: String? = {
+  package static let absence: String? = {
     guard numa_available() >= 0 else { return "this kernel has no NUMA support" }
     // Where a container forbids this call, libnuma would complain at each.
     guard get_mempolicy(nil, nil, 0, nil, 0) < 0 else { return nil }
@@ -22,24 +22,24 @@ public enum NUMA {
   }()
 
   /// Whether the machine has more than one node, used or not: then their absence costs time.
-  public static let hasSeveralNodes = numa_max_node() > 0
+  package static let hasSeveralNodes = numa_max_node() > 0
 
   /// Bytes of a page.
-  public static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
+  package static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
 
   /// Bytes of the machine's memory, over all nodes.
-  public static var physicalBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes }
+  package static var physicalBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * pageBytes }
 
   /// A NUMA node of the machine, whether or not the process may use it.
-  public struct Node: Sendable, Equatable {
-    public let id: Int
-    public let cpus: [Int]
-    public let totalBytes: Int
-    public let freeBytes: Int
+  package struct Node: Sendable, Equatable {
+    package let id: Int
+    package let cpus: [Int]
+    package let totalBytes: Int
+    package let freeBytes: Int
   }
 
   /// The machine's nodes by rising id; none where NUMA is not available.
-  public static func nodes() -> [Node] {
+  package static func nodes() -> [Node] {
     guard isAvailable else { return [] }
     return (0...max(0, Int(numa_max_node()))).compactMap { id in
       var free: Int64 = 0
@@ -53,14 +53,14 @@ public enum NUMA {
   }
 
   /// The nodes whose memory this process may use; none where NUMA is not available.
-  public static func allowedMemoryNodes() -> [Int] {
+  package static func allowedMemoryNodes() -> [Int] {
     guard isAvailable, let mask = numa_get_mems_allowed() else { return [] }
     defer { numa_bitmask_free(mask) }
     return members(of: mask)
   }
 
   /// How far a node's memory is from another's CPUs, 10 being its own, as the firmware tells; nil if it does not.
-  public static func distance(from node: Int, to other: Int) -> Int? {
+  package static func distance(from node: Int, to other: Int) -> Int? {
     guard isAvailable else { return nil }
     let distance = numa_distance(Int32(node), Int32(other))
     return distance > 0 ? Int(distance) : nil
@@ -74,7 +74,7 @@ public enum NUMA {
   // MARK: Affinity
 
   /// The CPUs this process may run on, by its main thread, in rising order.
-  public static func processCPUs() -> [Int] { affinity(of: getpid()) }
+  package static func processCPUs() -> [Int] { affinity(of: getpid()) }
 
   /// The CPUs the calling thread may run on, in rising order.
   static func threadCPUs() -> [Int] { affinity(of: 0) }
@@ -87,7 +87,7 @@ public enum NUMA {
   }
 
   /// Holds the calling thread to some CPUs.
-  public static func setThreadCPUs(_ cpus: [Int]) throws(AffinityError) {
+  package static func setThreadCPUs(_ cpus: [Int]) throws(AffinityError) {
     precondition(!cpus.isEmpty, "a thread needs at least one CPU")
     let mask = numa_allocate_cpumask()
     defer { numa_bitmask_free(mask) }
@@ -113,7 +113,7 @@ public enum NUMA {
   /// Maps zeroed memory, page-aligned, or 2 MiB-aligned and in huge pages where it is long enough.
   ///
   /// Pages get their place when they are first touched. Give the region back with `free`.
-  public static func allocate(
+  package static func allocate(
     bytes: Int, placement: MemoryPlacement
   ) throws(MemoryError) -> UnsafeMutableRawBufferPointer {
     precondition(bytes > 0, "\(bytes) bytes of memory")
@@ -140,7 +140,7 @@ public enum NUMA {
   }
 
   /// Gives back a region that `allocate` returned.
-  public static func free(_ region: UnsafeMutableRawBufferPointer) {
+  package static func free(_ region: UnsafeMutableRawBufferPointer) {
     let status = munmap(region.baseAddress, region.count)
     assert(status == 0, "munmap of \(region) failed with error \(errno)")
   }
@@ -181,7 +181,7 @@ public enum NUMA {
   }
 
   /// Where a page of memory lies.
-  public enum PageLocation: Sendable, Hashable {
+  package enum PageLocation: Sendable, Hashable {
     case node(Int)
     /// Not touched yet, or the shared zero page.
     case nowhere
@@ -190,7 +190,7 @@ public enum NUMA {
   }
 
   /// The node of every page that a region of memory touches, or of every `stride`-th, in order of address.
-  public static func pageNodes(of region: UnsafeRawBufferPointer, every stride: Int = 1) -> [PageLocation] {
+  package static func pageNodes(of region: UnsafeRawBufferPointer, every stride: Int = 1) -> [PageLocation] {
     guard let start = region.baseAddress, region.count > 0 else { return [] }
     let first = start.alignedDown(toMultipleOf: pageBytes)
     let step = stride * pageBytes
@@ -213,12 +213,12 @@ public enum NUMA {
 }
 
 /// CPUs that a thread was not allowed to be held to.
-public struct AffinityError: Error, Equatable, CustomStringConvertible {
-  public let cpus: [Int]
+package struct AffinityError: Error, Equatable, CustomStringConvertible {
+  package let cpus: [Int]
   /// The system's error number.
-  public let code: Int32
+  package let code: Int32
 
-  public var description: String {
+  package var description: String {
     """
     cannot hold a thread to CPU \(cpus.map(String.init).joined(separator: ", ")): \(String(cString: strerror(code))). \
     Compare with the CPUs that the process is allowed (taskset -p, the container's or the job's CPU set).

@@ -9,22 +9,22 @@ import Tensor
 /// With more workers than CPUs, CPUs are dealt out again (`isOversubscribed`). A worker is then held to its
 /// node's CPUs instead of one: its memory stays near, and the kernel may move it off a CPU whose other worker is
 /// busy while a CPU next door sleeps.
-public struct Placement: Sendable, Codable, Equatable {
-  public struct Worker: Sendable, Codable, Equatable {
-    public let cpu: Int
-    public let node: Int
+package struct Placement: Sendable, Codable, Equatable {
+  package struct Worker: Sendable, Codable, Equatable {
+    package let cpu: Int
+    package let node: Int
   }
 
-  public let topology: Topology
-  public let workers: [Worker]
+  package let topology: Topology
+  package let workers: [Worker]
   /// What is wished for the workers' memory; `effectivePolicy` is what can be had.
-  public let policy: MemoryPolicy
+  package let policy: MemoryPolicy
   /// Whether the nodes are those of a larger machine that this one emulates: memory lies anywhere.
-  public let isEmulated: Bool
+  package let isEmulated: Bool
 
   /// Workers of a machine of so many nodes, emulated by the CPUs that there are: they have their nodes' memory in common, as
   /// there, but work on all of these CPUs.
-  public init(emulatedNodes nodes: Int, workers count: Int, on topology: Topology) {
+  package init(emulatedNodes nodes: Int, workers count: Int, on topology: Topology) {
     precondition(nodes > 0 && count >= nodes, "\(count) workers on \(nodes) emulated nodes")
     self.topology = Topology(
       nodes: (0..<nodes).map { Topology.Node(id: $0, cpus: topology.cpus, memoryBytes: 0) }, hasNUMA: false)
@@ -38,7 +38,7 @@ public struct Placement: Sendable, Codable, Equatable {
   }
 
   /// - Parameter count: workers, by default one a physical core.
-  public init(_ topology: Topology, workers count: Int? = nil, memory policy: MemoryPolicy = .nodeLocal) {
+  package init(_ topology: Topology, workers count: Int? = nil, memory policy: MemoryPolicy = .nodeLocal) {
     let nodes = topology.nodes.filter { !$0.cores.isEmpty }
     let cpus = nodes.map(\.cpusByUse)
     let capacity = cpus.reduce(0) { $0 + $1.count }
@@ -61,25 +61,25 @@ public struct Placement: Sendable, Codable, Equatable {
     }
   }
 
-  public var count: Int { workers.count }
+  package var count: Int { workers.count }
 
   /// Whether there are more workers than CPUs.
-  public var isOversubscribed: Bool { workers.count > topology.cpus.count }
+  package var isOversubscribed: Bool { workers.count > topology.cpus.count }
 
   /// Ids of the nodes that have workers, in the order of the workers.
-  public var nodes: [Int] {
+  package var nodes: [Int] {
     var seen = Set<Int>()
     return workers.map(\.node).filter { seen.insert($0).inserted }
   }
 
   /// The workers of a node; empty if it has none.
-  public func workers(ofNode node: Int) -> Range<Int> {
+  package func workers(ofNode node: Int) -> Range<Int> {
     let start = workers.firstIndex { $0.node == node } ?? 0
     return start..<start + workers.count { $0.node == node }
   }
 
   /// The CPUs that a worker's thread is held to.
-  public func affinity(ofWorker worker: Int) -> [Int] {
+  package func affinity(ofWorker worker: Int) -> [Int] {
     precondition(workers.indices.contains(worker), "worker \(worker) of \(workers.count)")
     let place = workers[worker]
     guard isOversubscribed, let node = topology.nodes.first(where: { $0.id == place.node }) else { return [place.cpu] }
@@ -88,7 +88,7 @@ public struct Placement: Sendable, Codable, Equatable {
 }
 
 extension Placement: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     let lines = nodes.map { node in
       let range = workers(ofNode: node)
       let cpus = isOversubscribed ? affinity(ofWorker: range.lowerBound) : workers[range].map(\.cpu)
@@ -98,7 +98,7 @@ extension Placement: CustomStringConvertible {
   }
 
   /// CPUs as people write them: 0-3,8.
-  public static func ranges(_ cpus: [Int]) -> String {
+  package static func ranges(_ cpus: [Int]) -> String {
     var parts: [ClosedRange<Int>] = []
     for cpu in cpus {
       if let last = parts.last, cpu == last.upperBound + 1 {

@@ -1,20 +1,20 @@
 import Glibc
 
 /// Where the kernel says that memory is, compared with where it was to be.
-public struct PlacementCheck: Sendable, Codable, Equatable {
-  public struct Region: Sendable, Codable, Equatable {
-    public let name: String
+package struct PlacementCheck: Sendable, Codable, Equatable {
+  package struct Region: Sendable, Codable, Equatable {
+    package let name: String
     /// Where it was to be, in words.
-    public let planned: String
-    public let mebibytes: Double
+    package let planned: String
+    package let mebibytes: Double
     /// One page in so many was looked up; 1 is every page.
-    public let sampledEvery: Int
+    package let sampledEvery: Int
     /// Pages that were looked up and have been touched.
-    public let pages: Int
+    package let pages: Int
     /// Those of them that are not where they were to be.
-    public let elsewhere: Int
+    package let elsewhere: Int
     /// Those of them on each node, by its id.
-    public let nodes: [String: Int]
+    package let nodes: [String: Int]
 
     private enum CodingKeys: String, CodingKey {
       case name, planned, pages, elsewhere, nodes
@@ -23,13 +23,13 @@ public struct PlacementCheck: Sendable, Codable, Equatable {
     }
   }
 
-  public let policy: MemoryPolicy
-  public let regions: [Region]
+  package let policy: MemoryPolicy
+  package let regions: [Region]
   /// Pages of all regions that were looked up and have been touched.
-  public let pages: Int
-  public let elsewhere: Int
+  package let pages: Int
+  package let elsewhere: Int
   /// Why the kernel told nothing, if it did not.
-  public let refusal: String?
+  package let refusal: String?
 
   private enum CodingKeys: String, CodingKey {
     case regions, pages, elsewhere, refusal
@@ -42,7 +42,7 @@ public struct PlacementCheck: Sendable, Codable, Equatable {
   private static let strides = [1, 7, 61, 509, 4093]
 
   /// Asks the kernel about memory that has been touched.
-  public init(_ regions: [MemoryRegion], placement: Placement) {
+  package init(_ regions: [MemoryRegion], placement: Placement) {
     let allowed = NUMA.allowedMemoryNodes()
     var refusal = placement.topology.absence
     self.regions = regions.map { region in
@@ -89,7 +89,7 @@ public struct PlacementCheck: Sendable, Codable, Equatable {
 
 extension PlacementCheck: CustomStringConvertible {
   /// One line.
-  public var description: String {
+  package var description: String {
     if let refusal { return "memory placement not checked: \(refusal)" }
     let looked = "\(pages) pages looked up (--numa \(policy.rawValue))"
     guard elsewhere > 0 else { return "memory placement: all \(looked) are as planned" }

@@ -1,9 +1,9 @@
 /// How much of the CPUs' time this process is granted, whatever CPUs it may run on: the quota of its control group (cgroup) or of
 /// one above it, which containers (`--cpus 2`) and batch systems set. Workers beyond it only wait for one another, for
 /// the system stops all of them until the next period.
-public enum ProcessorLimit {
+package enum ProcessorLimit {
   /// In CPUs, such as 2.5; nil if there is no limit.
-  public static func current() -> Double? { read(root: "/") }
+  package static func current() -> Double? { read(root: "/") }
 
   /// - Parameter root: where /proc and /sys are, for tests.
   static func read(root: String) -> Double? {

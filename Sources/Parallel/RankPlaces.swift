@@ -3,27 +3,27 @@
 /// A launcher that binds ranks has given each CPUs of its own, which then stay. Where ranks of one machine may use the
 /// same CPUs, these are divided among them: node by node, core by core, so that a rank has as few NUMA nodes as can be, and
 /// no two ranks a core while there are enough.
-public struct RankPlaces: Sendable {
-  public struct Place: Sendable, Codable, Equatable {
-    public let host: String
+package struct RankPlaces: Sendable {
+  package struct Place: Sendable, Codable, Equatable {
+    package let host: String
     /// The kernel that it runs under.
     let machine: String
     /// The CPUs that the launcher allows: cores, node by node.
     let cores: [[Int]]
 
-    public init(host: String, machine: String, cores: [[Int]]) {
+    package init(host: String, machine: String, cores: [[Int]]) {
       self.host = host
       self.machine = machine
       self.cores = cores
     }
   }
 
-  public let places: [Place]
+  package let places: [Place]
 
-  public init(_ places: [Place]) { self.places = places }
+  package init(_ places: [Place]) { self.places = places }
 
   /// Asks every rank where it is.
-  public init(_ communicator: any Communicator, _ topology: Topology) {
+  package init(_ communicator: any Communicator, _ topology: Topology) {
     let cores = topology.nodes.flatMap(\.cores)
     let own = [Host.name, Host.kernel] + cores.map { $0.map(String.init).joined(separator: ",") }
     places = communicator.gather(own.joined(separator: "\u{0}")).map { text in
@@ -34,12 +34,12 @@ public struct RankPlaces: Sendable {
   }
 
   /// The ranks that share a rank's CPUs, itself included.
-  public func sharers(ofRank rank: Int) -> [Int] {
+  package func sharers(ofRank rank: Int) -> [Int] {
     places.indices.filter { places[$0].machine == places[rank].machine && places[$0].cores == places[rank].cores }
   }
 
   /// The CPUs that a rank has for itself; one that others have too where there are fewer CPUs than ranks.
-  public func cpus(ofRank rank: Int) -> [Int] {
+  package func cpus(ofRank rank: Int) -> [Int] {
     let (cores, sharers) = (places[rank].cores, sharers(ofRank: rank))
     guard let index = sharers.firstIndex(of: rank), sharers.count > 1, !cores.isEmpty else {
       return cores.flatMap(\.self)
@@ -52,15 +52,15 @@ public struct RankPlaces: Sendable {
   }
 
   /// The ranks on a rank's machine, itself included.
-  public func neighbours(ofRank rank: Int) -> Int { places.count { $0.machine == places[rank].machine } }
+  package func neighbours(ofRank rank: Int) -> Int { places.count { $0.machine == places[rank].machine } }
 
   /// How many machines there are.
-  public var machineCount: Int { Set(places.map(\.machine)).count }
+  package var machineCount: Int { Set(places.map(\.machine)).count }
 }
 
 extension Topology {
   /// What is left with some of the CPUs only.
-  public func restricted(to cpus: [Int]) -> Topology {
+  package func restricted(to cpus: [Int]) -> Topology {
     let kept = Set(cpus)
     return Topology(
       nodes: nodes.map {

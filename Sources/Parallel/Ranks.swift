@@ -2,15 +2,15 @@
 ///
 /// Slices are dealt to all workers by these numbers, so ranks may have different numbers of workers, and each rank's part
 /// of anything is one contiguous run.
-public struct Ranks: Sendable {
-  public let communicator: any Communicator
+package struct Ranks: Sendable {
+  package let communicator: any Communicator
   /// Each rank's workers, by their numbers among all.
-  public let workers: [Range<Int>]
+  package let workers: [Range<Int>]
   /// How many workers each of each rank's groups has, those that have memory in common.
-  public let groups: [[Int]]
+  package let groups: [[Int]]
 
   /// Asks every rank for its groups of workers.
-  public init(_ communicator: any Communicator, groups own: [Int]) {
+  package init(_ communicator: any Communicator, groups own: [Int]) {
     self.communicator = communicator
     groups = communicator.gather(own.map(String.init).joined(separator: ",")).map { text in
       text.split(separator: ",").compactMap { Int($0) }
@@ -24,23 +24,23 @@ public struct Ranks: Sendable {
   }
 
   /// This process's rank.
-  public var rank: Int { communicator.rank }
+  package var rank: Int { communicator.rank }
   /// Number of ranks, R.
-  public var size: Int { workers.count }
+  package var size: Int { workers.count }
   /// Number of workers of all ranks.
-  public var workerCount: Int { workers.last?.upperBound ?? 0 }
+  package var workerCount: Int { workers.last?.upperBound ?? 0 }
   /// The numbers of this rank's workers among all.
-  public var own: Range<Int> { workers[rank] }
+  package var own: Range<Int> { workers[rank] }
   /// The number among all of one of this rank's workers.
-  public func number(ofWorker worker: Int) -> Int { own.lowerBound + worker }
+  package func number(ofWorker worker: Int) -> Int { own.lowerBound + worker }
 
   /// What `part` gives all workers of each rank together, where it gives each worker a run that follows the one before.
-  public func parts(_ part: (_ worker: Int) -> Range<Int>) -> [Range<Int>] {
+  package func parts(_ part: (_ worker: Int) -> Range<Int>) -> [Range<Int>] {
     workers.map { part($0.lowerBound).lowerBound..<part($0.upperBound - 1).upperBound }
   }
 
   /// What each of a rank's groups has of what is listed group by group, those of all ranks.
-  public func ofGroups<T>(_ all: [T], rank: Int) -> ArraySlice<T> {
+  package func ofGroups<T>(_ all: [T], rank: Int) -> ArraySlice<T> {
     let first = groups[..<rank].reduce(0) { $0 + $1.count }
     return all[first..<first + groups[rank].count]
   }

@@ -1,13 +1,13 @@
 /// Ranks that were not given the same.
-public struct RanksDiffer: Error, Equatable, CustomStringConvertible {
-  public let description: String
+package struct RanksDiffer: Error, Equatable, CustomStringConvertible {
+  package let description: String
 }
 
 extension Communicator {
   /// Compares what has to be the same on all ranks, by name; all ranks have to call it.
   ///
   /// - Throws: the same on every rank, naming the first rank that differs from rank 0 and in what.
-  public func requireAgreement(on facts: [(name: String, value: String)]) throws(RanksDiffer) {
+  package func requireAgreement(on facts: [(name: String, value: String)]) throws(RanksDiffer) {
     let (entry, field) = ("\u{1E}", "\u{1F}")
     let own = facts.map { $0.name + field + $0.value }.joined(separator: entry)
     let all = gather("\(Host.name)\(entry)\(own)").map { text in

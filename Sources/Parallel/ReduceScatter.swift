@@ -10,11 +10,11 @@ import Tensor
 /// Values cross ranks as nodes, never as sums in another order, so the result has the bits of the whole tree. A run of
 /// leaves has one to 2 log S maximal nodes (one where R and S are powers of 2), and each costs its rank
 /// (R - 1)/R of the buffer in bytes sent. A rank alone does only step 3.
-public final class ReduceScatter: @unchecked Sendable {
+package final class ReduceScatter: @unchecked Sendable {
   // Proof of Sendable: constant after init; the memory behind the addresses is settled by the phases of a step.
 
   /// Where this rank's parts of the sum go: a flat buffer, which may be one of the nodes'.
-  public let sum: UnsafeMutablePointer<Float>
+  package let sum: UnsafeMutablePointer<Float>
   private let ranks: Ranks
   private let segments: [Range<Int>]
   /// For each worker the additions that make the rank's nodes.
@@ -29,7 +29,7 @@ public final class ReduceScatter: @unchecked Sendable {
   ///   - segments: ranges that together cover what is to be added.
   ///   - parts: for each segment each rank's part.
   ///   - arenas: each worker's own memory.
-  public init(
+  package init(
     tree: ReductionTree, ranks: Ranks, runs: [Range<Int>], nodes: [TreeNode], segments: [Range<Int>],
     parts: [[Range<Int>]], arenas: some Collection<Arena>, shared: Arena
   ) throws(MemoryError) {
@@ -91,10 +91,10 @@ public final class ReduceScatter: @unchecked Sendable {
   }
 
   /// Bytes that this rank sends for all segments.
-  public var sentBytes: Int { messages.reduce(0) { $0 + $1.sentBytes } }
+  package var sentBytes: Int { messages.reduce(0) { $0 + $1.sentBytes } }
 
   /// The worker's share of adding the rank's own nodes, once all its workers have theirs.
-  public func combine(worker: Int, segment: Int) {
+  package func combine(worker: Int, segment: Int) {
     let range = segments[segment]
     let share = slice(of: range.count, part: worker, parts: combinations.count, alignment: 16)
     let own = range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound
@@ -102,10 +102,10 @@ public final class ReduceScatter: @unchecked Sendable {
   }
 
   /// Starts to exchange a segment's parts, once all of this rank's workers have combined it.
-  public func start(segment: Int) { ranks.communicator.start(messages[segment]) }
+  package func start(segment: Int) { ranks.communicator.start(messages[segment]) }
 
   /// sum[i] ← the root's value for every i of a slice of this rank's part of a segment, once the exchange is done.
-  public func reduce(worker: Int, segment: Int, slice: Range<Int>) {
+  package func reduce(worker: Int, segment: Int, slice: Range<Int>) {
     reductions[segment][worker].reduce(slice: slice, into: sum)
   }
 }

@@ -6,33 +6,33 @@ import Tensor
 /// is value(lower half) + value(upper half), or that of its lower half if the upper one is empty; the *root* is
 /// 0..<S; a *run* is a contiguous range of leaves, as a group of workers has; its *maximal nodes* are the fewest nodes that
 /// tile it. Floating-point sums depend on the order of additions, and this order depends on S alone.
-public struct ReductionTree: Sendable, Equatable {
+package struct ReductionTree: Sendable, Equatable {
   /// Number of leaves, S: the samples of a batch.
-  public let leaves: Int
+  package let leaves: Int
 
-  public init(leaves: Int) {
+  package init(leaves: Int) {
     precondition(leaves > 0, "a tree of \(leaves) leaves")
     self.leaves = leaves
   }
 
-  public var root: Range<Int> { 0..<leaves }
+  package var root: Range<Int> { 0..<leaves }
 
   /// Additions on the longest way from a leaf to the root.
-  public var height: Int { Self.height(ofLeaves: leaves) }
+  package var height: Int { Self.height(ofLeaves: leaves) }
 
   /// The least h with 2^h ≥ `count`.
   static func height(ofLeaves count: Int) -> Int { Int.bitWidth - (count - 1).leadingZeroBitCount }
 
   /// Whether a range of leaves is a node. A range determines its node's value: where the end of the leaves
   /// cuts several levels to the same range, each is its own lower half.
-  public func isNode(_ range: Range<Int>) -> Bool {
+  package func isNode(_ range: Range<Int>) -> Bool {
     guard range.lowerBound >= 0, range.upperBound <= leaves, !range.isEmpty else { return false }
     let width = 1 << Self.height(ofLeaves: range.count)
     return range.lowerBound % width == 0 && (range.count == width || range.upperBound == leaves)
   }
 
   /// The two nodes whose values add to a node's; nil for a leaf.
-  public func children(of node: Range<Int>) -> (left: Range<Int>, right: Range<Int>)? {
+  package func children(of node: Range<Int>) -> (left: Range<Int>, right: Range<Int>)? {
     precondition(isNode(node), "\(node) is no node of a tree of \(leaves) leaves")
     guard node.count > 1 else { return nil }
     let middle = node.lowerBound + 1 << (Self.height(ofLeaves: node.count) - 1)
@@ -40,7 +40,7 @@ public struct ReductionTree: Sendable, Equatable {
   }
 
   /// The fewest nodes that tile a run of leaves, in order.
-  public func maximalNodes(in run: Range<Int>) -> [Range<Int>] {
+  package func maximalNodes(in run: Range<Int>) -> [Range<Int>] {
     precondition(run.lowerBound >= 0 && run.upperBound <= leaves, "run \(run) of \(leaves) leaves")
     var nodes: [Range<Int>] = []
     var start = run.lowerBound
@@ -61,13 +61,13 @@ public struct ReductionTree: Sendable, Equatable {
 /// A node's value in memory, or the place for it.
 ///
 /// `Sendable` as `Matrix` is: an address, whose use the phases of a step settle.
-public struct TreeNode: @unchecked Sendable {
+package struct TreeNode: @unchecked Sendable {
   /// The leaves whose values are summed.
-  public let leaves: Range<Int>
+  package let leaves: Range<Int>
   /// The first float of the flat buffer.
-  public let base: UnsafeMutablePointer<Float>
+  package let base: UnsafeMutablePointer<Float>
 
-  public init(leaves: Range<Int>, base: UnsafeMutablePointer<Float>) {
+  package init(leaves: Range<Int>, base: UnsafeMutablePointer<Float>) {
     self.leaves = leaves
     self.base = base
   }

@@ -4,7 +4,7 @@ import Tensor
 ///
 /// Inner limits are multiples of `alignment`, so that parts of a flat buffer share no cache line (16 floats). Parts
 /// are empty where there are more of them than aligned units.
-public func slice(of count: Int, part: Int, parts: Int, alignment: Int = 1) -> Range<Int> {
+package func slice(of count: Int, part: Int, parts: Int, alignment: Int = 1) -> Range<Int> {
   precondition(count >= 0 && alignment > 0, "\(count) elements aligned to \(alignment)")
   precondition(part >= 0 && part < parts, "part \(part) of \(parts)")
   let units = (count + alignment - 1) / alignment

@@ -1,30 +1,30 @@
 import Tensor
 
 /// The CPUs and memory that this process may use, by NUMA node.
-public struct Topology: Sendable, Codable, Equatable {
-  public struct Node: Sendable, Codable, Equatable {
-    public let id: Int
+package struct Topology: Sendable, Codable, Equatable {
+  package struct Node: Sendable, Codable, Equatable {
+    package let id: Int
     /// The node's physical cores, by their first CPU: of each the CPUs (hardware threads) that the process may run on.
-    public let cores: [[Int]]
+    package let cores: [[Int]]
     /// The node's memory in bytes; 0 if the process may not use it.
-    public let memoryBytes: Int
+    package let memoryBytes: Int
 
-    public init(id: Int, cores: [[Int]], memoryBytes: Int) {
+    package init(id: Int, cores: [[Int]], memoryBytes: Int) {
       self.id = id
       self.cores = cores.filter { !$0.isEmpty }.map { $0.sorted() }.sorted { $0[0] < $1[0] }
       self.memoryBytes = memoryBytes
     }
 
     /// A node whose CPUs are a core each.
-    public init(id: Int, cpus: [Int], memoryBytes: Int) {
+    package init(id: Int, cpus: [Int], memoryBytes: Int) {
       self.init(id: id, cores: cpus.map { [$0] }, memoryBytes: memoryBytes)
     }
 
     /// The node's CPUs that the process may run on, in rising order.
-    public var cpus: [Int] { cores.flatMap(\.self).sorted() }
+    package var cpus: [Int] { cores.flatMap(\.self).sorted() }
 
     /// The same in the order in which workers take them: one of each core, then the cores' second, …
-    public var cpusByUse: [Int] {
+    package var cpusByUse: [Int] {
       (0..<(cores.map(\.count).max() ?? 0)).flatMap { thread in
         cores.compactMap { $0.indices.contains(thread) ? $0[thread] : nil }
       }
@@ -32,29 +32,29 @@ public struct Topology: Sendable, Codable, Equatable {
   }
 
   /// Nodes with at least one allowed CPU or some allowed memory, by rising id.
-  public let nodes: [Node]
+  package let nodes: [Node]
   /// Whether the nodes come from the kernel; if not, there is one node 0.
-  public let hasNUMA: Bool
+  package let hasNUMA: Bool
 
   /// Why there is no NUMA, in words; nil if there is.
-  public var absence: String? {
+  package var absence: String? {
     hasNUMA ? nil : NUMA.absence ?? "the kernel's NUMA nodes do not cover the CPUs that this process may use"
   }
 
   /// All allowed CPUs in rising order.
-  public var cpus: [Int] { nodes.flatMap(\.cpus).sorted() }
+  package var cpus: [Int] { nodes.flatMap(\.cpus).sorted() }
 
   /// Physical cores with a CPU that is allowed.
-  public var coreCount: Int { nodes.reduce(0) { $0 + $1.cores.count } }
+  package var coreCount: Int { nodes.reduce(0) { $0 + $1.cores.count } }
 
   /// Workers of a run that is not told how many: one a physical core, whose hardware threads would share its multipliers.
   ///
   /// - Parameter limit: CPUs' time that the system grants, see `ProcessorLimit`.
-  public func defaultWorkers(limit: Double?) -> Int {
+  package func defaultWorkers(limit: Double?) -> Int {
     min(coreCount, limit.map { max(1, Int($0)) } ?? .max, WorkerTeam.maxCount)
   }
 
-  public init(nodes: [Node], hasNUMA: Bool) {
+  package init(nodes: [Node], hasNUMA: Bool) {
     precondition(nodes.contains { !$0.cores.isEmpty }, "a topology of \(nodes.count) nodes without a CPU")
     precondition(Set(nodes.map(\.id)).count == nodes.count, "node ids \(nodes.map(\.id)) repeat")
     self.nodes = nodes.sorted { $0.id < $1.id }
@@ -63,7 +63,7 @@ public struct Topology: Sendable, Codable, Equatable {
 
   /// What the process finds now. A CPU set (taskset, cpuset cgroup, Slurm) restricts it; so does
   /// `OMP_PROC_BIND`, by which OpenMP pins the main thread before the program starts.
-  public static func current() -> Topology {
+  package static func current() -> Topology {
     let allowed = NUMA.processCPUs()
     let memory = Set(NUMA.allowedMemoryNodes())
     var unplaced = Set(allowed)
@@ -97,7 +97,7 @@ public struct Topology: Sendable, Codable, Equatable {
 }
 
 extension Topology: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     let lines = nodes.map { node in
       "node \(node.id): \(node.memoryBytes >> 20) MiB, CPUs \(Placement.ranges(node.cpus))"
     }

@@ -7,7 +7,7 @@ import Tensor
 /// a few KiB.
 ///
 /// `Sendable` as `Matrix` is: addresses, of which the stack of blocks belongs to one worker.
-public struct TreeSum: @unchecked Sendable {
+package struct TreeSum: @unchecked Sendable {
   /// An addition; operands below 0 are blocks of the stack (block b is ~b), others are nodes.
   private struct Step {
     let left: Int
@@ -28,7 +28,7 @@ public struct TreeSum: @unchecked Sendable {
   ///   - nodes: values that tile `root`: the maximal nodes of all workers' runs.
   ///   - root: the node to compute, by default that of all leaves.
   ///   - arena: gives the memory and has to outlive the value.
-  public init(
+  package init(
     tree: ReductionTree, nodes: [TreeNode], root: Range<Int>? = nil, arena: Arena
   ) throws(MemoryError) {
     var steps: [Step] = []
@@ -58,7 +58,7 @@ public struct TreeSum: @unchecked Sendable {
   /// destination[i] ← the root's value for every i of the slice.
   ///
   /// - Parameter destination: the first float of a flat buffer, which may be one of the nodes'.
-  public func reduce(slice: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
+  package func reduce(slice: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
     guard let last = steps.last else {
       if destination != bases[0] {
         (destination + slice.lowerBound).update(from: bases[0] + slice.lowerBound, count: slice.count)

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// What each takes is what it would take on a core of its own, but for what cores share: memory's bandwidth, links, clocks.
 /// A strict order disturbs least: of a lock, wake-ups of those that wait disturb whoever holds it.
-public final class Turns: @unchecked Sendable {
+package final class Turns: @unchecked Sendable {
   // Proof of Sendable: everything is behind the mutex, or touched while no worker works.
 
   private let count: Int
@@ -14,17 +14,17 @@ public final class Turns: @unchecked Sendable {
   private var ready = 0
   private var turn = -1
   /// What each worker took, phase by phase in the order of a step.
-  public private(set) var phases: [Phase] = []
+  package private(set) var phases: [Phase] = []
   private var next: [Int]
 
   /// Seconds of one phase.
-  public struct Phase: Sendable {
-    public let name: String
+  package struct Phase: Sendable {
+    package let name: String
     /// Each worker's.
-    public var seconds: [Double]
+    package var seconds: [Double]
   }
 
-  public init(_ count: Int) {
+  package init(_ count: Int) {
     self.count = count
     next = Array(repeating: 0, count: count)
     conditions = .allocate(capacity: count)
@@ -40,13 +40,13 @@ public final class Turns: @unchecked Sendable {
   }
 
   /// Forgets all phases, before a step.
-  public func begin() {
+  package func begin() {
     phases = []
     next = Array(repeating: 0, count: count)
   }
 
   /// Does what one thread does while no worker works.
-  public func alone<T>(_ name: String, _ work: () -> T) -> T {
+  package func alone<T>(_ name: String, _ work: () -> T) -> T {
     let start = ContinuousClock.now
     let value = work()
     phases.append(Phase(name: name, seconds: [(ContinuousClock.now - start) / .seconds(1)]))
@@ -55,7 +55,7 @@ public final class Turns: @unchecked Sendable {
   }
 
   /// Waits for a worker's turn and does its work. Every worker has to call it equally often, with a barrier after.
-  public func take(_ worker: Int, _ name: String, _ work: () -> Void) {
+  package func take(_ worker: Int, _ name: String, _ work: () -> Void) {
     pthread_mutex_lock(mutex)
     ready += 1
     if ready == count {

@@ -10,20 +10,20 @@ import Tensor
 /// CPU, waits for jobs (spins shortly, then sleeps), and puts the thread's affinity back before it returns the
 /// thread to Dispatch. A job costs no Dispatch task. One worker is a thread of its own too, so that pinning and
 /// memory placement are the same for one as for many.
-public final class WorkerTeam: Sendable {
-  public let placement: Placement
+package final class WorkerTeam: Sendable {
+  package let placement: Placement
   /// The ranks of which this team's process is one.
-  public let ranks: Ranks
+  package let ranks: Ranks
   private let shared: Shared
   private let blocks = DispatchGroup()
 
   /// The largest team.
-  public static let maxCount = classes.count * workersPerClass
+  package static let maxCount = classes.count * workersPerClass
   /// The largest one of an emulated machine, whose workers are threads of their own: they work one after the other.
-  public static let maxEmulatedCount = 4096
+  package static let maxEmulatedCount = 4096
 
   /// Starts the workers, at most `maxCount`, and returns when all of them run. Of several ranks, each starts a team.
-  public init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
+  package init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
     let most = placement.isEmulated ? Self.maxEmulatedCount : Self.maxCount
     precondition(placement.count <= most, "\(placement.count) workers in a team, at most \(most)")
     self.placement = placement
@@ -52,21 +52,21 @@ public final class WorkerTeam: Sendable {
   }
 
   /// Number of this process's workers, W.
-  public var count: Int { placement.count }
+  package var count: Int { placement.count }
 
   /// Runs `body` with every worker's index 0..<`count`, each on its worker, and returns when all are done.
   ///
   /// The caller sleeps meanwhile. One job at a time: a second caller, or a body that runs a job on its own team,
   /// is a bug that stops the program. The body may be a closure over the caller's variables: it has returned on
   /// every worker before this does. Costs the caller one allocation of a few bytes, the workers none.
-  public func run(_ body: @Sendable (Int) -> Void) {
+  package func run(_ body: @Sendable (Int) -> Void) {
     withoutActuallyEscaping(body) { body in
       withUnsafePointer(to: Job(body: body)) { shared.run($0, workers: count) }
     }
   }
 
   /// Inside a body: waits until every worker is here. Every worker has to call it equally often.
-  public func barrier() { shared.barrier.arrive() }
+  package func barrier() { shared.barrier.arrive() }
 
   /// Dispatch runs at most 255 blocks of a class of service at once, and blocks that wait for one another must all
   /// run. On Linux the classes differ in nothing else, so large teams use several, each nearly whole; `userInteractive` is not

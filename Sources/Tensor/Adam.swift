@@ -1,15 +1,15 @@
 /// BERT's Adam over a run of elements: no bias correction, decoupled weight decay.
-public struct Adam: Sendable {
+package struct Adam: Sendable {
   // Double, because 1 − 0.999 in single precision is off by 5e-5 of itself.
-  public var firstDecay = 0.9
-  public var secondDecay = 0.999
-  public var epsilon: Float = 1e-6
+  package var firstDecay = 0.9
+  package var secondDecay = 0.999
+  package var epsilon: Float = 1e-6
 
-  public init() {}
+  package init() {}
 
   /// With g = gradientScale · gradient: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
   /// θ ← θ − rate (m / (√v + ε) + weightDecay θ).
-  public func update(
+  package func update(
     _ parameters: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
     second: UnsafeMutablePointer<Float>, count: Int, gradientScale: Float, rate: Float, weightDecay: Float
   ) {

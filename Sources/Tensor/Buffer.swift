@@ -1,9 +1,9 @@
 /// Owns contiguous float32 memory, zeroed and aligned to a cache line (64 bytes), and frees it.
-public struct Buffer: ~Copyable, @unchecked Sendable {
-  public let base: UnsafeMutablePointer<Float>
-  public let count: Int
+package struct Buffer: ~Copyable, @unchecked Sendable {
+  package let base: UnsafeMutablePointer<Float>
+  package let count: Int
 
-  public init(count: Int) {
+  package init(count: Int) {
     precondition(count >= 0, "buffer of \(count) floats")
     let raw = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: 64)
     base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
@@ -14,7 +14,7 @@ public struct Buffer: ~Copyable, @unchecked Sendable {
   deinit { base.deallocate() }
 
   /// A view as rows × columns; it must not outlive the buffer.
-  public func matrix(rows: Int, columns: Int) -> Matrix {
+  package func matrix(rows: Int, columns: Int) -> Matrix {
     precondition(rows * columns <= count, "\(rows) × \(columns) in a buffer of \(count)")
     return Matrix(base, rows: rows, columns: columns)
   }

@@ -1,12 +1,12 @@
 /// Passes over a tile of similarities x_ij = f_i · f_j of the supervised contrastive loss, while it is in cache.
 ///
 /// Rows have unit length, so x ≤ 1 and e_ij = exp((x_ij − 1) / τ) needs no running maximum.
-public enum ContrastiveTile {
+package enum ContrastiveTile {
   /// Pairs whose e_ij must be 0 are set to this before: a row with itself, an empty queue row.
-  @inlinable public static var excluded: Float { -1e30 }
+  @inlinable package static var excluded: Float { -1e30 }
 
   /// rowSums[i] ← rowSums[i] + Σ_j e_ij and, if given, columnSums[j] ← columnSums[j] + Σ_i e_ij.
-  public static func addExponentialSums(
+  package static func addExponentialSums(
     of x: Matrix, temperature τ: Float, rowSums: UnsafeMutablePointer<Float>, columnSums: UnsafeMutablePointer<Float>?
   ) {
     let scale = Floats(1 / τ)
@@ -26,7 +26,7 @@ public enum ContrastiveTile {
   }
 
   /// x_ij ← e_ij, rowSums[i] ← rowSums[i] + Σ_j e_ij.
-  public static func exponentiate(_ x: Matrix, temperature τ: Float, addingTo rowSums: UnsafeMutablePointer<Float>) {
+  package static func exponentiate(_ x: Matrix, temperature τ: Float, addingTo rowSums: UnsafeMutablePointer<Float>) {
     let scale = Floats(1 / τ)
     for r in 0..<x.rows {
       let row = x.row(r)
@@ -40,7 +40,7 @@ public enum ContrastiveTile {
   }
 
   /// x_ij ← e_ij (rowFactors[i] + columnFactors[j]).
-  public static func weigh(
+  package static func weigh(
     _ x: Matrix, temperature τ: Float, rowFactors: UnsafePointer<Float>, columnFactors: UnsafePointer<Float>
   ) {
     let scale = Floats(1 / τ)

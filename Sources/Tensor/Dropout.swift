@@ -2,15 +2,15 @@
 /// column) alone. Nothing is stored; backward draws the same mask again.
 ///
 /// A decision compares 16 random bits with the probability, so one Threefry block decides 64 elements of a row.
-public struct Dropout: Sendable {
+package struct Dropout: Sendable {
   @usableFromInline let key: RandomKey
   /// An element is dropped where its 16 random bits are below this.
   @usableFromInline let threshold: UInt32
   /// What stays is multiplied by 1 / (1 − p).
-  public let scale: Float
+  package let scale: Float
 
   /// - Parameter probability: 0 ≤ p < 1, rounded to a multiple of 2^-16.
-  public init(probability: Float, key: RandomKey) {
+  package init(probability: Float, key: RandomKey) {
     precondition(probability >= 0 && probability < 1, "dropout probability \(probability)")
     self.key = key
     threshold = UInt32((probability * 65536).rounded())
@@ -18,9 +18,9 @@ public struct Dropout: Sendable {
   }
 
   /// No dropout: evaluation, and replays.
-  public static let none = Dropout(probability: 0, key: RandomKey(low: 0, high: 0))
+  package static let none = Dropout(probability: 0, key: RandomKey(low: 0, high: 0))
 
-  @inlinable public var isActive: Bool { threshold > 0 }
+  @inlinable package var isActive: Bool { threshold > 0 }
 
   /// Writes the factors (0 or 1 / (1 − p)) of a row of `columns` elements; memory for a multiple of 64 of them.
   ///
@@ -73,7 +73,7 @@ public struct Dropout: Sendable {
   private static let vectorsOnStack = 64
 
   /// y ← x · mask / (1 − p) for consecutive rows of one sample; x and y may be the same.
-  public func apply(_ x: Matrix, into y: Matrix, sample: Int, firstRow: Int = 0) {
+  package func apply(_ x: Matrix, into y: Matrix, sample: Int, firstRow: Int = 0) {
     forEachRow(x.rows, columns: x.columns, sample: sample, firstRow: firstRow) { r, factors in
       let (source, target) = (x.row(r), y.row(r))
       forEachVector(x.columns) { i, lanes in

@@ -3,7 +3,7 @@
 // places that are not worth vectorising; methods and coefficients are those of Sun's fdlibm.
 
 /// e^x within 1e-15, relative; 0 below −708, ∞ above 709.
-public func exponential(_ x: Double) -> Double {
+package func exponential(_ x: Double) -> Double {
   if x.isNaN { return x }
   if x > 709 { return .infinity }
   if x < -708 { return 0 }
@@ -22,7 +22,7 @@ public func exponential(_ x: Double) -> Double {
 }
 
 /// ln x within 1e-15, relative; −∞ at 0, NaN below.
-public func logarithm(_ x: Double) -> Double {
+package func logarithm(_ x: Double) -> Double {
   if !(x > 0) { return x == 0 ? -.infinity : .nan }
   if x == .infinity { return x }
   // x = 2^n (1 + f) with 1 + f between √½ and √2; ln(1 + f) = 2 artanh(f / (2 + f)).
@@ -44,10 +44,10 @@ public func logarithm(_ x: Double) -> Double {
 }
 
 /// ln x, rounded once.
-public func logarithm(_ x: Float) -> Float { Float(logarithm(Double(x))) }
+package func logarithm(_ x: Float) -> Float { Float(logarithm(Double(x))) }
 
 /// Sine and cosine of 2π · `turns`, within 1e-15 for up to a thousand turns.
-public func sineAndCosine(turns: Double) -> (sine: Double, cosine: Double) {
+package func sineAndCosine(turns: Double) -> (sine: Double, cosine: Double) {
   let quarter = (4 * turns).rounded()
   let x = (4 * turns - quarter) * 1.570_796_326_794_896_6
   let z = x * x
@@ -74,11 +74,11 @@ public func sineAndCosine(turns: Double) -> (sine: Double, cosine: Double) {
 }
 
 /// 1 / (1 + e^-x), rounded once.
-public func sigmoid(_ x: Float) -> Float { Float(1 / (1 + exponential(-Double(x)))) }
+package func sigmoid(_ x: Float) -> Float { Float(1 / (1 + exponential(-Double(x)))) }
 
 /// Binary cross-entropy of a logit x with a target y of 0 or 1: max(x, 0) − x y + ln(1 + e^-|x|). Its derivative
 /// is sigmoid(x) − y.
-public func binaryCrossEntropy(logit x: Float, target y: Float) -> Float {
+package func binaryCrossEntropy(logit x: Float, target y: Float) -> Float {
   let t = exponential(-Double(abs(x)))
   let u = 1 + t
   // What 1 + t rounds away is put back.

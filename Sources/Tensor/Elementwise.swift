@@ -1,7 +1,7 @@
 // Passes over rows that are too small to have a file of their own. Shapes: x, y, d [rows, columns].
 
 /// sums ← sums + Σ over rows of d: a bias's gradient [columns].
-public func addColumnSums(of d: Matrix, to sums: UnsafeMutablePointer<Float>) {
+package func addColumnSums(of d: Matrix, to sums: UnsafeMutablePointer<Float>) {
   for r in 0..<d.rows {
     let row = d.row(r)
     forEachVector(d.columns) { i, lanes in
@@ -11,7 +11,7 @@ public func addColumnSums(of d: Matrix, to sums: UnsafeMutablePointer<Float>) {
 }
 
 /// y ← y + scale · x.
-public func add(_ x: Matrix, scale: Float = 1, to y: Matrix) {
+package func add(_ x: Matrix, scale: Float = 1, to y: Matrix) {
   precondition(x.rows == y.rows && x.columns == y.columns, "shapes differ")
   for r in 0..<x.rows {
     let (source, target) = (x.row(r), y.row(r))
@@ -23,14 +23,14 @@ public func add(_ x: Matrix, scale: Float = 1, to y: Matrix) {
 }
 
 /// y[0..<count] ← y + scale · x.
-public func add(_ x: UnsafePointer<Float>, scale: Float = 1, to y: UnsafeMutablePointer<Float>, count: Int) {
+package func add(_ x: UnsafePointer<Float>, scale: Float = 1, to y: UnsafeMutablePointer<Float>, count: Int) {
   forEachVector(count) { i, lanes in
     store(load(y + i, lanes: lanes).addingProduct(load(x + i, lanes: lanes), Floats(scale)), y + i, lanes: lanes)
   }
 }
 
 /// x ← scale · x.
-public func scale(_ x: Matrix, by scale: Float) {
+package func scale(_ x: Matrix, by scale: Float) {
   for r in 0..<x.rows {
     let row = x.row(r)
     forEachVector(x.columns) { i, lanes in store(load(row + i, lanes: lanes) * Floats(scale), row + i, lanes: lanes) }
@@ -38,7 +38,7 @@ public func scale(_ x: Matrix, by scale: Float) {
 }
 
 /// average[0..<count] ← momentum · average + (1 − momentum) · x.
-public func average(
+package func average(
   _ x: UnsafePointer<Float>, into average: UnsafeMutablePointer<Float>, count: Int, momentum: Double
 ) {
   let (kept, added) = (Floats(Float(momentum)), Floats(Float(1 - momentum)))
@@ -49,7 +49,7 @@ public func average(
 }
 
 /// x · y over `count` elements, in one fixed order.
-public func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
+package func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
   @inline(__always) func multiply(_ i: Int, _ lanes: Int) -> Floats {
     load(x + i, lanes: lanes) * load(y + i, lanes: lanes)
   }
@@ -57,7 +57,7 @@ public func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int
 }
 
 /// Σ (x − y)² over `count` elements, in one fixed order.
-public func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
+package func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, count: Int) -> Float {
   @inline(__always) func square(_ i: Int, _ lanes: Int) -> Floats {
     let d = load(x + i, lanes: lanes) - load(y + i, lanes: lanes)
     return d * d
@@ -66,9 +66,9 @@ public func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>
 }
 
 /// The rectifier: max(x, 0).
-public enum ReLU {
+package enum ReLU {
   /// x ← max(x, 0).
-  public static func forward(_ x: Matrix) {
+  package static func forward(_ x: Matrix) {
     for r in 0..<x.rows {
       let row = x.row(r)
       forEachVector(x.columns) { i, lanes in
@@ -79,7 +79,7 @@ public enum ReLU {
   }
 
   /// d ← d where the output y is positive, else 0.
-  public static func backward(output y: Matrix, _ d: Matrix) {
+  package static func backward(output y: Matrix, _ d: Matrix) {
     for r in 0..<y.rows {
       let (out, slope) = (y.row(r), d.row(r))
       forEachVector(y.columns) { i, lanes in
@@ -91,11 +91,11 @@ public enum ReLU {
 }
 
 /// Rows of unit length: u = x / max(‖x‖, 1e-12).
-public enum UnitLength {
+package enum UnitLength {
   static let epsilon: Float = 1e-12
 
   /// Writes u and 1 / max(‖x‖, ε) a row.
-  public static func forward(_ x: Matrix, into u: Matrix, inverseLength: UnsafeMutablePointer<Float>) {
+  package static func forward(_ x: Matrix, into u: Matrix, inverseLength: UnsafeMutablePointer<Float>) {
     for r in 0..<x.rows {
       let (source, target) = (x.row(r), u.row(r))
       let inverse = 1 / max(dot(source, source, count: x.columns).squareRoot(), epsilon)
@@ -107,7 +107,7 @@ public enum UnitLength {
   }
 
   /// dx ← (du − u (u · du)) / ‖x‖; where ‖x‖ < ε the length is a constant and dx = du / ε. dx may be du.
-  public static func backward(_ du: Matrix, unit u: Matrix, inverseLength: UnsafePointer<Float>, into dx: Matrix) {
+  package static func backward(_ du: Matrix, unit u: Matrix, inverseLength: UnsafePointer<Float>, into dx: Matrix) {
     for r in 0..<du.rows {
       let (slope, unit, target) = (du.row(r), u.row(r), dx.row(r))
       let along = inverseLength[r] < 1 / epsilon ? dot(slope, unit, count: du.columns) : 0

@@ -1,7 +1,7 @@
 /// The exact Gaussian error linear unit: gelu(u) = u Φ(u), Φ(u) = (1 + erf(u/√2)) / 2; gelu'(u) = Φ(u) + u φ(u).
-public enum GELU {
+package enum GELU {
   /// g ← gelu(u); both [rows, columns].
-  public static func forward(_ u: Matrix, into g: Matrix) {
+  package static func forward(_ u: Matrix, into g: Matrix) {
     for r in 0..<u.rows {
       let (source, target) = (u.row(r), g.row(r))
       @inline(__always) func activate(_ i: Int, _ lanes: Int) {
@@ -13,7 +13,7 @@ public enum GELU {
   }
 
   /// u ← du = dg · gelu'(u), dg ← gelu(u), bit for bit what forward wrote; the bias gradient grows by du's column sums.
-  public static func backward(_ u: Matrix, _ dg: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
+  package static func backward(_ u: Matrix, _ dg: Matrix, addingTo biasGradient: UnsafeMutablePointer<Float>) {
     for r in 0..<u.rows {
       let (input, slope) = (u.row(r), dg.row(r))
       @inline(__always) func differentiate(_ i: Int, _ lanes: Int) {

@@ -1,7 +1,7 @@
 /// The instruction set that this module was built for, as far as products differ by it. Results do not.
-public enum InstructionSet {
+package enum InstructionSet {
   /// Such as "x86-64, tiles of 6 × 16".
-  public static var description: String {
+  package static var description: String {
     "\(architecture), products in tiles of \(MatrixKernel.tileRows) × \(MatrixKernel.tileColumns)"
   }
 

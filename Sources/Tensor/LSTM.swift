@@ -7,22 +7,22 @@
 ///
 /// Weights are packed so that a tile's lie in one run and stay in the first-level cache for all samples. Every element
 /// is one chain of fused multiply-adds in one order, whatever the tile: a sample's bits do not depend on the others.
-public enum LSTM {
+package enum LSTM {
   /// P
-  public static func paddedSize(_ units: Int) -> Int { (units + 31) / 32 * 32 }
+  package static func paddedSize(_ units: Int) -> Int { (units + 31) / 32 * 32 }
 
   /// Where one sample's steps lie: a row a step, rows end to end.
-  public struct Steps {
+  package struct Steps {
     /// [T, 4P]: z in forward, which leaves i, f, g, o; backward leaves z's gradient.
-    public let gates: UnsafeMutablePointer<Float>
+    package let gates: UnsafeMutablePointer<Float>
     /// [T, P]: c; backward uses them up.
-    public let cells: UnsafeMutablePointer<Float>
+    package let cells: UnsafeMutablePointer<Float>
     /// [T, P]: h.
-    public let hidden: UnsafeMutablePointer<Float>
+    package let hidden: UnsafeMutablePointer<Float>
     /// [T, P]: h's gradient from what reads it, 0 past H.
-    public let hiddenGradient: UnsafeMutablePointer<Float>
+    package let hiddenGradient: UnsafeMutablePointer<Float>
 
-    public init(gates: Matrix, cells: Matrix, hidden: Matrix, hiddenGradient: Matrix) {
+    package init(gates: Matrix, cells: Matrix, hidden: Matrix, hiddenGradient: Matrix) {
       self.gates = gates.base
       self.cells = cells.base
       self.hidden = hidden.base
@@ -31,16 +31,16 @@ public enum LSTM {
   }
 
   /// U [4H, H], the rows of each gate packed for one direction.
-  public struct RecurrentWeights {
+  package struct RecurrentWeights {
     let packed: UnsafePointer<Float>
     let units: Int
     var padded: Int { paddedSize(units) }
 
     /// Floats of either packing.
-    public static func capacity(units: Int) -> Int { 4 * units * paddedSize(units) }
+    package static func capacity(units: Int) -> Int { 4 * units * paddedSize(units) }
 
     /// For forward: [P/16 blocks of units, H inner, 4 gates, 16].
-    public init(forward weight: Matrix, into memory: UnsafeMutablePointer<Float>) {
+    package init(forward weight: Matrix, into memory: UnsafeMutablePointer<Float>) {
       let H = weight.columns
       for unit in 0..<paddedSize(H) {
         let block = memory + unit / 16 * 64 * H + unit % 16
@@ -50,7 +50,7 @@ public enum LSTM {
     }
 
     /// For backward: [P/32 blocks of units, 4 gates, H inner, 32].
-    public init(backward weight: Matrix, into memory: UnsafeMutablePointer<Float>) {
+    package init(backward weight: Matrix, into memory: UnsafeMutablePointer<Float>) {
       let H = weight.columns
       for unit in 0..<paddedSize(H) {
         let block = memory + unit / 32 * 128 * H + unit % 32
@@ -61,7 +61,7 @@ public enum LSTM {
   }
 
   /// Rows of the four gates [4H, n], each gate padded with zeros to P, and n to the target's columns: [4P, m].
-  public static func pad(_ weight: Matrix, into target: Matrix) {
+  package static func pad(_ weight: Matrix, into target: Matrix) {
     let (H, P) = (weight.rows / 4, target.rows / 4)
     target.fill(0)
     for q in 0..<4 {
@@ -70,7 +70,7 @@ public enum LSTM {
   }
 
   /// The inverse: what is not padding.
-  public static func unpad(_ padded: Matrix, into weight: Matrix) {
+  package static func unpad(_ padded: Matrix, into weight: Matrix) {
     let (H, P) = (weight.rows / 4, padded.rows / 4)
     for q in 0..<4 {
       weight.rows(q * H..<(q + 1) * H).copy(from: padded.rows(q * P..<q * P + H).columns(0..<weight.columns))
@@ -80,7 +80,7 @@ public enum LSTM {
   // MARK: Forward
 
   /// Gates, cells and hidden states of T steps; `bias` [4, P] is the sum of both biases.
-  public static func forward(
+  package static func forward(
     _ samples: UnsafeBufferPointer<Steps>, steps T: Int, _ weights: RecurrentWeights, bias: UnsafePointer<Float>
   ) {
     guard let samples = Samples(samples) else { return }
@@ -152,7 +152,7 @@ public enum LSTM {
   ///
   /// dh_t ← dh_t + Uᵀ dz_{t+1}, dc = dh o (1 − tanh² c_t) + f_{t+1} dc_{t+1}, and dz = (dc g i (1 − i), dc c_{t−1} f (1 − f),
   /// dc i (1 − g²), dh tanh(c_t) o (1 − o)). What goes on to c_{t−1} stands where c_t was.
-  public static func backward(_ samples: UnsafeBufferPointer<Steps>, steps T: Int, _ weights: RecurrentWeights) {
+  package static func backward(_ samples: UnsafeBufferPointer<Steps>, steps T: Int, _ weights: RecurrentWeights) {
     guard let samples = Samples(samples) else { return }
     let (H, P) = (weights.units, weights.padded)
     for t in stride(from: T - 1, through: 0, by: -1) {

@@ -1,21 +1,21 @@
 /// Layer normalisation over columns D with biased variance: y = n · gain + bias, n = (z − mean z) / √(var z + 1e-12).
 ///
 /// Forward keeps n [rows, D] and 1/√(var + ε) [rows], not y: backward needs n, and y is one multiply-add from it.
-public enum LayerNorm {
-  public static let epsilon: Float = 1e-12
+package enum LayerNorm {
+  package static let epsilon: Float = 1e-12
 
   /// What follows from gain and bias [D].
-  public struct Affine {
-    public let gain: UnsafeMutablePointer<Float>
-    public let bias: UnsafeMutablePointer<Float>
-    public init(gain: Matrix, bias: Matrix) {
+  package struct Affine {
+    package let gain: UnsafeMutablePointer<Float>
+    package let bias: UnsafeMutablePointer<Float>
+    package init(gain: Matrix, bias: Matrix) {
       self.gain = gain.base
       self.bias = bias.base
     }
   }
 
   /// Normalises z [rows, D]; `normalized` may be z itself.
-  public static func forward(
+  package static func forward(
     _ z: Matrix, _ affine: Affine, normalized: Matrix, inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
   ) {
     for r in 0..<z.rows {
@@ -30,7 +30,7 @@ public enum LayerNorm {
   }
 
   /// Normalises residual + dropout(x), for consecutive rows of one sample.
-  public static func forward(
+  package static func forward(
     dense x: Matrix, dropout: Dropout, sample: Int, residual: Matrix, _ affine: Affine, normalized: Matrix,
     inverseDeviation: UnsafeMutablePointer<Float>, into y: Matrix
   ) {
@@ -69,7 +69,7 @@ public enum LayerNorm {
   }
 
   /// y again from n, bit for bit what forward wrote.
-  public static func output(normalized: Matrix, _ affine: Affine, into y: Matrix) {
+  package static func output(normalized: Matrix, _ affine: Affine, into y: Matrix) {
     for r in 0..<normalized.rows {
       let (n, target) = (normalized.row(r), y.row(r))
       forEachVector(normalized.columns) { i, lanes in
@@ -82,7 +82,7 @@ public enum LayerNorm {
 
   /// dz from dy [rows, D]: with g = dy · gain, dz = (g − mean g − n · mean(g n)) / √(var + ε). Adds to the
   /// gradients of gain and bias. `dz` may be `dy` itself.
-  public static func backward(
+  package static func backward(
     _ dy: Matrix, normalized: Matrix, inverseDeviation: UnsafePointer<Float>, _ affine: Affine, into dz: Matrix,
     addingTo gradient: Affine
   ) {
@@ -100,7 +100,7 @@ public enum LayerNorm {
 
   /// Backward of `forward(dense:…)` for consecutive rows of one sample: dz for the residual, dx = dz · mask / (1 − p)
   /// for the dense layer, whose bias gradient is added to as well.
-  public static func backward(
+  package static func backward(
     _ dy: Matrix, normalized: Matrix, inverseDeviation: UnsafePointer<Float>, _ affine: Affine, into dz: Matrix,
     dense dx: Matrix, dropout: Dropout, sample: Int, addingTo gradient: Affine,
     denseBias: UnsafeMutablePointer<Float>

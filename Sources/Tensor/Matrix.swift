@@ -3,14 +3,14 @@
 /// Kernels take and return these; owners are `Buffer` here and `Arena` in `Parallel`. A view is valid as
 /// long as its owner lives. It is `Sendable` because it is only an address: who may write where, and when, is
 /// settled by the phases of a step (each worker owns its shards' rows; barriers separate phases), not by the type.
-public struct Matrix: @unchecked Sendable {
-  public let base: UnsafeMutablePointer<Float>
-  public let rows: Int
-  public let columns: Int
-  public let stride: Int
+package struct Matrix: @unchecked Sendable {
+  package let base: UnsafeMutablePointer<Float>
+  package let rows: Int
+  package let columns: Int
+  package let stride: Int
 
   @inlinable
-  public init(_ base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
+  package init(_ base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
     precondition(rows >= 0 && columns >= 0, "matrix of \(rows) × \(columns)")
     precondition(rows <= 1 || stride ?? columns >= columns, "stride \(stride ?? columns) under \(columns) columns")
     self.base = base
@@ -20,18 +20,18 @@ public struct Matrix: @unchecked Sendable {
   }
 
   /// Number of elements, without what lies between rows.
-  @inlinable public var count: Int { rows * columns }
+  @inlinable package var count: Int { rows * columns }
 
   /// Whether rows follow one another without a gap.
-  @inlinable public var isContiguous: Bool { stride == columns || rows <= 1 }
+  @inlinable package var isContiguous: Bool { stride == columns || rows <= 1 }
 
   /// The address of row `i`, `columns` floats long.
-  @inlinable public func row(_ i: Int) -> UnsafeMutablePointer<Float> {
+  @inlinable package func row(_ i: Int) -> UnsafeMutablePointer<Float> {
     assert(i >= 0 && i < rows, "row \(i) of \(rows)")
     return base + i * stride
   }
 
-  @inlinable public subscript(i: Int, j: Int) -> Float {
+  @inlinable package subscript(i: Int, j: Int) -> Float {
     get {
       assert(j >= 0 && j < columns, "column \(j) of \(columns)")
       return row(i)[j]
@@ -40,25 +40,25 @@ public struct Matrix: @unchecked Sendable {
   }
 
   /// The view of some of its rows.
-  @inlinable public func rows(_ range: Range<Int>) -> Matrix {
+  @inlinable package func rows(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
     return Matrix(base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
   }
 
   /// The view of some of its columns.
-  @inlinable public func columns(_ range: Range<Int>) -> Matrix {
+  @inlinable package func columns(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
     return Matrix(base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
   }
 
   /// All elements in a contiguous view.
-  @inlinable public var elements: UnsafeMutableBufferPointer<Float> {
+  @inlinable package var elements: UnsafeMutableBufferPointer<Float> {
     precondition(isContiguous, "rows \(stride) apart are not contiguous over \(columns) columns")
     return UnsafeMutableBufferPointer(start: base, count: count)
   }
 
   /// Sets every element.
-  public func fill(_ value: Float) {
+  package func fill(_ value: Float) {
     if isContiguous {
       base.update(repeating: value, count: count)
     } else {
@@ -67,7 +67,7 @@ public struct Matrix: @unchecked Sendable {
   }
 
   /// Copies the elements of a matrix of the same shape.
-  public func copy(from other: Matrix) {
+  package func copy(from other: Matrix) {
     precondition(rows == other.rows && columns == other.columns, "shapes differ")
     for i in 0..<rows { row(i).update(from: other.row(i), count: columns) }
   }

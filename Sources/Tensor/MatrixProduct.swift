@@ -1,26 +1,26 @@
 /// The right operand of products, b [inner, columns], in the order in which they read it.
 ///
 /// A view like `Matrix`: valid as long as the memory's owner lives.
-public struct PackedMatrix: @unchecked Sendable {
+package struct PackedMatrix: @unchecked Sendable {
   let base: UnsafeMutablePointer<Float>
-  public let inner: Int
-  public let columns: Int
+  package let inner: Int
+  package let columns: Int
 
   /// - Parameter base: `capacity` floats.
-  public init(_ base: UnsafeMutablePointer<Float>, inner: Int, columns: Int) {
+  package init(_ base: UnsafeMutablePointer<Float>, inner: Int, columns: Int) {
     (self.base, self.inner, self.columns) = (base, inner, columns)
   }
 
   /// In memory that it takes from a stack.
-  public init(inner: Int, columns: Int, in scratch: inout Scratch) {
+  package init(inner: Int, columns: Int, in scratch: inout Scratch) {
     self.init(scratch.floats(Self.capacity(inner: inner, columns: columns)), inner: inner, columns: columns)
   }
 
   /// Floats that a packed [inner, columns] takes: whole panels.
-  public static func capacity(inner: Int, columns: Int) -> Int { inner * MatrixKernel.roundedToTile(columns) }
+  package static func capacity(inner: Int, columns: Int) -> Int { inner * MatrixKernel.roundedToTile(columns) }
 
   /// Panels, which may be filled independently of one another.
-  public var panelCount: Int { (columns + MatrixKernel.tileColumns - 1) / MatrixKernel.tileColumns }
+  package var panelCount: Int { (columns + MatrixKernel.tileColumns - 1) / MatrixKernel.tileColumns }
 
   private func panels(_ range: Range<Int>) -> (columns: Range<Int>, base: UnsafeMutablePointer<Float>) {
     let width = MatrixKernel.tileColumns
@@ -29,14 +29,14 @@ public struct PackedMatrix: @unchecked Sendable {
   }
 
   /// Fills some panels from b [inner, columns].
-  public func fill(from b: Matrix, panels range: Range<Int>? = nil) {
+  package func fill(from b: Matrix, panels range: Range<Int>? = nil) {
     precondition(b.rows == inner && b.columns == columns, "[\(b.rows), \(b.columns)] for [\(inner), \(columns)]")
     let (part, base) = panels(range ?? 0..<panelCount)
     if !part.isEmpty { MatrixKernel.packRows(b.columns(part), into: base) }
   }
 
   /// Fills some panels from the transpose of b [columns, inner].
-  public func fill(fromTransposed b: Matrix, panels range: Range<Int>? = nil) {
+  package func fill(fromTransposed b: Matrix, panels range: Range<Int>? = nil) {
     precondition(b.rows == columns && b.columns == inner, "[\(b.columns), \(b.rows)] for [\(inner), \(columns)]")
     let (part, base) = panels(range ?? 0..<panelCount)
     if !part.isEmpty { MatrixKernel.packTransposed(b.rows(part), into: base) }
@@ -44,7 +44,7 @@ public struct PackedMatrix: @unchecked Sendable {
 }
 
 /// Where the chains of a product begin, and what becomes of their ends.
-public enum Accumulation {
+package enum Accumulation {
   /// c ← a b.
   case replace
   /// c ← a b, chains begin at a row [columns].
@@ -58,9 +58,9 @@ public enum Accumulation {
 /// Matrix products, float32, on the calling thread. An element of c is one chain of fused multiply-adds over the inner
 /// index in increasing order, so its bits depend on its row of a, its column of b and its beginning alone: not on the other
 /// rows and columns, nor on the instruction set.
-public enum MatrixProduct {
+package enum MatrixProduct {
   /// c [rows, columns] ← a [rows, inner] b.
-  public static func multiply(
+  package static func multiply(
     _ a: Matrix, by b: PackedMatrix, into c: Matrix, _ accumulation: Accumulation = .replace
   ) {
     requireShapes(a.rows, a.columns, b.inner, b.columns, c)
@@ -75,7 +75,7 @@ public enum MatrixProduct {
   }
 
   /// c ← a b for b [inner, columns]. Scratch: `PackedMatrix.capacity`.
-  public static func multiply(
+  package static func multiply(
     _ a: Matrix, by b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
     var scratch = scratch
@@ -85,7 +85,7 @@ public enum MatrixProduct {
   }
 
   /// c ← a bᵀ for b [columns, inner]. Scratch: `PackedMatrix.capacity`.
-  public static func multiply(
+  package static func multiply(
     _ a: Matrix, byTransposed b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
     var scratch = scratch
@@ -95,7 +95,7 @@ public enum MatrixProduct {
   }
 
   /// Floats of scratch of the product of a transposed matrix.
-  public static func transposedScratch(inner: Int, rows: Int, columns: Int) -> Int {
+  package static func transposedScratch(inner: Int, rows: Int, columns: Int) -> Int {
     let k = min(inner, MatrixKernel.innerBlock)
     let m = min(rows, MatrixKernel.rowBlock(k))
     let panels = (m + MatrixKernel.tileRows - 1) / MatrixKernel.tileRows
@@ -105,13 +105,13 @@ public enum MatrixProduct {
   }
 
   /// Whether a product of a transposed matrix over so many terms can be added to what is there (`Accumulation.add`).
-  public static func canAdd(inner: Int) -> Bool { inner <= MatrixKernel.innerBlock }
+  package static func canAdd(inner: Int) -> Bool { inner <= MatrixKernel.innerBlock }
 
   /// Of as many columns as this or fewer, too few tiles would repay the packing of a.
   private static let narrow = 64
 
   /// c [rows, columns] ← aᵀ b for a [inner, rows] and b [inner, columns]. Scratch: `transposedScratch`.
-  public static func multiply(
+  package static func multiply(
     transposed a: Matrix, by b: Matrix, into c: Matrix, _ accumulation: Accumulation = .replace, scratch: Scratch
   ) {
     let inner = a.rows

@@ -1,16 +1,16 @@
 /// A loop of fused multiply-adds that do not depend on one another: as many operations a second as the core can do, against
 /// which products are measured.
-public enum MultiplyAddLoop {
+package enum MultiplyAddLoop {
   /// Chains that stay in registers and outnumber the multiply-adds that are under way at a time.
   static var chains: Int { MatrixKernel.tileRows }
 
   /// Floating-point operations of so many rounds.
-  public static func operations(rounds: Int) -> Double { 2 * Double(rounds * chains * laneCount) }
+  package static func operations(rounds: Int) -> Double { 2 * Double(rounds * chains * laneCount) }
 
   /// - Parameter x: near 1, and not known to the compiler.
   /// - Returns: something that depends on all of it.
   @inline(never)
-  public static func run(rounds: Int, _ x: Float) -> Float {
+  package static func run(rounds: Int, _ x: Float) -> Float {
     let (a, b) = (Floats(x), Floats(1 - x))
     var c = Floats(x)
     var (d, e, f, g, h) = (c, c, c, c, c)

@@ -2,7 +2,7 @@
 /// shown escaped, so that a line stays one and can't drive a terminal.
 ///
 /// - Parameter escape: what is shown for such a character; by default as Swift writes it, `\u{1b}`.
-public func oneLine(
+package func oneLine(
   _ text: String, escape: (Unicode.Scalar) -> String = { "\\u{" + String($0.value, radix: 16) + "}" }
 ) -> String {
   func isShown(_ scalar: Unicode.Scalar) -> Bool {

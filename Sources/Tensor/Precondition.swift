@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// - Parameter condition: what must hold.
 @inlinable @inline(__always)
-public func precondition(
+package func precondition(
   _ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String = "a condition does not hold",
   file: StaticString = #fileID, line: UInt = #line
 ) {
@@ -15,8 +15,8 @@ public func precondition(
 }
 
 /// Stops the program, with `message` on the standard error, at a place that nothing should ever reach.
-@inline(never)
-public func preconditionFailure(
+@inline(never) @usableFromInline
+package func preconditionFailure(
   _ message: @autoclosure () -> String, file: StaticString = #fileID, line: UInt = #line
 ) -> Never {
   StandardError.write(
@@ -27,6 +27,6 @@ public func preconditionFailure(
 }
 
 /// Whether the reason for which the program stops has been told.
-public enum StopMessage {
-  public static let isWritten = Atomic<Bool>(false)
+package enum StopMessage {
+  package static let isWritten = Atomic<Bool>(false)
 }

@@ -2,7 +2,7 @@
 ///
 /// It is passed by value, so what a callee takes is free again when it returns; who takes some for itself does so from a
 /// copy of its own.
-public struct Scratch: @unchecked Sendable {
+package struct Scratch: @unchecked Sendable {
   // Sendable like `Matrix`: an address. A worker has its own, and nobody else's.
   private var next: UnsafeMutablePointer<Float>
   private let end: UnsafeMutablePointer<Float>
@@ -10,24 +10,24 @@ public struct Scratch: @unchecked Sendable {
   private static let alignment = 16
 
   /// - Parameter memory: as many floats as the deepest calls take together, rounded as `size` does; aligned to 64 bytes.
-  public init(_ memory: Matrix) {
+  package init(_ memory: Matrix) {
     next = memory.base
     end = memory.base + memory.count
   }
 
   /// What `count` floats take, from cache line to cache line.
-  public static func size(_ count: Int) -> Int { (count + alignment - 1) / alignment * alignment }
+  package static func size(_ count: Int) -> Int { (count + alignment - 1) / alignment * alignment }
 
   /// What a contiguous matrix takes.
-  public static func size(rows: Int, columns: Int) -> Int { size(rows * columns) }
+  package static func size(rows: Int, columns: Int) -> Int { size(rows * columns) }
 
   /// Takes a contiguous matrix, of whatever values are there.
-  public mutating func matrix(rows: Int, columns: Int) -> Matrix {
+  package mutating func matrix(rows: Int, columns: Int) -> Matrix {
     Matrix(floats(rows * columns), rows: rows, columns: columns)
   }
 
   /// Takes `count` floats, of whatever values are there.
-  public mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
+  package mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
     precondition(Self.size(count) <= end - next, "\(count) floats of scratch where \(end - next) are left")
     defer { next += Self.size(count) }
     return next

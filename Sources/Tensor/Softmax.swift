@@ -1,7 +1,7 @@
 /// Softmax over the columns of each row: p = e^(x − max x) / Σ.
-public enum Softmax {
+package enum Softmax {
   /// x ← p.
-  public static func forward(_ x: Matrix) {
+  package static func forward(_ x: Matrix) {
     for r in 0..<x.rows {
       let row = x.row(r)
       let inverse = Floats(exponentiate(row, x.columns, width: x.columns, scale: 1, factors: nil, dropped: row))
@@ -13,7 +13,7 @@ public enum Softmax {
   }
 
   /// dx = p · (dp − Σ p dp), written over dp.
-  public static func backward(_ p: Matrix, _ dp: Matrix) {
+  package static func backward(_ p: Matrix, _ dp: Matrix) {
     for r in 0..<p.rows {
       let (probability, slope) = (p.row(r), dp.row(r))
       let mean = Floats(dot(probability, slope, count: p.columns))
@@ -29,13 +29,13 @@ public enum Softmax {
   // has fewer columns. Rows are padded to whole vectors: lanes past the end may be read and written.
 
   /// The stride of rows that `exponentials` and `backward(exponentials:…)` take: columns, rounded up to whole vectors.
-  public static func paddedStride(_ columns: Int) -> Int { (columns + laneCount - 1) / laneCount * laneCount }
+  package static func paddedStride(_ columns: Int) -> Int { (columns + laneCount - 1) / laneCount * laneCount }
 
   /// x ← e = e^(scale · (x − max x)), dropped ← e · f, inverseSums ← 1 / Σ e, for rows of one sample. `dropped` may be x
   /// itself.
   ///
   /// - Parameter firstRow: the first row's number within the sample at this dropout site.
-  public static func exponentials(
+  package static func exponentials(
     _ x: Matrix, scale: Float, dropped: Matrix, inverseSums: UnsafeMutablePointer<Float>, dropout: Dropout, sample: Int,
     firstRow: Int
   ) {
@@ -50,7 +50,7 @@ public enum Softmax {
 
   /// ds over dd: with p = e / Σ and dd = d(p f) / Σ, ds = scale · (e f dd − e · shares), where a row's share is
   /// Σ_j p f d(p f) / Σ.
-  public static func backward(
+  package static func backward(
     exponentials e: Matrix, dropped: Matrix, shares: UnsafePointer<Float>, scale: Float, _ dd: Matrix
   ) {
     let width = paddedStride(e.columns)
@@ -96,7 +96,7 @@ public enum Softmax {
 }
 
 /// Each row times its own factor: x[r] ← x[r] · factors[r], from `source`, which may be x itself.
-public func scaleRows(_ source: Matrix, by factors: UnsafePointer<Float>, into x: Matrix) {
+package func scaleRows(_ source: Matrix, by factors: UnsafePointer<Float>, into x: Matrix) {
   for r in 0..<x.rows {
     let (from, to, factor) = (source.row(r), x.row(r), Floats(factors[r]))
     forEachVector(x.columns) { i, lanes in store(load(from + i, lanes: lanes) * factor, to + i, lanes: lanes) }

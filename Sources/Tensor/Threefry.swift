@@ -1,33 +1,33 @@
 /// A key of the counter-based generator Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw,
 /// "Parallel random numbers: as easy as 1, 2, 3", 2011). A draw is a function of key and counter alone, so it
 /// does not know which worker makes it, nor in which order.
-public struct RandomKey: Sendable, Equatable {
-  public let low: UInt32
-  public let high: UInt32
+package struct RandomKey: Sendable, Equatable {
+  package let low: UInt32
+  package let high: UInt32
 
-  public init(low: UInt32, high: UInt32) {
+  package init(low: UInt32, high: UInt32) {
     self.low = low
     self.high = high
   }
 
-  public init(seed: UInt64) {
+  package init(seed: UInt64) {
     self.init(low: UInt32(truncatingIfNeeded: seed), high: UInt32(truncatingIfNeeded: seed >> 32))
   }
 
   /// The key of one purpose within this key's stream, e.g. a dropout site at a training step.
-  public func derived(_ first: UInt32, _ second: UInt32 = 0) -> RandomKey {
+  package func derived(_ first: UInt32, _ second: UInt32 = 0) -> RandomKey {
     let word = words(first, second)
     return RandomKey(low: word.0, high: word.1)
   }
 
   /// The two random words at a counter.
-  public func words(_ c0: UInt32, _ c1: UInt32) -> (UInt32, UInt32) {
+  package func words(_ c0: UInt32, _ c1: UInt32) -> (UInt32, UInt32) {
     let both = threefry(self, Words(repeating: c0), Words(repeating: c1))
     return (both.0[0], both.1[0])
   }
 
   /// Standard normal deviates for the counters (stream, 0 …), by Box and Muller's transform.
-  public func fillNormal(_ p: UnsafeMutablePointer<Float>, count: Int, stream: UInt32, deviation: Float) {
+  package func fillNormal(_ p: UnsafeMutablePointer<Float>, count: Int, stream: UInt32, deviation: Float) {
     for i in stride(from: 0, to: count, by: 2) {
       let (a, b) = words(stream, UInt32(truncatingIfNeeded: i / 2))
       let radius = deviation * (-2 * logarithm((Float(a >> 8) + 0.5) * 0x1p-24)).squareRoot()
@@ -38,7 +38,7 @@ public struct RandomKey: Sendable, Equatable {
   }
 
   /// Uniform deviates on [-bound, bound) for the counters (stream, 0 …).
-  public func fillUniform(_ p: UnsafeMutablePointer<Float>, count: Int, stream: UInt32, bound: Float) {
+  package func fillUniform(_ p: UnsafeMutablePointer<Float>, count: Int, stream: UInt32, bound: Float) {
     for i in stride(from: 0, to: count, by: 2) {
       let (a, b) = words(stream, UInt32(truncatingIfNeeded: i / 2))
       p[i] = bound * (Float(a >> 8) * 0x1p-23 - 1)
@@ -47,7 +47,7 @@ public struct RandomKey: Sendable, Equatable {
   }
 
   /// A uniformly random permutation of 0..<count, written to `p`: Fisher and Yates, one counter a swap.
-  public func fillPermutation(_ p: UnsafeMutablePointer<Int32>, count: Int, stream: UInt32) {
+  package func fillPermutation(_ p: UnsafeMutablePointer<Int32>, count: Int, stream: UInt32) {
     for i in 0..<count { p[i] = Int32(i) }
     for i in Swift.stride(from: count - 1, to: 0, by: -1) {
       let (a, b) = words(stream, UInt32(truncatingIfNeeded: i))

@@ -2,7 +2,7 @@
 ///
 /// Generic SIMD conversions, `.rounded()` and `.clamped()` become a library call a lane; kernels use
 /// fused multiply-adds, `replace(with:where:)` and bit casts only.
-public typealias Floats = SIMD16<Float>
+package typealias Floats = SIMD16<Float>
 @usableFromInline typealias Words = SIMD16<UInt32>
 
 @usableFromInline let laneCount = 16

@@ -9,7 +9,7 @@ import Glibc
 ///   - patience: milliseconds to wait for a descriptor that does not block (`EAGAIN`) until it takes more; below 0 for ever.
 ///   - report: hears how many bytes each portion had.
 /// - Returns: whether all were written; if not, `errno` says why.
-public func writeAll(
+package func writeAll(
   _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, patience: Int32 = -1, report: (Int) -> Void = { _ in }
 ) -> Bool {
   var rest = bytes[...]

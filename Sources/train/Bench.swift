@@ -1,4 +1,6 @@
 import ArgumentParser
+import Benchmark
+import Files
 import Model
 import Parallel
 
@@ -86,7 +88,7 @@ struct Bench: ParsableCommand {
     if collectives { return try timeCollectives(settings, communicator) }
     // Whether there is a place for it is known before anything is timed; what was timed is told before it is written.
     let file = communicator.rank == 0 ? try trace.map { path throws(DataError) in try TextOutput(path: path) } : nil
-    let result = try Benchmark(
+    let result = try StepBenchmark(
       settings, steps: timedSteps, team: try workers.makeTeam(communicator), meanLength: meanLength,
       overlapsExchange: !noOverlap, traces: file != nil)
     if communicator.rank > 0 { return }
@@ -95,7 +97,7 @@ struct Bench: ParsableCommand {
     try file?.finish()
   }
 
-  private func tell(_ result: Benchmark) throws {
+  private func tell(_ result: StepBenchmark) throws {
     if json { return try printJSON(result) }
     try say(
       "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Logging
 import Model
 import Parallel

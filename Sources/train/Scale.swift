@@ -1,4 +1,6 @@
 import ArgumentParser
+import Benchmark
+import Files
 import Model
 import Parallel
 import Tensor

@@ -1,3 +1,4 @@
+import Files
 import Model
 import Parallel
 
@@ -25,7 +26,7 @@ struct TrainedRun {
     threshold = options.threshold ?? configuration.threshold
 
     let team = try workers.makeTeam()
-    let state = try TrainingState(CARAT(configuration.model), placement: team.placement)
+    let state = try TrainingState(CARATModel(configuration.model), placement: team.placement)
     try state.loadModel(from: weights)
     evaluator = Evaluator(
       try TrainingStep(

@@ -100,7 +100,7 @@ final class TrainingFixture {
       ? Placement(.current(), workers: workers)
       : Placement(emulatedNodes: nodes, workers: workers, on: .current())
     let team = WorkerTeam(placement: placement, communicator: communicator)
-    state = try TrainingState(CARAT(c), placement: team.placement)
+    state = try TrainingState(CARATModel(c), placement: team.placement)
     state.initialize(seed: seed)
     let θ = state.parameters
     for (i, p) in state.model.layout.parameters.enumerated() where deviation > 0 {

@@ -71,7 +71,7 @@ struct ParameterLayoutTests {
     let directory = try #require(Bundle.module.url(forResource: "Golden", withExtension: nil))
     let text = try String(contentsOf: directory.appendingPathComponent("state_dict.txt"), encoding: .utf8)
     let expected = Set(text.split(separator: "\n").map(String.init))
-    let state = try TrainingState(CARAT(Self.reference), placement: Placement(.current(), workers: 1))
+    let state = try TrainingState(CARATModel(Self.reference), placement: Placement(.current(), workers: 1))
     let own = state.withWeights { tensors in
       tensors.map { ([$0.name] + $0.shape.map(String.init)).joined(separator: " ") }
     }
@@ -82,7 +82,7 @@ struct ParameterLayoutTests {
   }
 
   @Test(arguments: 1...4) func tensorsDoNotOverlap(_ modalities: Int) {
-    let model = CARAT(tinyConfiguration(modalities: modalities))
+    let model = CARATModel(tinyConfiguration(modalities: modalities))
     let ranges = model.layout.parameters.map(\.range).sorted { $0.lowerBound < $1.lowerBound }
     for (a, b) in zip(ranges, ranges.dropFirst()) { #expect(a.upperBound <= b.lowerBound) }
     #expect((ranges.last?.upperBound ?? 0) <= model.layout.count)

@@ -7,27 +7,27 @@ import Tensor
 /// finite difference is right. A kink within h is seen in the values of the loss alone: D(h) and D(h/2) disagree, or
 /// the gap between the one-sided slopes, which is h times the curvature, does not halve with h. Such elements are left
 /// out; a check passes only if they are at most a third of all.
-public struct GradientCheck: CustomStringConvertible {
+package struct GradientCheck: CustomStringConvertible {
   /// The worst difference that passes, relative to the tensor's largest gradient.
-  public let tolerance: Double
-  public let step: Float
+  package let tolerance: Double
+  package let step: Float
   /// Tensors of smaller gradients than this are compared as if their largest were this: the loss's rounding sets it.
-  public let floor: Double
+  package let floor: Double
 
-  public private(set) var worst = 0.0
-  public private(set) var worstName = ""
-  public private(set) var compared = 0
-  public private(set) var kinks = 0
+  package private(set) var worst = 0.0
+  package private(set) var worstName = ""
+  package private(set) var compared = 0
+  package private(set) var kinks = 0
 
-  public init(tolerance: Double, step: Float = 0x1p-6, floor: Double = 0.02) {
+  package init(tolerance: Double, step: Float = 0x1p-6, floor: Double = 0.02) {
     self.tolerance = tolerance
     self.step = step
     self.floor = floor
   }
 
-  public var passes: Bool { worst < tolerance && compared > 0 && 3 * kinks <= compared }
+  package var passes: Bool { worst < tolerance && compared > 0 && 3 * kinks <= compared }
 
-  public var description: String {
+  package var description: String {
     "worst difference \(worst) (\(worstName)), \(kinks) of \(compared) elements at kinks"
   }
 
@@ -38,7 +38,7 @@ public struct GradientCheck: CustomStringConvertible {
   ///   - gradient: d loss/d x as backward gave it, not changed by `loss`.
   ///   - limit: how many elements are compared, drawn at random; all if there are not more.
   ///   - loss: the whole forward pass.
-  public mutating func compare(
+  package mutating func compare(
     _ name: String, _ x: Matrix, _ gradient: Matrix, atMost limit: Int = .max, seed: UInt64 = 1, loss: () -> Double
   ) {
     precondition(x.rows == gradient.rows && x.columns == gradient.columns, "shapes differ")

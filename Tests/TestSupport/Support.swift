@@ -1,24 +1,24 @@
 import Tensor
 
 /// A matrix that owns its memory, for tests.
-public final class TestMatrix: @unchecked Sendable {
+package final class TestMatrix: @unchecked Sendable {
   private let buffer: Buffer
-  public let matrix: Matrix
+  package let matrix: Matrix
 
-  public init(_ rows: Int, _ columns: Int) {
+  package init(_ rows: Int, _ columns: Int) {
     let buffer = Buffer(count: rows * columns)
     matrix = buffer.matrix(rows: rows, columns: columns)
     self.buffer = buffer
   }
 
   /// Standard normal values that depend on the seed alone.
-  public static func random(_ rows: Int, _ columns: Int, seed: UInt64, deviation: Float = 1) -> TestMatrix {
+  package static func random(_ rows: Int, _ columns: Int, seed: UInt64, deviation: Float = 1) -> TestMatrix {
     let x = TestMatrix(rows, columns)
     RandomKey(seed: seed).fillNormal(x.matrix.base, count: rows * columns, stream: 0, deviation: deviation)
     return x
   }
 
-  public var values: [Float] { Array(matrix.elements) }
+  package var values: [Float] { Array(matrix.elements) }
 }
 
 /// The worst difference between a gradient and central finite differences of a loss, relative to the gradient's
@@ -28,7 +28,7 @@ public final class TestMatrix: @unchecked Sendable {
 ///   - x: what the loss depends on; changed and restored.
 ///   - gradient: d loss/d x as backward gave it.
 ///   - step: the finite difference's step.
-public func worstGradientError(
+package func worstGradientError(
   of x: Matrix, gradient: Matrix, step: Float = 1e-2, loss: () -> Double
 ) -> Double {
   precondition(x.rows == gradient.rows && x.columns == gradient.columns)
@@ -52,7 +52,7 @@ public func worstGradientError(
 }
 
 /// Σ x · weights in double precision: a loss whose gradient is `weights`.
-public func weightedSum(_ x: Matrix, _ weights: Matrix) -> Double {
+package func weightedSum(_ x: Matrix, _ weights: Matrix) -> Double {
   var sum = 0.0
   for i in 0..<x.rows { for j in 0..<x.columns { sum += Double(x[i, j]) * Double(weights[i, j]) } }
   return sum

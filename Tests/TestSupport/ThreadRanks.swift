@@ -3,20 +3,20 @@ import Parallel
 import Synchronization
 
 /// Ranks that are threads of one process: each has a communicator, and messages are copies in memory.
-public final class ThreadRanks: Sendable {
-  public let size: Int
+package final class ThreadRanks: Sendable {
+  package let size: Int
   private let barrier: Barrier
   /// What each rank has started since the last exchange.
   private let posted: Mutex<[[Messages]]>
 
-  public init(_ size: Int) {
+  package init(_ size: Int) {
     self.size = size
     barrier = Barrier(count: size, spins: Barrier.hastySpins)
     posted = Mutex(Array(repeating: [], count: size))
   }
 
   /// Runs `body` on a thread for each rank, with its communicator; the results in the order of the ranks.
-  public static func run<T: Sendable>(
+  package static func run<T: Sendable>(
     _ size: Int, _ body: @escaping @Sendable (any Communicator) throws -> T
   ) throws -> [T] {
     let ranks = ThreadRanks(size)

@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import Files
+
 // Changes that libFuzzer's own, of single bytes, would hardly find: of a header's JSON, with its length set right.
 
 @_silgen_name("LLVMFuzzerMutate")

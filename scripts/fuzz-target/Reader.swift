@@ -1,6 +1,7 @@
 import Foundation
 import Parallel
 
+@testable import Files
 @testable import Model
 
 /// What reads files that may come from anybody.
@@ -146,7 +147,7 @@ final class Workplace {
     }
     try settings.requireMemory()
     if isSmall(settings.model, batchSize: settings.batchSize) {
-      _ = CARAT(settings.model)
+      _ = CARATModel(settings.model)
       _ = Batch(settings.model, capacity: settings.batchSize)
     }
   }

@@ -2,6 +2,7 @@ import Foundation
 import Parallel
 import Tensor
 
+@testable import Files
 @testable import Model
 
 /// Valid inputs, as small as can be, from which mutations start.
@@ -29,7 +30,7 @@ enum Samples {
     var c = model(
       ModelConfiguration(modalities: [.init(name: "text", features: 2, maximumSteps: 2, layers: 0)], labels: 1))
     c.queueKeys = .momentum
-    let state = try TrainingState(CARAT(c), placement: Placement(.current(), workers: 1))
+    let state = try TrainingState(CARATModel(c), placement: Placement(.current(), workers: 1))
     state.initialize(seed: 1)
     return state
   }

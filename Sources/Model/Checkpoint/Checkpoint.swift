@@ -1,22 +1,23 @@
+import Files
 import Foundation
 
 /// A file from which a run goes on as if it had never stopped: the whole training state, and where the run stood.
 ///
 /// A safetensors file with checksums (`Checksums`): every tensor of `TrainingState.withTensors`; the best epoch's weights
 /// under their names with `best.` before them; and in the metadata, under `carat`, a `Record` as JSON.
-public struct Checkpoint: Sendable {
+package struct Checkpoint: Sendable {
   /// Where a run stands between two steps.
-  public struct Position: Codable, Sendable, Equatable {
+  package struct Position: Codable, Sendable, Equatable {
     /// The epoch that goes on, from 1; after the last one's evaluation one more than there are.
-    public var epoch = 1
+    package var epoch = 1
     /// Steps done in it. If it is all of them, the epoch's evaluation is still to do.
-    public var step = 0
+    package var step = 0
     /// Whether the state of this place was evaluated: at an epoch's end, or where the run's last step cut an epoch.
-    public var isEvaluated = false
+    package var isEvaluated = false
     /// Steps in a row, up to the last one, that were left out as not finite.
-    public var skips = 0
+    package var skips = 0
 
-    public init() {}
+    package init() {}
 
     enum CodingKeys: String, CodingKey {
       case epoch, step, skips
@@ -30,29 +31,29 @@ public struct Checkpoint: Sendable {
   }
 
   /// The best epoch so far.
-  public struct Best: Codable, Sendable {
-    public let epoch: Int
+  package struct Best: Codable, Sendable {
+    package let epoch: Int
     /// Of the validation split.
-    public let metrics: EvaluationMetrics
+    package let metrics: EvaluationMetrics
   }
 
   /// What a checkpoint has besides tensors.
-  public struct Record: Codable, Sendable {
+  package struct Record: Codable, Sendable {
     /// The format's version.
-    public var version = 1
+    package var version = 1
     /// Steps taken.
-    public let step: Int
-    public let position: Position
-    public let best: Best?
-    public let configuration: RunConfiguration
-    public let data: DatasetFingerprint
+    package let step: Int
+    package let position: Position
+    package let best: Best?
+    package let configuration: RunConfiguration
+    package let data: DatasetFingerprint
     /// Nil in the files of earlier versions.
-    public let stepsPerEpoch: Int?
+    package let stepsPerEpoch: Int?
     /// Bytes of `metrics.jsonl` and, if there is one, `digests.jsonl`, which are on disk before the checkpoint is.
-    public let metricsBytes: Int
-    public let digestsBytes: Int?
+    package let metricsBytes: Int
+    package let digestsBytes: Int?
     /// Seconds spent in steps.
-    public let seconds: Double
+    package let seconds: Double
 
     /// What no run writes, in words; nil if there is nothing of it. Checksums only tell that a file is what was written.
     var contradiction: String? {
@@ -78,22 +79,22 @@ public struct Checkpoint: Sendable {
   static let metadataKey = "carat"
   static let bestPrefix = "best."
 
-  public let record: Record
+  package let record: Record
   private let file: SafetensorsFile
 
-  public var path: String { file.path }
+  package var path: String { file.path }
 
   /// Opens a checkpoint and compares all of it with its checksums.
   ///
   /// - Throws: naming what is damaged or missing.
-  public init(path: String) throws(DataError) {
+  package init(path: String) throws(DataError) {
     file = try SafetensorsFile(path: path)
     try Checksums.verify(file)
     do {
       record = try JSON.decoder().decode(Record.self, from: Data((file.metadata[Self.metadataKey] ?? "").utf8))
     } catch {
       throw DataError(
-        file: path, expected: "a checkpoint of this program's version", found: SafetensorsJSON.reason(error),
+        file: path, expected: "a checkpoint of this program's version", found: JSON.reason(error),
         remedy: "resume with the version that wrote it")
     }
     guard record.version == 1 else {
@@ -105,7 +106,7 @@ public struct Checkpoint: Sendable {
   }
 
   /// Whether a run of these settings, with `totalSteps` set, that goes on from here has nothing to do.
-  public func isEnd(of configuration: RunConfiguration) -> Bool {
+  package func isEnd(of configuration: RunConfiguration) -> Bool {
     record.position.isEnd(of: configuration, steps: record.step)
   }
 
@@ -135,7 +136,7 @@ public struct Checkpoint: Sendable {
 
   /// SHA-256 of the whole training state, as `TrainingState.digest` gives it: of the tensors that are the state, in
   /// their order.
-  public func digest() -> String {
+  package func digest() -> String {
     defer { withExtendedLifetime(file) {} }
     return TensorDigest.digest(
       stateNames.map {

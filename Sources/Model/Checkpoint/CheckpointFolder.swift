@@ -1,10 +1,11 @@
+import Files
 import Foundation
 
 /// A run's checkpoints: `checkpoints/step-<number>.safetensors`.
-public struct CheckpointFolder: Sendable {
-  public let path: String
+package struct CheckpointFolder: Sendable {
+  package let path: String
 
-  public init(_ path: String) { self.path = path }
+  package init(_ path: String) { self.path = path }
 
   private static let prefix = "step-"
   private static let suffix = ".safetensors"
@@ -14,7 +15,7 @@ public struct CheckpointFolder: Sendable {
   func file(_ step: Int) -> String { "\(path)/\(Self.prefix)\(String(format: "%09d", step))\(Self.suffix)" }
 
   /// Paths of the checkpoints that are there, whole or not, the newest first.
-  public func files() -> [String] {
+  package func files() -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     let steps = names.compactMap { name -> Int? in
       guard name.hasPrefix(Self.prefix), name.hasSuffix(Self.suffix) else { return nil }
@@ -27,7 +28,7 @@ public struct CheckpointFolder: Sendable {
   ///
   /// - Parameter skipped: hears what is wrong with newer ones.
   /// - Throws: the newest one's error if there are checkpoints and none is whole.
-  public func newest(skipped: (DataError) -> Void = { _ in }) throws(DataError) -> Checkpoint? {
+  package func newest(skipped: (DataError) -> Void = { _ in }) throws(DataError) -> Checkpoint? {
     var first: DataError?
     for file in files() {
       do throws(DataError) {

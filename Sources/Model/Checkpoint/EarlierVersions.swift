@@ -21,7 +21,7 @@ extension KeyedDecodingContainer {
 }
 
 extension Checkpoint.Position {
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     epoch = try container.decode(Int.self, forKey: .epoch)
     step = try container.decode(Int.self, forKey: .step)
@@ -33,7 +33,7 @@ extension Checkpoint.Position {
 
 extension Checkpoint.Record {
   /// Steps of an epoch of the run.
-  public var epochSteps: Int {
+  package var epochSteps: Int {
     stepsPerEpoch ?? configuration.optimizer.totalSteps / max(configuration.epochs, 1)
   }
 }

@@ -1,8 +1,9 @@
+import Files
 import Foundation
 import Parallel
 
 /// Keeps a second run out of a directory. The kernel lets go of the lock when its holder ends, however it ends.
-public final class RunLock: Sendable {
+package final class RunLock: Sendable {
   private let descriptor: Int32
 
   /// What the file begins with.
@@ -40,11 +41,11 @@ public final class RunLock: Sendable {
 }
 
 /// Another run writes to the same directory.
-public struct RunLocked: Error, CustomStringConvertible, Sendable {
-  public let directory: String
-  public let holder: String
+package struct RunLocked: Error, CustomStringConvertible, Sendable {
+  package let directory: String
+  package let holder: String
 
-  public var description: String {
+  package var description: String {
     "\(directory): expected a directory that no other run writes to, found one in use by \(holder); wait for its end "
       + "or choose another --output"
   }

@@ -1,15 +1,17 @@
-/// In what two runs' settings differ, in the words of the command line.
-public struct SettingsDifference: Sendable, Equatable {
-  /// The option's name without its dashes, such as `learning-rate`; of a setting that has none, its own.
-  public let name: String
-  public let before: String
-  public let now: String
+import Files
 
-  public init(name: String, before: String, now: String) { (self.name, self.before, self.now) = (name, before, now) }
+/// In what two runs' settings differ, in the words of the command line.
+package struct SettingsDifference: Sendable, Equatable {
+  /// The option's name without its dashes, such as `learning-rate`; of a setting that has none, its own.
+  package let name: String
+  package let before: String
+  package let now: String
+
+  package init(name: String, before: String, now: String) { (self.name, self.before, self.now) = (name, before, now) }
 
   /// What a resumed run may change, if it is allowed: all that does not decide the shape of the state or the place in
   /// an epoch.
-  public static let changeable = Set([
+  package static let changeable = Set([
     "learning-rate", "warmup", "weight-decay", "maximum-norm", "epochs", "max-steps", "threshold", "dropout",
     "temperature",
     "prototype-momentum", "key-momentum", "anchors", "seed", "data", "on-nonfinite",
@@ -21,7 +23,7 @@ public struct SettingsDifference: Sendable, Equatable {
   private static let withoutOption = Set(["maximum-norm"])
 
   /// All differences, by the paths of the settings; what an option sets for several modalities alike is one.
-  public static func all(_ before: RunConfiguration, _ now: RunConfiguration) throws -> [SettingsDifference] {
+  package static func all(_ before: RunConfiguration, _ now: RunConfiguration) throws -> [SettingsDifference] {
     let (old, new) = (try JSON.leaves(of: before), try JSON.leaves(of: now))
     var differences: [SettingsDifference] = []
     for key in Set(old.keys).union(new.keys).sorted() {
@@ -36,7 +38,7 @@ public struct SettingsDifference: Sendable, Equatable {
     return differences
   }
 
-  public var description: String {
+  package var description: String {
     "\(Self.withoutOption.contains(name) ? "" : "--")\(name) was \(before), is \(now)"
   }
 

@@ -1,3 +1,5 @@
+import Files
+
 /// A copy of tensors at one moment, in memory that is reserved once, so that they can go to a file while training
 /// goes on.
 ///

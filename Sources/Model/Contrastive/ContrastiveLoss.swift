@@ -17,7 +17,7 @@ import Tensor
 /// another, `backward` gives the gradient of a worker's own rows. Where queue rows are no anchors, what they pull
 /// (Σ_j e^{x_kj} f_j over the queue) is summed in the first pass, so that the second needs live rows only. Sums go
 /// block by block into fixed places, so no result depends on who computes which block.
-final class ContrastiveLoss: @unchecked Sendable {
+package final class ContrastiveLoss: @unchecked Sendable {
   let live: Matrix
   let liveClasses: UnsafeMutablePointer<Int32>
   let queue: EmbeddingQueue
@@ -72,10 +72,10 @@ final class ContrastiveLoss: @unchecked Sendable {
   }
 
   /// Whole tiles of the kernel.
-  static let tileRows = 120
-  static let tileColumns = 512
+  package static let tileRows = 120
+  package static let tileColumns = 512
   /// Floats of the scratch slot that a worker lends for one tile.
-  static let scratchCapacity = tileRows * tileColumns
+  package static let scratchCapacity = tileRows * tileColumns
   /// Partial sums of all anchors stay below this; where they would not, pairs are computed from both sides.
   static let largestPartialSums = 4 << 20
 

@@ -1,22 +1,22 @@
 import Tensor
 
 /// The samples of one step, by their numbers in a source, and the step's shuffle. Features are copied by the workers.
-public final class Batch: @unchecked Sendable {
-  public private(set) var source: (any SampleSource)?
-  public private(set) var count = 0
+package final class Batch: @unchecked Sendable {
+  package private(set) var source: (any SampleSource)?
+  package private(set) var count = 0
   private let samples: UnsafeMutablePointer<Int>
-  public let capacity: Int
+  package let capacity: Int
   /// [B, C] of 0/1.
   let labels: Matrix
   private let labelMemory: Buffer
-  public let shuffle: Shuffle
+  package let shuffle: Shuffle
   /// The training step that this batch is for; the key of its random draws.
-  public private(set) var step = 0
+  package private(set) var step = 0
 
   private let modalities: [ModelConfiguration.Modality]
   private let padding: ModelConfiguration.Padding
 
-  public init(_ c: ModelConfiguration, capacity: Int) {
+  package init(_ c: ModelConfiguration, capacity: Int) {
     self.capacity = capacity
     (modalities, padding) = (c.modalities, c.padding)
     samples = .allocate(capacity: capacity)
@@ -30,7 +30,7 @@ public final class Batch: @unchecked Sendable {
   deinit { samples.deallocate() }
 
   /// Takes other samples of a source; the shuffle stays as it is.
-  public func fill(_ numbers: some Collection<Int>, of source: any SampleSource, step: Int = 0) {
+  package func fill(_ numbers: some Collection<Int>, of source: any SampleSource, step: Int = 0) {
     precondition(numbers.count <= capacity, "\(numbers.count) samples in a batch of \(capacity)")
     self.source = source
     self.step = step
@@ -49,7 +49,7 @@ public final class Batch: @unchecked Sendable {
   func steps(modality: Int) -> Int { source?.steps(modality: modality) ?? 0 }
 
   /// How many steps of a sample the encoder has rows for, and how many of them are not padding.
-  func encodedSteps(sample: Int, modality: Int) -> (length: Int, rows: Int) {
+  package func encodedSteps(sample: Int, modality: Int) -> (length: Int, rows: Int) {
     guard let source else { return (0, 0) }
     let aligned = modalities[modality].alignedSteps
     let all = aligned ?? source.steps(modality: modality)

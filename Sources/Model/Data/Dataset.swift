@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A dataset directory: `train.safetensors`, `valid.safetensors` and `test.safetensors`, alike but for their samples.
@@ -6,22 +7,22 @@ import Foundation
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
 /// A tensor `ids`, U8 [N, L], may name the samples: see `SampleIDs`.
 /// Modalities other than text, visual and audio are listed, in the model's order, in the metadata `modalities`.
-public struct Dataset: Sendable {
+package struct Dataset: Sendable {
   /// The modalities of CARAT, in its order.
-  public static let modalityNames = ["text", "visual", "audio"]
+  package static let modalityNames = ["text", "visual", "audio"]
 
   /// The splits, in the order of their files in a fingerprint.
-  public static let splitNames = ["train", "valid", "test"]
+  package static let splitNames = ["train", "valid", "test"]
 
-  public let train: DatasetSplit
-  public let valid: DatasetSplit
-  public let test: DatasetSplit
+  package let train: DatasetSplit
+  package let valid: DatasetSplit
+  package let test: DatasetSplit
 
   /// Opens and validates all three splits; see `DatasetSplit.init`.
   ///
   /// - Parameter modalities: those to open; by default all that the training split has.
   /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
-  public init(directory: String, modalities: [String]? = nil) throws(DataError) {
+  package init(directory: String, modalities: [String]? = nil) throws(DataError) {
     var isDirectory: ObjCBool = false
     guard !FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) || isDirectory.boolValue else {
       throw ConvertibleFile.error(ofFileAt: directory)
@@ -38,19 +39,19 @@ public struct Dataset: Sendable {
   }
 
   /// Opens one split by its name: "train", "valid" or "test".
-  public static func open(
+  package static func open(
     _ split: String, in directory: String, modalities: [String]? = nil
   ) throws(DataError) -> DatasetSplit {
     try DatasetSplit(path: Self.path(of: split, in: directory), name: split, modalities: modalities)
   }
 
   /// Where a directory has a split: `<split>.safetensors`.
-  public static func path(of split: String, in directory: String) -> String {
+  package static func path(of split: String, in directory: String) -> String {
     directory + (directory.hasSuffix("/") ? "" : "/") + split + ".safetensors"
   }
 
   /// Whether a path is that of a file of samples, there or to be there by its name, and not of a directory.
-  public static func isFile(_ path: String) -> Bool {
+  package static func isFile(_ path: String) -> Bool {
     var isDirectory: ObjCBool = false
     let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
     return exists ? !isDirectory.boolValue : path.hasSuffix(".safetensors")

@@ -1,23 +1,24 @@
 import Dispatch
+import Files
 import Foundation
 import Synchronization
 
 /// What identifies a data set's bytes, so that a resumed run goes on with the same data.
-public struct DatasetFingerprint: Codable, Sendable, Equatable {
-  public struct File: Codable, Sendable, Equatable {
+package struct DatasetFingerprint: Codable, Sendable, Equatable {
+  package struct File: Codable, Sendable, Equatable {
     /// Without its directory.
-    public let name: String
-    public let bytes: Int
+    package let name: String
+    package let bytes: Int
     /// SHA-256 over the start, the end and 64 blocks in between: cheap, and finds another or a rewritten file.
-    public let sample: String
+    package let sample: String
     /// SHA-256 over the SHA-256s of the file's pieces of 64 MiB.
-    public let whole: String
+    package let whole: String
   }
 
-  public let files: [File]
+  package let files: [File]
 
   /// Reads all files, on all cores.
-  public init(files paths: [String]) throws(DataError) {
+  package init(files paths: [String]) throws(DataError) {
     var files: [File] = []
     for path in paths {
       let source = try Source(path)
@@ -28,12 +29,12 @@ public struct DatasetFingerprint: Codable, Sendable, Equatable {
   }
 
   /// Of a data set's three files.
-  public init(of dataset: Dataset) throws(DataError) { try self.init(files: dataset.paths) }
+  package init(of dataset: Dataset) throws(DataError) { try self.init(files: dataset.paths) }
 
   /// How a data set differs, one phrase a difference; empty if it does not.
   ///
   /// - Parameter whole: whether to read all bytes, or a sample of them.
-  public func differences(from dataset: Dataset, whole: Bool) throws(DataError) -> [String] {
+  package func differences(from dataset: Dataset, whole: Bool) throws(DataError) -> [String] {
     var differences: [String] = []
     for (path, file) in zip(dataset.paths, files) { differences += try file.differences(from: path, whole: whole) }
     return differences
@@ -131,7 +132,7 @@ extension DatasetFingerprint.File {
   ///
   /// - Parameter whole: whether to read all bytes, or a sample of them.
   /// - Throws: if it can't be read.
-  public func differences(from path: String, whole: Bool) throws(DataError) -> [String] {
+  package func differences(from path: String, whole: Bool) throws(DataError) -> [String] {
     let source = try DatasetFingerprint.Source(path)
     var differences: [String] = []
     if source.name != name { differences.append("\(source.name) in the place of \(name)") }

@@ -1,23 +1,25 @@
+import Files
+
 /// What a model has to know of data: each modality's steps and features, and the labels.
-public struct DatasetShape: Sendable, Equatable {
-  public struct Modality: Sendable, Equatable {
-    public let name: String
+package struct DatasetShape: Sendable, Equatable {
+  package struct Modality: Sendable, Equatable {
+    package let name: String
     /// T
-    public let steps: Int
+    package let steps: Int
     /// F
-    public let features: Int
+    package let features: Int
   }
 
-  public let modalities: [Modality]
-  public let labelNames: [String]
+  package let modalities: [Modality]
+  package let labelNames: [String]
 
-  public init(of split: DatasetSplit) {
+  package init(of split: DatasetSplit) {
     modalities = split.modalities.map { Modality(name: $0.name, steps: $0.steps, features: $0.features) }
     labelNames = split.labelNames
   }
 
   /// Of a data set that is to be generated.
-  public init(of settings: SyntheticDataset.Settings) {
+  package init(of settings: SyntheticDataset.Settings) {
     modalities = settings.modalities.indices.map {
       Modality(name: settings.modalities[$0], steps: settings.steps[$0], features: settings.features[$0])
     }
@@ -32,7 +34,7 @@ public struct DatasetShape: Sendable, Equatable {
   ///
   /// - Parameter file: where the data will be, for the message.
   /// - Throws: if there is no modality of a name.
-  public func only(_ names: [String]?, file: String) throws(DataError) -> DatasetShape {
+  package func only(_ names: [String]?, file: String) throws(DataError) -> DatasetShape {
     guard let names else { return self }
     var chosen: [Modality] = []
     for name in names {

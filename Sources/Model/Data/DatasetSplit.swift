@@ -1,24 +1,25 @@
+import Files
 import Foundation
 import Tensor
 
 /// One file of samples, mapped, validated and never loaded whole.
 ///
 /// Shapes: N samples, M modalities, T steps and F features (which may differ from one modality to another), C labels.
-public final class DatasetSplit: Sendable {
+package final class DatasetSplit: Sendable {
   /// "train", "valid", "test", or the name of the file.
-  public let name: String
-  public let path: String
+  package let name: String
+  package let path: String
   /// N.
-  public let count: Int
-  public let modalities: [Modality]
+  package let count: Int
+  package let modalities: [Modality]
   /// C.
-  public let labelCount: Int
+  package let labelCount: Int
   /// C different names; `label0` … where the file has none.
-  public let labelNames: [String]
+  package let labelNames: [String]
   /// The samples' ids, where the file has them.
-  public let ids: SampleIDs?
+  package let ids: SampleIDs?
   /// The file's metadata.
-  public let metadata: [String: String]
+  package let metadata: [String: String]
 
   /// [N, C]; all 0 where the file has no labels.
   private let labels: Buffer
@@ -34,7 +35,7 @@ public final class DatasetSplit: Sendable {
   /// - Throws: if a tensor is missing, of the wrong type or shape, or of another number of samples; if a feature is
   ///   NaN or infinite (−∞ in audio, the logarithm of silence, is accepted: it stands for 0), a label is neither
   ///   0 nor 1, a length is not in 1 … T, or two ids are the same.
-  public init(
+  package init(
     path: String, name: String? = nil, modalities: [String]? = nil, labelsIfMissing: [String]? = nil
   ) throws(DataError) {
     let name = name ?? baseName(of: path)
@@ -68,19 +69,19 @@ public final class DatasetSplit: Sendable {
   }
 
   /// A sample's C labels, each 0 or 1, valid as long as this object lives.
-  public func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
+  package func labels(ofSample sample: Int) -> UnsafeBufferPointer<Float> {
     precondition(sample >= 0 && sample < count, "sample \(sample) of \(count)")
     return UnsafeBufferPointer(start: labels.base + sample * labelCount, count: labelCount)
   }
 
   /// The labels that no sample has, in their order: what is measured of them counts as 0.
-  public var absentLabels: [String] {
+  package var absentLabels: [String] {
     labelNames.indices.filter { label in !(0..<count).contains { labels.base[$0 * labelCount + label] > 0 } }
       .map { labelNames[$0] }
   }
 
   /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.
-  public func copyFeatures(
+  package func copyFeatures(
     sample: Int, modality index: Int, steps: Int, into destination: UnsafeMutablePointer<Float>
   ) {
     let modality = modalities[index]

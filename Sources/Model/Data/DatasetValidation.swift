@@ -1,3 +1,5 @@
+import Files
+
 /// What a split's values must be. One pass over the data as fast as memory delivers them; details only of what fails.
 struct DatasetValidation {
   /// Modalities whose features are logarithms of a power: −∞ is silence, and the authors' code reads it as 0.

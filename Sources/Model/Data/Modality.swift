@@ -1,19 +1,20 @@
+import Files
 import Tensor
 
 /// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
 ///
 /// Shapes: N samples, T steps, F features.
-public struct Modality: Sendable {
+package struct Modality: Sendable {
   /// What the modality's tensor is called in the file: "text".
-  public let name: String
+  package let name: String
   /// T, the steps of every sequence, padding included.
-  public let steps: Int
+  package let steps: Int
   /// F, the features of a step.
-  public let features: Int
+  package let features: Int
   /// Steps of each sample that are not padding, 1 … T; all T where the file has no `<name>_length`.
-  public let lengths: [Int]
+  package let lengths: [Int]
   /// Whether some features are −∞, which stand for 0: then `DatasetSplit.copyFeatures` replaces them.
-  public let hasNegativeInfinity: Bool
+  package let hasNegativeInfinity: Bool
 
   let rows: FloatRows
 

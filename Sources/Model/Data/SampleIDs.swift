@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Tensor
 
@@ -5,7 +6,7 @@ import Tensor
 /// end. Viewed in the mapped file.
 ///
 /// `@unchecked Sendable`: nobody writes to the map, and the file it belongs to lives as long as this value.
-public struct SampleIDs: @unchecked Sendable {
+package struct SampleIDs: @unchecked Sendable {
   private let file: SafetensorsFile
   private let bytes: UnsafeRawBufferPointer
   private let count: Int
@@ -32,7 +33,7 @@ public struct SampleIDs: @unchecked Sendable {
     file.advise(.release, bytes)
   }
 
-  public subscript(sample: Int) -> String {
+  package subscript(sample: Int) -> String {
     precondition(sample >= 0 && sample < count, "sample \(sample) of \(count)")
     return String(decoding: id(sample), as: UTF8.self)
   }
@@ -66,7 +67,7 @@ public struct SampleIDs: @unchecked Sendable {
   }
 
   /// Ids that another file has too: how many, and the first in the order of their bytes; nil if there are none.
-  public func common(with other: SampleIDs) -> (count: Int, first: String)? {
+  package func common(with other: SampleIDs) -> (count: Int, first: String)? {
     var mine = order[...]
     var theirs = other.order[...]
     var found: (count: Int, first: String)?

@@ -1,5 +1,5 @@
 /// Where a batch's samples come from: a data set's split, or a recorded step.
-public protocol SampleSource: Sendable {
+package protocol SampleSource: Sendable {
   /// Samples.
   var count: Int { get }
   /// T, time steps of a modality's sequences, padding included.
@@ -18,6 +18,6 @@ public protocol SampleSource: Sendable {
 }
 
 extension SampleSource {
-  public func prepare(_ next: some Collection<Int>, done: some Collection<Int>) {}
-  public func alignedLength(sample: Int, modality: Int) -> Int? { nil }
+  package func prepare(_ next: some Collection<Int>, done: some Collection<Int>) {}
+  package func alignedLength(sample: Int, modality: Int) -> Int? { nil }
 }

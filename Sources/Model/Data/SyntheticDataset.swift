@@ -1,50 +1,52 @@
+import Files
+import Tensor
 import Foundation
 
 /// A data set of MOSEI's shape that anybody may have, made from a seed, which knows the best micro-F1 within reach.
 ///
 /// `SyntheticProcess` says how samples come about and why their labels' exact posterior is known. The best micro-F1
 /// of a split is that of this posterior with the threshold that serves the split's own labels best.
-public enum SyntheticDataset {
+package enum SyntheticDataset {
   /// The most labels that a sample may have.
-  public static let maximumLabels = 16
+  package static let maximumLabels = 16
 
   /// What is generated. The same settings give the same bytes.
-  public struct Settings: Codable, Sendable, Equatable {
+  package struct Settings: Codable, Sendable, Equatable {
     /// Samples of each split.
-    public var train = 512
-    public var valid = 128
-    public var test = 256
+    package var train = 512
+    package var valid = 128
+    package var test = 256
     /// The modalities' names, steps T and features F; equally many of each.
-    public var modalities = Dataset.modalityNames
-    public var steps = [60, 60, 60]
-    public var features = [300, 35, 74]
+    package var modalities = Dataset.modalityNames
+    package var steps = [60, 60, 60]
+    package var features = [300, 35, 74]
     /// C, 1 to `maximumLabels`.
-    public var labels = 6
-    public var seed: UInt64 = 1
+    package var labels = 6
+    package var seed: UInt64 = 1
     /// Standard deviations between the evidence of a present and of an absent label, in the modality where the label
     /// is plainest (0.6 of it in the next, 0.36 in the third): the higher, the higher is the best micro-F1.
-    public var visibility = 1.8
+    package var visibility = 1.8
     /// A burst's size for evidence of 1, relative to the noise of a whole step: the lower, the more samples it takes
     /// to come near the best micro-F1, which stays what it is.
-    public var gain = 0.25
+    package var gain = 0.25
 
-    public init() {}
+    package init() {}
   }
 
   /// What was written.
-  public struct Summary: Codable, Sendable {
-    public struct Split: Codable, Sendable {
-      public let name: String
-      public let path: String
-      public let samples: Int
+  package struct Summary: Codable, Sendable {
+    package struct Split: Codable, Sendable {
+      package let name: String
+      package let path: String
+      package let samples: Int
       /// The micro-F1 that no trainer is expected to beat, chance aside.
-      public let bestMicroF1: Double
+      package let bestMicroF1: Double
       /// The threshold on the posterior that gives it.
-      public let bestThreshold: Float
+      package let bestThreshold: Float
       /// The micro-F1 of the posterior at 0.25, the threshold CARAT uses.
-      public let microF1AtQuarter: Double
+      package let microF1AtQuarter: Double
       /// The micro-F1 of one fixed answer for all samples: the frequent labels.
-      public let frequentLabelsMicroF1: Double
+      package let frequentLabelsMicroF1: Double
 
       private enum CodingKeys: String, CodingKey {
         case name, path, samples
@@ -55,8 +57,8 @@ public enum SyntheticDataset {
       }
     }
 
-    public let labelNames: [String]
-    public let splits: [Split]
+    package let labelNames: [String]
+    package let splits: [Split]
 
     private enum CodingKeys: String, CodingKey {
       case splits
@@ -65,13 +67,13 @@ public enum SyntheticDataset {
   }
 
   /// What a generated file says of itself: what can be reached on it.
-  public struct Reachable: Codable, Sendable, Equatable {
+  package struct Reachable: Codable, Sendable, Equatable {
     /// The micro-F1 of the posterior with the threshold that serves the split best.
-    public let microF1: Double
+    package let microF1: Double
     /// The micro-F1 of the posterior at 0.25.
-    public let microF1AtQuarter: Double
+    package let microF1AtQuarter: Double
     /// The micro-F1 of one fixed answer for all samples.
-    public let frequentLabelsMicroF1: Double
+    package let frequentLabelsMicroF1: Double
 
     private enum CodingKeys: String, CodingKey {
       case microF1 = "best_micro_f1"
@@ -80,7 +82,7 @@ public enum SyntheticDataset {
     }
 
     /// Nil if the split was not generated.
-    public init?(of split: DatasetSplit) {
+    package init?(of split: DatasetSplit) {
       func number(_ key: CodingKeys) -> Double? { split.metadata[key.stringValue].flatMap { Double($0) } }
       guard let best = number(.microF1), let quarter = number(.microF1AtQuarter),
         let frequent = number(.frequentLabelsMicroF1)
@@ -90,7 +92,7 @@ public enum SyntheticDataset {
   }
 
   /// The names of the labels: MOSEI's six emotions if there are six.
-  public static func labelNames(_ count: Int) -> [String] {
+  package static func labelNames(_ count: Int) -> [String] {
     count == 6 ? ["happy", "sad", "anger", "surprise", "disgust", "fear"] : (0..<count).map { "label\($0)" }
   }
 
@@ -98,7 +100,7 @@ public enum SyntheticDataset {
   ///
   /// - Throws: `DataError` if the settings are impossible, a file can't be written or one is there that was not
   ///   generated, `MemoryShortage` if a split can't be held.
-  public static func write(_ settings: Settings, to directory: String) throws -> Summary {
+  package static func write(_ settings: Settings, to directory: String) throws -> Summary {
     try check(settings, directory: directory)
     try requireReplaceable(directory)
     let process = SyntheticProcess(settings)
@@ -116,7 +118,7 @@ public enum SyntheticDataset {
   ///
   /// - Parameter directory: what messages name.
   /// - Throws: `DataError` if they are impossible, `MemoryShortage` if a split can't be held.
-  public static func check(_ settings: Settings, directory: String) throws {
+  package static func check(_ settings: Settings, directory: String) throws {
     try checkRanges(settings, directory: directory)
     let sequences = zip(settings.steps, settings.features).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
     let samples = Double(max(settings.train, settings.valid, settings.test))

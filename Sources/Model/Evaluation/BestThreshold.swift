@@ -1,13 +1,13 @@
 import Tensor
 
 /// The one threshold over all labels that gives the highest micro-F1 on given labels.
-public struct BestThreshold: Sendable {
+package struct BestThreshold: Sendable {
   /// A label is predicted where its score is above this.
-  public let threshold: Float
-  public let microF1: Double
+  package let threshold: Float
+  package let microF1: Double
 
   /// Scores and labels [N, C] in the same order, labels 0 or 1, no score NaN. Without any true label, micro-F1 is 0.
-  public init(scores: [Float], labels: [Float]) {
+  package init(scores: [Float], labels: [Float]) {
     precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
     precondition(!scores.contains { $0.isNaN }, "a score that is no number")
     let ranking = zip(scores, labels).sorted { $0.0 > $1.0 }

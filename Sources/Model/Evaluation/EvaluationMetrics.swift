@@ -4,23 +4,23 @@ import Tensor
 /// scikit-learn's with `zero_division=0`.
 ///
 /// A label is predicted where its score is above the threshold. A quotient with nothing below the line is 0.
-public struct EvaluationMetrics: Codable, Sendable, Equatable {
+package struct EvaluationMetrics: Codable, Sendable, Equatable {
   /// 2 · hits / (predicted + true), over all samples and labels.
-  public let microF1: Double
+  package let microF1: Double
   /// Hits / predicted, over all samples and labels.
-  public let precision: Double
+  package let precision: Double
   /// Hits / true, over all samples and labels.
-  public let recall: Double
+  package let recall: Double
   /// Jaccard: the mean over samples of |predicted ∩ true| / |predicted ∪ true|; an empty union counts 0.
-  public let accuracy: Double
+  package let accuracy: Double
   /// The mean over labels of each label's F1.
-  public let macroF1: Double
+  package let macroF1: Double
   /// The mean over labels of average precision: the mean over a label's true samples of the precision among the
   /// samples that score at least as high. Equal scores count together, so the order of samples does not matter. 0 for a
   /// label without a true sample. It knows no threshold.
-  public let meanAveragePrecision: Double
+  package let meanAveragePrecision: Double
   /// Each label's F1 by its name.
-  public let labelF1: [String: Double]
+  package let labelF1: [String: Double]
 
   private enum CodingKeys: String, CodingKey {
     case microF1 = "micro_f1"
@@ -36,7 +36,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
   ///   - scores: [N, C], row-major; none is NaN, which can't be ranked.
   ///   - labels: [N, C], row-major, of 0 and 1.
   ///   - labelNames: C different names.
-  public init(
+  package init(
     scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], threshold: Float
   ) {
     let c = labelNames.count

@@ -2,17 +2,17 @@ import Tensor
 
 /// What `EvaluationMetrics` leaves out: each label by itself, and how samples do. Every number is scikit-learn's with
 /// `zero_division=0`.
-public struct EvaluationReport: Encodable, Sendable {
-  public struct Label: Encodable, Sendable {
-    public let name: String
-    public let precision: Double
-    public let recall: Double
-    public let f1: Double
-    public let averagePrecision: Double
+package struct EvaluationReport: Encodable, Sendable {
+  package struct Label: Encodable, Sendable {
+    package let name: String
+    package let precision: Double
+    package let recall: Double
+    package let f1: Double
+    package let averagePrecision: Double
     /// Samples that have it.
-    public let support: Int
+    package let support: Int
     /// It is predicted where its score is above this.
-    public let threshold: Double
+    package let threshold: Double
 
     private enum CodingKeys: String, CodingKey {
       case name, precision, recall, f1, support, threshold
@@ -20,21 +20,21 @@ public struct EvaluationReport: Encodable, Sendable {
     }
   }
 
-  public let samples: Int
-  public let labels: [Label]
+  package let samples: Int
+  package let labels: [Label]
   /// The means of the labels' precision and recall.
-  public let macroPrecision: Double
-  public let macroRecall: Double
+  package let macroPrecision: Double
+  package let macroRecall: Double
   /// The mean of the labels' F1, weighted by support.
-  public let weightedF1: Double
+  package let weightedF1: Double
   /// The mean over samples of 2 |predicted ∩ true| / (|predicted| + |true|); 0 where both are empty.
-  public let samplesF1: Double
+  package let samplesF1: Double
   /// The share of all sample-label pairs that are wrong.
-  public let hammingLoss: Double
+  package let hammingLoss: Double
   /// The share of samples whose labels are all right.
-  public let subsetAccuracy: Double
+  package let subsetAccuracy: Double
   /// The mean over samples of the share of (true, absent) pairs of labels that are not ranked right; equal scores are not.
-  public let rankingLoss: Double
+  package let rankingLoss: Double
 
   private enum CodingKeys: String, CodingKey {
     case samples, labels
@@ -48,7 +48,7 @@ public struct EvaluationReport: Encodable, Sendable {
   }
 
   /// - Parameters: as of `EvaluationMetrics`.
-  public init(
+  package init(
     scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], threshold: Float
   ) {
     let c = labelNames.count

@@ -2,11 +2,11 @@ import Parallel
 import Tensor
 
 /// Scores whole splits in evaluation mode, batch by batch, on the team that trains.
-public final class Evaluator {
+package final class Evaluator {
   private let step: TrainingStep
   private let batch: Batch
 
-  public init(_ step: TrainingStep) {
+  package init(_ step: TrainingStep) {
     self.step = step
     batch = Batch(step.model.configuration, capacity: step.batchSize)
   }
@@ -18,7 +18,7 @@ public final class Evaluator {
   /// row, between 0 and 1, valid within the call.
   ///
   /// - Throws: what `body` throws; `NonFiniteScores` before `body` sees any that is not finite.
-  public func forEachBatch(
+  package func forEachBatch(
     of source: any SampleSource, _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
   ) throws {
     for first in stride(from: 0, to: source.count, by: batch.capacity) {
@@ -39,7 +39,7 @@ public final class Evaluator {
   /// Scores of all samples, [N, C] row by row, between 0 and 1.
   ///
   /// - Throws: `NonFiniteScores`.
-  public func scores(of source: any SampleSource) throws -> [Float] {
+  package func scores(of source: any SampleSource) throws -> [Float] {
     var scores = [Float]()
     try forEachBatch(of: source) { scores.append(contentsOf: $1) }
     return scores
@@ -48,14 +48,14 @@ public final class Evaluator {
   /// Compares a split's scores with its labels.
   ///
   /// - Throws: `NonFiniteScores`.
-  public func metrics(of split: DatasetSplit, threshold: Float) throws -> EvaluationMetrics {
+  package func metrics(of split: DatasetSplit, threshold: Float) throws -> EvaluationMetrics {
     Self.metrics(try scores(of: split), split, threshold)
   }
 
   /// The same, and each label by itself.
   ///
   /// - Throws: `NonFiniteScores`.
-  public func report(of split: DatasetSplit, threshold: Float) throws -> (EvaluationMetrics, EvaluationReport) {
+  package func report(of split: DatasetSplit, threshold: Float) throws -> (EvaluationMetrics, EvaluationReport) {
     let scores = try scores(of: split)
     let report = scores.withUnsafeBufferPointer { scores in
       split.allLabels.withUnsafeBufferPointer {

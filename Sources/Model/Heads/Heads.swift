@@ -36,7 +36,7 @@ struct Heads {
     let pooled: [PooledScores]
     let aggregation: Aggregation.Rows
 
-    init(_ model: CARAT, samples: Range<Int>, exchange: Exchange, in arena: Arena) throws {
+    init(_ model: CARATModel, samples: Range<Int>, exchange: Exchange, in arena: Arena) throws {
       let (c, heads) = (model.configuration, model.heads)
       let (n, C, M, perSample) = (samples.count, c.labels, c.modalities.count, c.liveRowsPerSample)
       self.samples = samples

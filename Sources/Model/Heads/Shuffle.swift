@@ -6,18 +6,18 @@ import Tensor
 ///
 /// The released code indexes with both permutations at once, so a beta may be taken twice or not at all; gradients
 /// come home by the list of takers of each beta, in increasing order.
-public final class Shuffle: @unchecked Sendable {
+package final class Shuffle: @unchecked Sendable {
   let shape: (batch: Int, modalities: Int, labels: Int)
   /// [B, M, C]
-  public let samples: UnsafeMutablePointer<Int32>
-  public let modalities: UnsafeMutablePointer<Int32>
+  package let samples: UnsafeMutablePointer<Int32>
+  package let modalities: UnsafeMutablePointer<Int32>
   /// Takers of (sample, modality, c) are takers[starts[i]..<starts[i + 1]], i = (sample M + modality) C + c.
   private let starts: UnsafeMutablePointer<Int32>
   private let takers: UnsafeMutablePointer<Int32>
   private let count: Int
   private let drawn: UnsafeMutablePointer<Int32>
 
-  public init(batch: Int, modalities M: Int, labels: Int) {
+  package init(batch: Int, modalities M: Int, labels: Int) {
     shape = (batch, M, labels)
     count = batch * M * labels
     samples = .allocate(capacity: count)
@@ -37,7 +37,7 @@ public final class Shuffle: @unchecked Sendable {
   }
 
   /// Uniformly random permutations for a training step.
-  func draw(seed: UInt64, step: Int) {
+  package func draw(seed: UInt64, step: Int) {
     let (B, M, C) = shape
     let bySample = RandomKey(seed: seed).derived(RandomPurpose.sampleShuffle.rawValue, UInt32(truncatingIfNeeded: step))
     let byModality = RandomKey(seed: seed)

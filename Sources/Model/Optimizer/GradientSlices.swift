@@ -22,7 +22,7 @@ struct GradientSlices {
 
   static let chunkSize = 4096
 
-  init(_ model: CARAT, ranks: Ranks) {
+  init(_ model: CARATModel, ranks: Ranks) {
     let tensors = Array(model.trained)
     let chunks = tensors.enumerated().flatMap { i, tensor in
       stride(from: tensor.range.lowerBound, to: tensor.range.upperBound, by: Self.chunkSize).map {

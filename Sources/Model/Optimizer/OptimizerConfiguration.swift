@@ -3,21 +3,21 @@
 ///
 /// A run that goes on with another number of steps has the schedule of that number, as if it had been so from the start,
 /// unless it started one of its own (`ScheduleStart`).
-public struct OptimizerConfiguration: Codable, Sendable, Equatable {
-  public var learningRate = 5e-5
+package struct OptimizerConfiguration: Codable, Sendable, Equatable {
+  package var learningRate = 5e-5
   /// The share of all steps over which the rate rises.
-  public var warmup = 0.1
-  public var totalSteps: Int
-  public var weightDecay: Float = 0.01
+  package var warmup = 0.1
+  package var totalSteps: Int
+  package var weightDecay: Float = 0.01
   /// Gradients are clipped to this norm: all together, then each tensor.
-  public var maximumNorm: Float = 1
+  package var maximumNorm: Float = 1
   /// Where the schedule started, if not at the run's first step.
-  public var scheduleStart: ScheduleStart?
+  package var scheduleStart: ScheduleStart?
 
-  public init(totalSteps: Int) { self.totalSteps = totalSteps }
+  package init(totalSteps: Int) { self.totalSteps = totalSteps }
 
   /// The learning rate of a step, counted from 0.
-  public func rate(atStep step: Int) -> Float { Float(learningRate * share(atStep: step)) }
+  package func rate(atStep step: Int) -> Float { Float(learningRate * share(atStep: step)) }
 
   /// The share of the learning rate that a step has. With n steps before the schedule's start and N in all:
   ///
@@ -46,7 +46,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
   /// A schedule's start after so many steps of this one.
   ///
   /// - Returns: nil if there is nothing to continue with: the rate has fallen to 0.
-  public func scheduleStart(_ change: ScheduleChange, afterSteps step: Int) -> ScheduleStart? {
+  package func scheduleStart(_ change: ScheduleChange, afterSteps step: Int) -> ScheduleStart? {
     if change == .restart { return ScheduleStart(step: step) }
     let (share, peak) = (share(atStep: step), peakStep)
     let isRising = Double(step) < peak
@@ -54,7 +54,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
   }
 
   /// Whether another warm-up would change nothing: the rate goes on from where it was.
-  public var isContinued: Bool { scheduleStart?.share != nil }
+  package var isContinued: Bool { scheduleStart?.share != nil }
 
   /// What contradicts itself, in words; nil if nothing does.
   var contradiction: String? {
@@ -76,7 +76,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
 }
 
 /// What becomes of the learning rate of a run that goes on with another number of steps.
-public enum ScheduleChange: String, Sendable, CaseIterable {
+package enum ScheduleChange: String, Sendable, CaseIterable {
   /// It goes on from where it is, without a jump: a warm-up that is under way ends where it would have, then the rate
   /// falls linearly to 0 at the new end.
   case `continue`
@@ -85,18 +85,18 @@ public enum ScheduleChange: String, Sendable, CaseIterable {
 }
 
 /// A schedule that started after a number of steps.
-public struct ScheduleStart: Codable, Sendable, Equatable {
+package struct ScheduleStart: Codable, Sendable, Equatable {
   /// Steps taken before.
-  public var step: Int
+  package var step: Int
   /// The share of the learning rate that the next step has; nil if it starts anew, with a warm-up.
-  public var share: Double?
+  package var share: Double?
   /// The step, from the run's first, at which a rise that goes on ends.
-  public var peakStep: Double?
+  package var peakStep: Double?
 
-  public init(step: Int, share: Double? = nil, peakStep: Double? = nil) {
+  package init(step: Int, share: Double? = nil, peakStep: Double? = nil) {
     (self.step, self.share, self.peakStep) = (step, share, peakStep)
   }
 
   /// What it was made by.
-  public var change: ScheduleChange { share == nil ? .restart : .continue }
+  package var change: ScheduleChange { share == nil ? .restart : .continue }
 }

@@ -3,7 +3,7 @@ import Tensor
 
 /// Two prototypes a label and modality, for samples that have the label and samples that do not: moving averages
 /// of unit latents. What they say of a sample is its modality's *intrinsic vector*.
-public struct Prototypes: Sendable {
+package struct Prototypes: Sendable {
   /// [2, C, P] a modality: positive, then negative.
   let values: [Matrix]
   let labels: Int

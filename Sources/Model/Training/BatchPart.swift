@@ -16,12 +16,12 @@ final class BatchPart: @unchecked Sendable {
   let gradients: GradientRows
   private let runs: EncoderRuns
   private let costs: [Encoder.Cost]
-  private let model: CARAT
+  private let model: CARATModel
 
   /// - Parameters:
   ///   - samples: by their places in the batch.
   ///   - workers: of the group.
-  init(_ model: CARAT, samples: Range<Int>, workers: Int, exchange: Exchange, in arena: Arena) throws {
+  init(_ model: CARATModel, samples: Range<Int>, workers: Int, exchange: Exchange, in arena: Arena) throws {
     let c = model.configuration
     let n = samples.count
     self.model = model

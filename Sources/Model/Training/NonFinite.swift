@@ -1,19 +1,20 @@
+import Files
 import Foundation
 import Parallel
 import Synchronization
 import Tensor
 
 /// The first tensor of a step, in the order of computation, with a value that is not finite.
-public struct NonFinite: Codable, Sendable, Equatable {
+package struct NonFinite: Codable, Sendable, Equatable {
   /// A parameter's name, "gradient of" one, or what a stage made.
-  public let tensor: String
+  package let tensor: String
   /// The samples concerned, by their numbers in the training split; none where it is not a matter of samples.
-  public let samples: [Int]
+  package let samples: [Int]
   /// Their places in the batch.
-  public let places: Range<Int>
+  package let places: Range<Int>
 
   /// In words: `gradient of T2C, samples 17, 4, 99 (places 0 to 2 of the batch)`.
-  public var description: String {
+  package var description: String {
     guard let last = places.last else { return tensor }
     let numbers = samples.prefix(8).map(String.init).joined(separator: ", ") + (samples.count > 8 ? ", …" : "")
     return places.count == 1
@@ -23,13 +24,13 @@ public struct NonFinite: Codable, Sendable, Equatable {
 }
 
 /// A step whose loss or gradients are not finite numbers.
-public struct Diverged: Error, CustomStringConvertible, Sendable {
-  public let step: Int
-  public let found: NonFinite
+package struct Diverged: Error, CustomStringConvertible, Sendable {
+  package let step: Int
+  package let found: NonFinite
   /// The state before the step.
-  public let checkpoint: String
+  package let checkpoint: String
 
-  public var description: String {
+  package var description: String {
     "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
       + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
       + "(--on-nonfinite skip)"

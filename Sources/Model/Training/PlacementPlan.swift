@@ -1,14 +1,14 @@
 import Parallel
 
 /// What of a training step goes where, how large it is, and why: known when memory is planned, before it is touched.
-public struct PlacementPlan: Encodable, Sendable {
-  public struct Worker: Encodable, Sendable {
-    public let worker: Int
-    public let node: Int
+package struct PlacementPlan: Encodable, Sendable {
+  package struct Worker: Encodable, Sendable {
+    package let worker: Int
+    package let node: Int
     /// What its thread is held to: one CPU, or its node's where workers are more than CPUs.
-    public let cpus: [Int]
+    package let cpus: [Int]
     /// How many of a batch's samples its group of workers has: those of its node.
-    public let groupSamples: Int
+    package let groupSamples: Int
 
     private enum CodingKeys: String, CodingKey {
       case worker, node, cpus
@@ -16,11 +16,11 @@ public struct PlacementPlan: Encodable, Sendable {
     }
   }
 
-  public struct Part: Encodable, Sendable {
-    public let name: String
-    public let placement: String
-    public let mebibytes: Double
-    public let reason: String
+  package struct Part: Encodable, Sendable {
+    package let name: String
+    package let placement: String
+    package let mebibytes: Double
+    package let reason: String
 
     private enum CodingKeys: String, CodingKey {
       case name, placement
@@ -30,13 +30,13 @@ public struct PlacementPlan: Encodable, Sendable {
   }
 
   /// What was asked for, and what can be had.
-  public let requested: MemoryPolicy
-  public let policy: MemoryPolicy
-  public let workers: [Worker]
-  public let isOversubscribed: Bool
-  public let memory: [Part]
-  public let totalMebibytes: Double
-  public let traffic: TrafficBetweenNodes
+  package let requested: MemoryPolicy
+  package let policy: MemoryPolicy
+  package let workers: [Worker]
+  package let isOversubscribed: Bool
+  package let memory: [Part]
+  package let totalMebibytes: Double
+  package let traffic: TrafficBetweenNodes
 
   private enum CodingKeys: String, CodingKey {
     case requested, workers, memory
@@ -46,7 +46,7 @@ public struct PlacementPlan: Encodable, Sendable {
     case traffic = "step_bytes_between_nodes"
   }
 
-  public init(_ step: TrainingStep) {
+  package init(_ step: TrainingStep) {
     let placement = step.team.placement
     requested = placement.policy
     policy = placement.effectivePolicy
@@ -68,10 +68,10 @@ public struct PlacementPlan: Encodable, Sendable {
   /// Plans the training steps of some settings.
   ///
   /// - Throws: `MemoryShortage` and `MemoryError` where memory is short.
-  public init(_ settings: RunConfiguration, team: WorkerTeam) throws {
+  package init(_ settings: RunConfiguration, team: WorkerTeam) throws {
     try settings.requireMemory()
     let step = try MemoryNeed.checking {
-      let state = try TrainingState(CARAT(settings.model), placement: team.placement)
+      let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
       return try TrainingStep(
         state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
     }

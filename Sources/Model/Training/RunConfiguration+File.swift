@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 extension RunConfiguration {
@@ -6,7 +7,7 @@ extension RunConfiguration {
   /// What the data decide (each modality's name, features and steps, the labels) has to agree with `self`.
   ///
   /// - Throws: naming a setting that is unknown, of the wrong type, or of other data.
-  public func changed(byFile path: String) throws(DataError) -> RunConfiguration {
+  package func changed(byFile path: String) throws(DataError) -> RunConfiguration {
     var settings: RunConfiguration
     do {
       let file = try JSONSerialization.jsonObject(with: JSON.data(ofFile: path))
@@ -33,20 +34,20 @@ extension RunConfiguration {
   }
 
   /// Where a settings file says that the data are; nil if it does not.
-  public static func dataSource(inFile path: String) throws(DataError) -> DataSource? {
+  package static func dataSource(inFile path: String) throws(DataError) -> DataSource? {
     let source = try part(ofFile: path).data
     if case .generated(let settings) = source { try SyntheticDataset.checkRanges(settings, directory: path) }
     return source
   }
 
   /// Whether a settings file is of an earlier version, which cut batches into shards: that has no effect any more.
-  public static func hasShards(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).shards != nil }
+  package static func hasShards(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).shards != nil }
 
   /// Whether a settings file says how many epochs there are.
-  public static func hasEpochs(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).epochs != nil }
+  package static func hasEpochs(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).epochs != nil }
 
   /// Whether a settings file is of a run that went on with changed settings, and so can't make the same run again.
-  public static func hasChanges(inFile path: String) throws(DataError) -> Bool {
+  package static func hasChanges(inFile path: String) throws(DataError) -> Bool {
     try part(ofFile: path).changes?.isEmpty == false
   }
 
@@ -110,7 +111,7 @@ extension RunConfiguration {
     switch error {
     case let error as DataError: error
     case let error as Unknown: Self.error(path, "settings that this program knows", error.description)
-    case let error as DecodingError: Self.error(path, "a JSON object of settings", SafetensorsJSON.reason(error))
+    case let error as DecodingError: Self.error(path, "a JSON object of settings", JSON.reason(error))
     default: Self.error(path, "a JSON object of settings", (error as NSError).localizedDescription)
     }
   }

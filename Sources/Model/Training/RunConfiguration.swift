@@ -2,27 +2,27 @@ import Foundation
 import Parallel
 
 /// Everything that a run's result depends on besides its data, written into the run's directory as `config.json`.
-public struct RunConfiguration: Codable, Sendable, Equatable {
-  public var model: ModelConfiguration
-  public var optimizer: OptimizerConfiguration
+package struct RunConfiguration: Codable, Sendable, Equatable {
+  package var model: ModelConfiguration
+  package var optimizer: OptimizerConfiguration
   /// C names, in the order of the scores.
-  public var labelNames: [String]
+  package var labelNames: [String]
   /// B, samples a step.
-  public var batchSize = 64
-  public var epochs = 20
+  package var batchSize = 64
+  package var epochs = 20
   /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.
-  public var maxSteps: Int?
-  public var seed: UInt64 = 1
+  package var maxSteps: Int?
+  package var seed: UInt64 = 1
   /// Scores above this predict a label.
-  public var threshold: Float = 0.25
+  package var threshold: Float = 0.25
   /// What to do about a step whose loss or gradients are not finite.
-  public var onNonFinite = NonFinitePolicy.stop
+  package var onNonFinite = NonFinitePolicy.stop
   /// Where the samples are or how they are made.
-  public var data: DataSource?
+  package var data: DataSource?
   /// What resumptions changed, in order; nil if nothing was.
-  public var changes: [Change]?
+  package var changes: [Change]?
 
-  public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
+  package enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
     /// End the run with the state from before the step.
     case stop
     /// Leave the step out and go on, unless more than `maximumSkips` in a row are so.
@@ -33,24 +33,24 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   static let maximumSkips = 100
 
   /// Settings that a resumption changed: with them, a run's result is a function of its settings and data again.
-  public struct Change: Codable, Sendable, Equatable {
+  package struct Change: Codable, Sendable, Equatable {
     /// Steps that were taken before.
-    public let step: Int
+    package let step: Int
     /// `--epochs was 2, is 4`, and so on.
-    public let settings: [String]
+    package let settings: [String]
 
-    public init(step: Int, settings: [String]) { (self.step, self.settings) = (step, settings) }
+    package init(step: Int, settings: [String]) { (self.step, self.settings) = (step, settings) }
   }
 
   /// Samples that lie somewhere, or are generated.
-  public enum DataSource: Codable, Sendable, Equatable {
+  package enum DataSource: Codable, Sendable, Equatable {
     /// A data set's directory.
     case directory(String)
     case generated(SyntheticDataset.Settings)
 
     private enum CodingKeys: String, CodingKey { case directory, generated }
 
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
       let container = try decoder.container(keyedBy: CodingKeys.self)
       self =
         if let directory = try container.decodeIfPresent(String.self, forKey: .directory) {
@@ -60,7 +60,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    public func encode(to encoder: any Swift.Encoder) throws {
+    package func encode(to encoder: any Swift.Encoder) throws {
       var container = encoder.container(keyedBy: CodingKeys.self)
       switch self {
       case .directory(let directory): try container.encode(directory, forKey: .directory)
@@ -70,7 +70,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// The model for data of some shape, everything else as the released code has it.
-  public init(for shape: DatasetShape) {
+  package init(for shape: DatasetShape) {
     model = ModelConfiguration(
       modalities: shape.modalities.enumerated().map { m, modality in
         .init(
@@ -81,18 +81,18 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// Steps of an epoch: the last samples of its order that do not fill a batch are left out.
-  public func stepsPerEpoch(trainingSamples: Int) -> Int { trainingSamples / max(batchSize, 1) }
+  package func stepsPerEpoch(trainingSamples: Int) -> Int { trainingSamples / max(batchSize, 1) }
 
   /// Steps of the whole run: those of its epochs, or `maxSteps` where these are fewer.
-  public func totalSteps(trainingSamples: Int) -> Int {
+  package func totalSteps(trainingSamples: Int) -> Int {
     min(maxSteps ?? .max, stepsPerEpoch(trainingSamples: trainingSamples) * epochs)
   }
 
   /// As many epochs as a run may have: what a run has whose steps alone are limited.
-  public static let maximumEpochs = 1_000_000
+  package static let maximumEpochs = 1_000_000
 
   /// What contradicts itself, in words; nil if nothing does.
-  public var contradiction: String? {
+  package var contradiction: String? {
     if let contradiction = model.contradiction { return contradiction }
     if !(1...1 << 20).contains(batchSize) { return "batch size must be between 1 and 1048576, not \(batchSize)" }
     if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
@@ -112,7 +112,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// What contradicts itself or a number of training samples, in words; nil if nothing does.
-  public func contradiction(trainingSamples: Int) -> String? {
+  package func contradiction(trainingSamples: Int) -> String? {
     if let contradiction { return contradiction }
     if trainingSamples < batchSize {
       return "a batch of \(batchSize) samples needs as many in the training split, which has \(trainingSamples); "
@@ -127,12 +127,12 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// - Throws: if training can't fit into the memory that there is.
-  public func requireMemory() throws(MemoryShortage) { try MemoryNeed.check(model, batchSize: batchSize) }
+  package func requireMemory() throws(MemoryShortage) { try MemoryNeed.check(model, batchSize: batchSize) }
 }
 
 /// Settings that contradict one another or the data, in one line.
-public struct SettingsError: Error, CustomStringConvertible, Sendable {
-  public let description: String
+package struct SettingsError: Error, CustomStringConvertible, Sendable {
+  package let description: String
 
-  public init(description: String) { self.description = description }
+  package init(description: String) { self.description = description }
 }

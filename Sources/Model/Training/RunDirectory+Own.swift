@@ -1,14 +1,15 @@
+import Files
 import Foundation
 
 // Directories of runs that were not told where to write: `runs/<date-time>`, and `runs/latest`, a link to the newest.
 extension RunDirectory {
   /// Where such runs are.
-  public static let parent = "runs"
+  package static let parent = "runs"
   /// The link.
-  public static let latest = parent + "/latest"
+  package static let latest = parent + "/latest"
 
   /// A name by the date and time, which may be taken.
-  public static func named(by time: Date = Date()) -> RunDirectory {
+  package static func named(by time: Date = Date()) -> RunDirectory {
     var (seconds, parts) = (time_t(time.timeIntervalSince1970), tm())
     localtime_r(&seconds, &parts)
     var text = [CChar](repeating: 0, count: 32)
@@ -18,7 +19,7 @@ extension RunDirectory {
   }
 
   /// Makes a directory that no other run has, however many start at once: this one, or one with a number behind its name.
-  public func makeOwn() throws(DataError) -> RunDirectory {
+  package func makeOwn() throws(DataError) -> RunDirectory {
     try RunDirectory(parentDirectory(of: path)).create()
     var own = self
     var number = 1
@@ -37,7 +38,7 @@ extension RunDirectory {
   /// Lets `latest` beside this directory link to it. At every moment there is the old link or the new one.
   ///
   /// - Returns: why it could not be done, in words; nil if it was.
-  public func becomeLatest() -> String? {
+  package func becomeLatest() -> String? {
     let name = path.split(separator: "/").last.map(String.init) ?? path
     let link = parentDirectory(of: path) + "/latest"
     if (try? linkedPath(from: link)) == nil, access(link, F_OK) == 0 {
@@ -53,13 +54,13 @@ extension RunDirectory {
 
   /// The directory that a path of links stands for: a run keeps to it, wherever the links lead later. The path itself where
   /// they lead nowhere, which is an error when the directory is made.
-  public var followed: RunDirectory {
+  package var followed: RunDirectory {
     guard let path = try? resolvedFile(path), FileManager.default.fileExists(atPath: path) else { return self }
     return RunDirectory(path)
   }
 
   /// Whether there is something at the path, be it a link to nothing.
-  public var isThere: Bool {
+  package var isThere: Bool {
     var status = stat()
     return lstat(path, &status) == 0
   }

@@ -1,29 +1,31 @@
+import Files
 import Foundation
+import Logging
 
 /// The files of a run.
-public struct RunDirectory: Sendable {
-  public let path: String
+package struct RunDirectory: Sendable {
+  package let path: String
 
-  public init(_ path: String) { self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path }
+  package init(_ path: String) { self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path }
 
   /// All settings, as JSON.
-  public var configuration: String { path + "/config.json" }
+  package var configuration: String { path + "/config.json" }
   /// One JSON object a step and one an evaluation.
-  public var metrics: String { path + "/metrics.jsonl" }
+  package var metrics: String { path + "/metrics.jsonl" }
   /// The weights of the best epoch under their PyTorch names, safetensors.
-  public var best: String { path + "/best.safetensors" }
+  package var best: String { path + "/best.safetensors" }
   /// What a finished run came to, as JSON.
-  public var result: String { path + "/result.json" }
+  package var result: String { path + "/result.json" }
   /// The newest checkpoints.
-  public var checkpoints: CheckpointFolder { CheckpointFolder(path + "/checkpoints") }
+  package var checkpoints: CheckpointFolder { CheckpointFolder(path + "/checkpoints") }
   /// Digests of each step, one JSON object a step, if the run was asked for them.
-  public var digests: String { path + "/digests.jsonl" }
+  package var digests: String { path + "/digests.jsonl" }
   /// Where a run without a data set of its own generates one.
-  public var generatedData: String { path + "/data" }
+  package var generatedData: String { path + "/data" }
 
   /// Whether a file is there that is a data set's or a run's by its name: samples, weights, a checkpoint, or what else a
   /// run writes.
-  public static func isFileOfData(_ path: String) -> Bool {
+  package static func isFileOfData(_ path: String) -> Bool {
     guard FileManager.default.fileExists(atPath: path) else { return false }
     let run = RunDirectory(parentDirectory(of: path))
     let name = "/" + (path.split(separator: "/").last ?? "")
@@ -33,7 +35,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// Makes the directory, with those above it.
-  public func create() throws(DataError) {
+  package func create() throws(DataError) {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
@@ -43,7 +45,7 @@ public struct RunDirectory: Sendable {
   }
 
   /// Whether the directory is there or can be made, without making it: what a long preparation asks first.
-  public func requireWritable() throws(DataError) {
+  package func requireWritable() throws(DataError) {
     if let obstacle { throw unwritable(obstacle) }
     var existing = path.isEmpty ? "." : path
     while !FileManager.default.fileExists(atPath: existing) {
@@ -83,13 +85,13 @@ public struct RunDirectory: Sendable {
   /// Makes the directory and keeps other runs out of it, as long as the lock lives.
   ///
   /// - Throws: `RunLocked` if another run is in it.
-  public func lock() throws -> RunLock {
+  package func lock() throws -> RunLock {
     try create()
     return try RunLock(path: path + "/lock", directory: path)
   }
 
   /// Whether there is a run that could go on.
-  public var isUnfinished: Bool {
+  package var isUnfinished: Bool {
     !checkpoints.files().isEmpty && !FileManager.default.fileExists(atPath: result)
   }
 
@@ -97,7 +99,7 @@ public struct RunDirectory: Sendable {
   ///
   /// - Parameter isResumed: whether a run that had not come to a checkpoint is to be started anew.
   /// - Throws: naming a run, or a file that a run writes, that is there.
-  public func requireReplaceable(isResumed: Bool = false) throws(DataError) {
+  package func requireReplaceable(isResumed: Bool = false) throws(DataError) {
     func refuse(_ expected: String, _ found: String, _ cure: String) throws(DataError) {
       throw DataError(.creation, file: path, expected: expected, found: found, remedy: cure)
     }
@@ -126,7 +128,7 @@ public struct RunDirectory: Sendable {
 
   /// What a finished run came to, if the checkpoint is that of its end and it is told beside it; nil if a file that the
   /// run wrote is missing, and should be written again.
-  public func result(of checkpoint: Checkpoint) -> Trainer.Result? {
+  package func result(of checkpoint: Checkpoint) -> Trainer.Result? {
     guard [configuration, best, metrics].allSatisfy(FileManager.default.fileExists(atPath:)) else { return nil }
     let value = try? JSON.decoder().decode(Trainer.Result.self, from: JSON.data(ofFile: result))
     return value?.digest == checkpoint.digest() ? value : nil
@@ -165,7 +167,7 @@ public struct RunDirectory: Sendable {
     }
   }
 
-  public func readConfiguration() throws(DataError) -> RunConfiguration {
+  package func readConfiguration() throws(DataError) -> RunConfiguration {
     let found: String
     do {
       guard FileManager.default.fileExists(atPath: configuration) else { throw missing(configuration) }
@@ -175,7 +177,7 @@ public struct RunDirectory: Sendable {
     } catch let error as DataError {
       throw error
     } catch let error as DecodingError {
-      found = SafetensorsJSON.reason(error)
+      found = JSON.reason(error)
     } catch {
       found = Self.reason(error)
     }
@@ -185,10 +187,10 @@ public struct RunDirectory: Sendable {
   }
 
   /// The weights of the best epoch.
-  public func openBest() throws(DataError) -> SafetensorsFile { try open(best, "once its first epoch has ended") }
+  package func openBest() throws(DataError) -> SafetensorsFile { try open(best, "once its first epoch has ended") }
 
   /// The newest whole checkpoint.
-  public func openCheckpoint() throws(DataError) -> Checkpoint {
+  package func openCheckpoint() throws(DataError) -> Checkpoint {
     guard let newest = try checkpoints.newest() else {
       throw missing(checkpoints.path, "; a run writes checkpoints while it goes on and at its end")
     }
@@ -204,5 +206,21 @@ public struct RunDirectory: Sendable {
     DataError(
       file: file, expected: "a file of a run", found: "no such file",
       remedy: "give the --output directory of a run\(note)")
+  }
+}
+
+extension RunDirectory {
+  /// The logs of a run that goes on from a checkpoint. One warning tells if they are not those of the checkpoint.
+  func openLogs(of checkpoint: Checkpoint.Record, digests hasDigests: Bool) throws(DataError)
+    -> (metrics: JSONLinesFile?, digests: JSONLinesFile?)
+  {
+    let step = checkpoint.step
+    let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)
+    let digests = hasDigests ? try JSONLinesFile(self.digests, keeping: checkpoint.digestsBytes ?? 0, upTo: step) : nil
+    let lacks = [metrics.lack, digests?.lack].compactMap(\.self)
+    if !lacks.isEmpty {
+      Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log goes on from there")
+    }
+    return (metrics, digests)
   }
 }

@@ -1,15 +1,15 @@
 import Tensor
 
 /// What one step says of itself.
-public struct StepResult: Sendable {
+package struct StepResult: Sendable {
   /// Unweighted loss terms, by their position.
   private let sums: InlineArray<9, Double>
   /// Their weighted sum.
-  public let loss: Double
+  package let loss: Double
   /// The learning rate that was applied.
-  public let rate: Float
+  package let rate: Float
   /// Whether the loss and all gradients are finite; if not, the step changed nothing.
-  public internal(set) var isFinite = true
+  package var isFinite = true
 
   /// Sums each sample's share, in batch order.
   init(_ exchange: Exchange, contrastive: Double, _ weights: LossWeights, rate: Float) {
@@ -26,7 +26,7 @@ public struct StepResult: Sendable {
   }
 
   /// Unweighted loss terms.
-  public var terms: [LossTerm: Double] {
+  package var terms: [LossTerm: Double] {
     Dictionary(uniqueKeysWithValues: LossTerm.all.map { ($0, sums[$0.index]) })
   }
 }

@@ -4,21 +4,21 @@ import Parallel
 /// When each worker did what: spans in memory that is planned ahead, a clock reading at each end.
 ///
 /// A worker writes its own spans only; they are read when the team rests. That makes sharing it safe.
-public final class Timeline: @unchecked Sendable {
+package final class Timeline: @unchecked Sendable {
   /// A stretch of one worker's time. Spans nest.
-  public struct Span: Sendable {
-    public let name: String
+  package struct Span: Sendable {
+    package let name: String
     /// Nanoseconds of the monotonic clock.
-    public let start: UInt64
-    public let end: UInt64
-    public var seconds: Double { Double(end - start) * 1e-9 }
+    package let start: UInt64
+    package let end: UInt64
+    package var seconds: Double { Double(end - start) * 1e-9 }
   }
 
   private let spans: [UnsafeMutableBufferPointer<Span>]
   private let counts: UnsafeMutablePointer<Int>
 
   /// Room for `capacity` spans a worker; later ones are not recorded.
-  public init(workers: Int, capacity: Int) {
+  package init(workers: Int, capacity: Int) {
     spans = (0..<workers).map { _ in .allocate(capacity: capacity) }
     // A cache line apart, so that workers do not share one.
     counts = .allocate(capacity: workers * 8)
@@ -47,12 +47,12 @@ public final class Timeline: @unchecked Sendable {
   }
 
   /// One worker's spans, in the order of their ends.
-  public func spans(ofWorker worker: Int) -> UnsafeMutableBufferPointer<Span>.SubSequence {
+  package func spans(ofWorker worker: Int) -> UnsafeMutableBufferPointer<Span>.SubSequence {
     spans[worker][0..<counts[worker * 8]]
   }
 
   /// Forgets all spans.
-  public func removeAll() {
+  package func removeAll() {
     for worker in spans.indices {
       _ = spans[worker][0..<counts[worker * 8]].deinitialize()
       counts[worker * 8] = 0
@@ -60,7 +60,7 @@ public final class Timeline: @unchecked Sendable {
   }
 
   /// Seconds in all spans of each name, the mean over workers.
-  public func secondsByName() -> [String: Double] {
+  package func secondsByName() -> [String: Double] {
     var sums = [String: Double]()
     for worker in spans.indices {
       for span in spans(ofWorker: worker) { sums[span.name, default: 0] += span.seconds }
@@ -69,7 +69,7 @@ public final class Timeline: @unchecked Sendable {
   }
 
   /// All spans in Chrome's trace format, which Perfetto opens: a row a worker, named by node and core.
-  public func trace(_ placement: Placement) -> String {
+  package func trace(_ placement: Placement) -> String {
     let first = spans.indices.compactMap { spans(ofWorker: $0).first?.start }.min() ?? 0
     var text = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"
     for (worker, place) in placement.workers.enumerated() {

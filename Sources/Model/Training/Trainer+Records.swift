@@ -3,7 +3,7 @@ import Parallel
 
 extension Trainer {
   /// What a run tells while it goes on; `metrics.jsonl` holds the same records.
-  public enum Progress: Sendable {
+  package enum Progress: Sendable {
     case step(StepRecord)
     case skipped(NonFiniteRecord)
     case evaluation(EvaluationRecord)
@@ -12,16 +12,16 @@ extension Trainer {
   }
 
   /// One training step.
-  public struct StepRecord: Codable, Sendable {
-    public let event: String
+  package struct StepRecord: Codable, Sendable {
+    package let event: String
     /// Counted from 1, over all epochs.
-    public let step: Int
-    public let epoch: Int
-    public let loss: Double
+    package let step: Int
+    package let epoch: Int
+    package let loss: Double
     /// Unweighted loss terms by name.
-    public let terms: [String: Double]
-    public let learningRate: Float
-    public let samplesPerSecond: Double
+    package let terms: [String: Double]
+    package let learningRate: Float
+    package let samplesPerSecond: Double
 
     private enum CodingKeys: String, CodingKey {
       case event, step, epoch, loss, terms
@@ -31,40 +31,40 @@ extension Trainer {
   }
 
   /// One evaluation of a split.
-  public struct EvaluationRecord: Codable, Sendable {
-    public let event: String
-    public let split: String
-    public let step: Int
-    public let epoch: Int
-    public let metrics: EvaluationMetrics
+  package struct EvaluationRecord: Codable, Sendable {
+    package let event: String
+    package let split: String
+    package let step: Int
+    package let epoch: Int
+    package let metrics: EvaluationMetrics
     /// Whether it is the best of its split so far, by micro-F1; later epochs win ties.
-    public let best: Bool
+    package let best: Bool
   }
 
   /// A step whose loss or gradients were not finite. It changed nothing.
-  public struct NonFiniteRecord: Codable, Sendable {
-    public let event: String
-    public let step: Int
-    public let epoch: Int
-    public let found: NonFinite
+  package struct NonFiniteRecord: Codable, Sendable {
+    package let event: String
+    package let step: Int
+    package let epoch: Int
+    package let found: NonFinite
     /// Whether the run went on.
-    public let skipped: Bool
+    package let skipped: Bool
   }
 
   /// Where the run's memory is, found out after the first step since it was started or resumed.
-  public struct PlacementRecord: Encodable, Sendable {
-    public let event = "placement"
-    public let step: Int
-    public let workers: [Placement.Worker]
-    public let check: PlacementCheck
-    public let traffic: TrafficBetweenNodes
+  package struct PlacementRecord: Encodable, Sendable {
+    package let event = "placement"
+    package let step: Int
+    package let workers: [Placement.Worker]
+    package let check: PlacementCheck
+    package let traffic: TrafficBetweenNodes
 
     private enum CodingKeys: String, CodingKey {
       case event, step, workers
       case traffic = "step_bytes_between_nodes"
     }
 
-    public func encode(to encoder: any Swift.Encoder) throws {
+    package func encode(to encoder: any Swift.Encoder) throws {
       try check.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(event, forKey: .event)
@@ -75,30 +75,30 @@ extension Trainer {
   }
 
   /// How a run ended.
-  public enum Outcome: Sendable {
+  package enum Outcome: Sendable {
     case finished(Result)
     /// Stopped when it was asked to, and saved.
     case stopped(step: Int, checkpoint: String)
   }
 
   /// What a finished run comes to.
-  public struct Result: Codable, Sendable {
-    public let test: EvaluationMetrics
-    public let valid: EvaluationMetrics
-    public let bestEpoch: Int
-    public let steps: Int
-    public let secondsPerStep: Double
-    public let samplesPerSecond: Double
+  package struct Result: Codable, Sendable {
+    package let test: EvaluationMetrics
+    package let valid: EvaluationMetrics
+    package let bestEpoch: Int
+    package let steps: Int
+    package let secondsPerStep: Double
+    package let samplesPerSecond: Double
     /// Peak resident memory.
-    public let peakMiB: Double
+    package let peakMiB: Double
     /// The limit that the run was given, if it was.
-    public let maxSteps: Int?
+    package let maxSteps: Int?
     /// Of all ranks.
-    public let workers: Int
-    public let ranks: Int
-    public let placement: PlacementSummary
+    package let workers: Int
+    package let ranks: Int
+    package let placement: PlacementSummary
     /// SHA-256 of the whole training state after the last step; empty on ranks above 0.
-    public let digest: String
+    package let digest: String
 
     private enum CodingKeys: String, CodingKey {
       case test, valid, steps, workers, ranks, placement, digest
@@ -111,15 +111,15 @@ extension Trainer {
   }
 
   /// What became of the plan for a run's memory.
-  public struct PlacementSummary: Codable, Sendable {
+  package struct PlacementSummary: Codable, Sendable {
     /// What the kernel was asked for.
-    public let numa: MemoryPolicy
+    package let numa: MemoryPolicy
     /// Pages that were looked up after the first step, and those of them that are not where they were to be.
-    public let pages: Int
-    public let elsewhere: Int
-    public let replicas: Int
+    package let pages: Int
+    package let elsewhere: Int
+    package let replicas: Int
     /// Whether the replicas had the same bits after the last step.
-    public let replicasEqual: Bool
+    package let replicasEqual: Bool
 
     private enum CodingKeys: String, CodingKey {
       case numa, pages, elsewhere, replicas
@@ -129,7 +129,7 @@ extension Trainer {
 }
 
 /// The process's peak resident memory, in MiB.
-public func peakMemory() -> Double {
+package func peakMemory() -> Double {
   var usage = rusage()
   getrusage(numericCast(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_maxrss) / 1024
@@ -137,5 +137,5 @@ public func peakMemory() -> Double {
 
 extension Duration {
   /// In seconds.
-  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+  package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

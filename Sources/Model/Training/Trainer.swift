@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Parallel
 import Tensor
@@ -6,20 +7,20 @@ import Tensor
 /// the way, from any of which another `Trainer` goes on to the same end.
 ///
 /// Of several ranks each has a trainer and all come to the same; rank 0 alone writes and reports.
-public final class Trainer {
+package final class Trainer {
   /// What does not change a run's result.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// How often a checkpoint is written; there is also one at the end, and one when the run is asked to stop.
-    public var interval = CheckpointInterval.seconds(600)
+    package var interval = CheckpointInterval.seconds(600)
     /// Checkpoints that are kept, at least 1; more, in case the newest is damaged.
-    public var keep = 2
+    package var keep = 2
     /// Whether to write the digests of each step, for `RunDifference`.
-    public var logsDigests = false
+    package var logsDigests = false
 
-    public init() {}
+    package init() {}
   }
 
-  public let configuration: RunConfiguration
+  package let configuration: RunConfiguration
   private let options: Options
   private let dataset: Dataset
   private let data: DatasetFingerprint
@@ -59,7 +60,7 @@ public final class Trainer {
   ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
-  public init(
+  package init(
     _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
     from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options()
   ) throws {
@@ -78,7 +79,7 @@ public final class Trainer {
     let isFirst = team.ranks.rank == 0
     self.isFirst = isFirst
     (state, step, snapshot, bestWeights) = try MemoryNeed.checking {
-      let state = try TrainingState(CARAT(settings.model), placement: team.placement)
+      let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
       let step = try TrainingStep(
         state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
       guard isFirst else { return (state, step, nil, nil) }
@@ -113,9 +114,9 @@ public final class Trainer {
   private var communicator: any Communicator { team.ranks.communicator }
 
   /// Of the model that is trained.
-  public var parameterCount: Int { step.model.parameterCount }
+  package var parameterCount: Int { step.model.parameterCount }
   /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
-  public var plannedBytes: Int {
+  package var plannedBytes: Int {
     step.memory.reduce(0) { $0 + $1.arena.bytes } + [snapshot, bestWeights].reduce(0) { $0 + ($1?.bytes ?? 0) }
   }
 
@@ -125,7 +126,7 @@ public final class Trainer {
   ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
   ///   - tell: hears of each step and evaluation.
   /// - Throws: `Diverged` after a step that was not finite, `NonFiniteScores` where an evaluation is not, `DataError` where writing fails; the last checkpoint stays.
-  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
+  package func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if isFirst { tell(progress) } }
     while !isAtEnd {

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Tensor
 
@@ -60,7 +61,7 @@ extension TrainingState {
   ///
   /// - Parameter prefix: what stands before each name in the file.
   /// - Throws: naming the tensor that is missing or of another shape or type.
-  public func loadModel(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
+  package func loadModel(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
     let c = model.configuration
     for parameter in model.layout.parameters {
       try copy(prefix + parameter.name, parameter.shape, of: file, to: parameters[parameter])
@@ -77,7 +78,7 @@ extension TrainingState {
   }
 
   /// Takes over parameters, prototypes and queue; see `loadModel`.
-  public func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
+  package func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
     let c = model.configuration
     try loadModel(from: file, prefix: prefix)
     try copy(prefix + "queue", [c.queueSize, c.latentSize], of: file, to: queue.rows)
@@ -100,7 +101,7 @@ extension TrainingState {
   }
 
   /// Takes over the whole state from a file that `withTensors` filled.
-  public func load(from file: SafetensorsFile) throws(DataError) {
+  package func load(from file: SafetensorsFile) throws(DataError) {
     try loadWeights(from: file)
     for (prefix, values) in companions {
       for parameter in model.trained {
@@ -139,7 +140,7 @@ extension TrainingState {
   }
 
   /// SHA-256 of the whole state: each tensor's name, shape and bytes, in one fixed order.
-  public func digest() -> String {
+  package func digest() -> String {
     withTensors { tensors in TensorDigest.digest(tensors.map { ($0.name, $0.shape, $0.bytes) }) }
   }
 }

@@ -4,8 +4,8 @@ import Tensor
 
 /// Everything that training changes: parameters, moments, queue, prototypes, step. A function of (data,
 /// configuration, seed) alone.
-public final class TrainingState: @unchecked Sendable {
-  public let model: CARAT
+package final class TrainingState: @unchecked Sendable {
+  package let model: CARATModel
   /// Copies of the parameters, where the placement wants them; equal between steps.
   let replicas: [Parameters]
   /// As many momentum copies of the trained parameters, where the queue's keys come from one; otherwise none.
@@ -19,12 +19,12 @@ public final class TrainingState: @unchecked Sendable {
   /// Whether this rank has the moments of all parameters; of several ranks, each updates its own parts only.
   var hasAllMoments = true
   /// Steps taken.
-  public internal(set) var step = 0
+  package internal(set) var step = 0
   /// What it is made of.
-  public let memory: [MemoryRegion]
+  package let memory: [MemoryRegion]
 
   /// Zeroed state where a placement wants it.
-  public init(_ model: CARAT, placement: Placement) throws {
+  package init(_ model: CARATModel, placement: Placement) throws {
     self.model = model
     replicaNodes = placement.replicaNodes
     let replicaArenas = placement.replicas.map(Arena.init)
@@ -53,7 +53,7 @@ public final class TrainingState: @unchecked Sendable {
   }
 
   /// Initial parameters for a seed, as the released code draws them.
-  public func initialize(seed: UInt64) {
+  package func initialize(seed: UInt64) {
     model.initialize(replicas[0], seed: seed)
     restartKeys()
     copyToReplicas()
@@ -136,6 +136,18 @@ public final class TrainingState: @unchecked Sendable {
     }
     for replica in keyReplicas.dropFirst() {
       replica.origin.update(from: keyReplicas[0].origin, count: model.trainedCount)
+    }
+  }
+
+  /// Random unit rows of random classes, as after some steps.
+  package func fillQueue(seed: UInt64) {
+    let key = RandomKey(seed: seed)
+    let rows = queue.rows
+    key.fillNormal(rows.base, count: rows.count, stream: 1 << 20, deviation: 1)
+    var lengths = [Float](repeating: 0, count: rows.rows)
+    UnitLength.forward(rows, into: rows, inverseLength: &lengths)
+    for i in 0..<rows.rows {
+      queue.classes[i] = Int32(key.words(1 << 21, UInt32(i)).0 % UInt32(model.configuration.contrastiveClasses))
     }
   }
 }

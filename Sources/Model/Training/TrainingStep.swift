@@ -7,10 +7,10 @@ import Tensor
 /// one chain of additions, whoever computes it beside which others; sums over samples follow one tree over blocks of the
 /// batch; draws are keyed by the sample. Everything else, who does what, is dealt out by what it costs. Between phases
 /// worker 0 exchanges with the other ranks what the next phase needs of them.
-public final class TrainingStep: @unchecked Sendable {
-  let model: CARAT
-  let state: TrainingState
-  let team: WorkerTeam
+package final class TrainingStep: @unchecked Sendable {
+  let model: CARATModel
+  package let state: TrainingState
+  package let team: WorkerTeam
   let exchange: Exchange
   let contrastive: ContrastiveLoss
   let statistics: StatisticsExchange
@@ -22,21 +22,21 @@ public final class TrainingStep: @unchecked Sendable {
   let workspaces: [Workspace]
   private let packingShares: [TrainingState.PackingShare]
   /// What steps use, the state included.
-  public let memory: [MemoryRegion]
+  package let memory: [MemoryRegion]
   private let seed: UInt64
   /// Samples of a batch, B.
-  public let batchSize: Int
+  package let batchSize: Int
 
   /// The loss of the running step, once all samples have gone forward.
   var result: StepResult?
 
   /// Whether gradients travel to the other ranks while others are computed, or all after it: results are the same.
-  public var overlapsExchange = true
+  package var overlapsExchange = true
 
   /// Where the workers' time is recorded, if anywhere.
-  public var timeline: Timeline?
+  package var timeline: Timeline?
   /// Lets one worker at a time work within a phase, to see what many would do on few cores; nil as a rule.
-  public var turns: Turns?
+  package var turns: Turns?
 
   /// What belongs to one worker alone, on its node.
   struct Workspace {
@@ -67,7 +67,7 @@ public final class TrainingStep: @unchecked Sendable {
   /// Plans all memory that steps use; nothing is allocated later.
   ///
   /// - Throws: `MemoryError` if there is not enough.
-  public init(
+  package init(
     _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int, team: WorkerTeam,
     seed: UInt64
   ) throws {
@@ -135,7 +135,7 @@ public final class TrainingStep: @unchecked Sendable {
   ///   - dropout: whether dropout is on; replays of recorded steps turn it off.
   /// - Returns: the loss terms, unweighted, and their weighted sum.
   @discardableResult
-  public func train(on batch: Batch, dropout: Bool = true) -> StepResult {
+  package func train(on batch: Batch, dropout: Bool = true) -> StepResult {
     let inputs = inputs(batch, dropout)
     team.run { [self] worker in perform(worker, inputs) }
     guard var result else { preconditionFailure("a step without a result") }
@@ -146,7 +146,7 @@ public final class TrainingStep: @unchecked Sendable {
 
   /// Repeats a step that was not finite as far as its gradients and tells the first tensor, in the order of
   /// computation, with a value that is not; changes nothing.
-  public func findNonFinite(in batch: Batch, dropout: Bool = true) -> NonFinite {
+  package func findNonFinite(in batch: Batch, dropout: Bool = true) -> NonFinite {
     let probe = NonFiniteProbe()
     let inputs = inputs(batch, dropout, probe)
     team.run { [self] worker in perform(worker, inputs) }
@@ -216,7 +216,7 @@ public final class TrainingStep: @unchecked Sendable {
   }
 
   /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
-  public func evaluate(_ batch: Batch) -> Matrix {
+  package func evaluate(_ batch: Batch) -> Matrix {
     precondition(batch.count <= batchSize, "a batch of \(batch.count) samples, planned for \(batchSize)")
     for part in parts { part.begin(batch) }
     let x = Inputs(batch: batch, dropouts: .none, training: false, rate: 0, probe: nil)
@@ -251,10 +251,10 @@ public final class TrainingStep: @unchecked Sendable {
   }
 
   /// The scores [B, C] that the last step's forward pass gave.
-  public var scores: Matrix { exchange.scores }
+  package var scores: Matrix { exchange.scores }
 
   /// Gives rank 0 the moments of all ranks, for checkpoints and digests; all ranks have to call it.
-  public func gatherMoments() {
+  package func gatherMoments() {
     communicator.exchange(optimizer.gatherMoments)
     state.hasAllMoments = ranks.rank == 0
   }

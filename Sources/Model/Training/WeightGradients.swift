@@ -49,7 +49,7 @@ final class WeightGradients: @unchecked Sendable {
   ///   - workers: memory of each of the group's workers.
   ///   - arena: the group's memory.
   init(
-    _ model: CARAT, samples: Range<Int>, tree: ReductionTree, sources: [WeightSource], gradients: GradientRows,
+    _ model: CARATModel, samples: Range<Int>, tree: ReductionTree, sources: [WeightSource], gradients: GradientRows,
     segments: [Range<Int>], workers: ArraySlice<Arena>, in arena: Arena
   ) throws {
     self.samples = samples

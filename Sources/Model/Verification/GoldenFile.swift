@@ -1,13 +1,14 @@
+import Files
 import Foundation
 import Tensor
 
 /// Training steps recorded by the PyTorch reference: initial state, inputs, what came out, final state.
-public struct GoldenFile: Sendable {
-  public let file: SafetensorsFile
-  public private(set) var configuration: ModelConfiguration
-  public let optimizer: OptimizerConfiguration
-  public let steps: Int
-  public let batchSize: Int
+package struct GoldenFile: Sendable {
+  package let file: SafetensorsFile
+  package private(set) var configuration: ModelConfiguration
+  package let optimizer: OptimizerConfiguration
+  package let steps: Int
+  package let batchSize: Int
 
   /// The reference's settings, as its recorder writes them.
   private struct Settings: Decodable {
@@ -28,7 +29,7 @@ public struct GoldenFile: Sendable {
   }
 
   /// - Throws: if the file is no golden file, contradicts itself, or records what is not supported.
-  public init(path: String) throws(DataError) {
+  package init(path: String) throws(DataError) {
     let file = try SafetensorsFile(path: path)
     func wrong(_ expected: String, _ found: String) -> DataError {
       DataError(file: path, expected: expected, found: found, remedy: "record it again with the reference's recorder")

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Parallel
 import Tensor
@@ -6,11 +7,11 @@ import Tensor
 ///
 /// A tensor's difference is relative to its largest magnitude. Key biases are left out: softmax ignores a constant,
 /// so their gradient is rounding around zero, which Adam magnifies.
-public struct Replay: Codable, Sendable {
+package struct Replay: Codable, Sendable {
   /// The worst of some compared values.
-  public struct Worst: Codable, Sendable {
-    public var difference = 0.0
-    public var name = ""
+  package struct Worst: Codable, Sendable {
+    package var difference = 0.0
+    package var name = ""
 
     mutating func include(_ difference: Double, _ name: String) {
       // NaN is worse than anything and stays: nothing is greater than it.
@@ -18,23 +19,23 @@ public struct Replay: Codable, Sendable {
     }
   }
 
-  public struct Step: Codable, Sendable {
+  package struct Step: Codable, Sendable {
     /// Loss and loss terms.
-    public var terms = Worst()
-    public var scores = Worst()
-    public var gradients = Worst()
+    package var terms = Worst()
+    package var scores = Worst()
+    package var gradients = Worst()
   }
 
-  public let file: String
-  public var steps: [Step] = []
-  public var state = Worst()
-  public var evaluation = Worst()
+  package let file: String
+  package var steps: [Step] = []
+  package var state = Worst()
+  package var evaluation = Worst()
 
-  public static let termTolerance = 1e-5
-  public static let tensorTolerance = 1e-4
+  package static let termTolerance = 1e-5
+  package static let tensorTolerance = 1e-4
 
   /// Whether all differences are within tolerance.
-  public var passes: Bool {
+  package var passes: Bool {
     steps.allSatisfy {
       $0.terms.difference <= Self.termTolerance && $0.scores.difference <= Self.tensorTolerance
         && $0.gradients.difference <= Self.tensorTolerance
@@ -44,10 +45,10 @@ public struct Replay: Codable, Sendable {
   /// Runs the recorded steps on a team.
   ///
   /// - Throws: `DataError` for what is wrong in the file, `MemoryShortage` and `MemoryError` where memory is short.
-  public init(_ golden: GoldenFile, team: WorkerTeam) throws {
+  package init(_ golden: GoldenFile, team: WorkerTeam) throws {
     file = golden.file.path
     try MemoryNeed.check(golden.configuration, batchSize: golden.batchSize)
-    let model = CARAT(golden.configuration)
+    let model = CARATModel(golden.configuration)
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")
     let training = try TrainingStep(

@@ -1,14 +1,15 @@
+import Files
 import Foundation
 
 /// Where two runs part, in words.
-public struct RunDifference: Sendable {
+package struct RunDifference: Sendable {
   /// One line a fact; empty if nothing differs.
-  public let lines: [String]
+  package let lines: [String]
 
   /// Compares settings, step digests (or, without them, the loss terms in the metrics) and final states.
   ///
   /// - Throws: `DataError` if a directory holds no run.
-  public init(_ first: RunDirectory, _ second: RunDirectory) throws {
+  package init(_ first: RunDirectory, _ second: RunDirectory) throws {
     var lines = try Self.settings(first, second)
     if FileManager.default.fileExists(atPath: first.digests),
       FileManager.default.fileExists(atPath: second.digests)

@@ -1,15 +1,16 @@
+import Files
 import Tensor
 
 /// The digests of one training step: of each loss term, and of each trained tensor's gradient and new value. Two runs
 /// that should be equal part where these part.
-public struct StepDigests: Codable, Sendable, Equatable {
+package struct StepDigests: Codable, Sendable, Equatable {
   /// Steps taken, this one included.
-  public let step: Int
+  package let step: Int
   /// A term's value in hexadecimal, exactly.
-  public let terms: [String: String]
+  package let terms: [String: String]
   /// The first 64 bits of SHA-256 over a tensor's bytes, in hexadecimal.
-  public let gradients: [String: String]
-  public let parameters: [String: String]
+  package let gradients: [String: String]
+  package let parameters: [String: String]
 
   init(_ result: StepResult, _ training: TrainingStep) {
     step = training.state.step

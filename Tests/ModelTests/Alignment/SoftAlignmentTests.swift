@@ -10,7 +10,7 @@ struct SoftAlignmentTests {
   @Test func namesAndShapesArePyTorchs() {
     var c = ParameterLayoutTests.reference
     for m in 1...2 { c.modalities[m].alignedSteps = 50 }
-    let own = CARAT(c).layout.parameters.filter { $0.name.contains("_ctc") }
+    let own = CARATModel(c).layout.parameters.filter { $0.name.contains("_ctc") }
     let expected = [("v2t", 35), ("a2t", 74)].flatMap { name, features in
       (0..<2).flatMap { layer in
         [
@@ -22,8 +22,8 @@ struct SoftAlignmentTests {
     #expect(own.map(\.name) == expected.map(\.0) && own.map(\.shape) == expected.map(\.1))
     #expect(own.allSatisfy { $0.decays == $0.name.contains("weight") })
     // All else is as without alignment, under the same names.
-    let others = Set(CARAT(c).layout.parameters.map(\.name)).subtracting(own.map(\.name))
-    #expect(others == Set(CARAT(ParameterLayoutTests.reference).layout.parameters.map(\.name)))
+    let others = Set(CARATModel(c).layout.parameters.map(\.name)).subtracting(own.map(\.name))
+    #expect(others == Set(CARATModel(ParameterLayoutTests.reference).layout.parameters.map(\.name)))
   }
 
   /// The aligned steps against the formula, and what does not lie in the model's numbers: a blank, and T steps.

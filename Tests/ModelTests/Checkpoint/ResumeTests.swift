@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Parallel
 import TestSupport
@@ -121,7 +122,7 @@ extension Teams {
       let diverged = try #require(error)
       let checkpoint = try directory.openCheckpoint()
       #expect(checkpoint.path == diverged.checkpoint && checkpoint.record.step == diverged.step - 1)
-      let state = try TrainingState(CARAT(c.model), placement: Placement(.current(), workers: 1))
+      let state = try TrainingState(CARATModel(c.model), placement: Placement(.current(), workers: 1))
       try checkpoint.load(into: state)
       #expect(state.model.layout.parameters.allSatisfy { state.parameters[$0].isFinite })
       // The same on other workers, in the same place.

@@ -1,3 +1,5 @@
+import Files
+import Tensor
 import Foundation
 import Model
 import TestSupport

@@ -9,7 +9,7 @@ struct EncoderTests {
   /// A whole batch, dealt to some workers, who work one after the other.
   struct Fixture {
     let c: ModelConfiguration
-    let model: CARAT
+    let model: CARATModel
     let θ: Parameters
     let part: BatchPart
     let weightGradients: WeightGradients
@@ -24,7 +24,7 @@ struct EncoderTests {
       ragged: Bool = true
     ) throws {
       c = configuration
-      model = CARAT(c)
+      model = CARATModel(c)
       self.workers = workers
       θ = try packable(model.layout, random(1, model.layout.count, seed: 3, deviation: 0.5))
       let exchange = try Exchange(c, batchSize: samples, in: testArena)

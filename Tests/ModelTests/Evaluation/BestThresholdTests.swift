@@ -1,4 +1,5 @@
 import Model
+import Tensor
 import Testing
 
 @Suite struct BestThresholdTests {

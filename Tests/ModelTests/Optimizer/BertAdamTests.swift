@@ -52,7 +52,7 @@ struct BertAdamTests {
       c.modalities[0].features = 1500
       self.workers = workers
       let placement = Placement(.current(), workers: 1)
-      let model = CARAT(c)
+      let model = CARATModel(c)
       state = try TrainingState(model, placement: placement)
       state.initialize(seed: 4)
       trained = Array(model.trained)

@@ -10,7 +10,7 @@ struct BatchPartTests {
     throws
   {
     let c = tinyConfiguration()
-    let model = CARAT(c)
+    let model = CARATModel(c)
     let exchange = try Exchange(c, batchSize: 9, in: testArena)
     // The second block of three.
     let part = try BatchPart(model, samples: 4..<8, workers: 2, exchange: exchange, in: testArena)
@@ -63,7 +63,7 @@ struct BatchPartTests {
   }
 }
 
-extension CARAT {
+extension CARATModel {
   /// Parameters that nobody reads.
   fileprivate var testParameters: Parameters { Parameters(UnsafeMutablePointer(bitPattern: 64).unsafelyUnwrapped) }
 }
@@ -87,7 +87,7 @@ struct WeightGradientsTests {
 
   @Test(arguments: [1, 4, 7, 18], [1, 3, 40]) func bitsOfTheTree(_ samples: Int, _ workers: Int) throws {
     let c = wideConfiguration(textFeatures: 40)
-    let model = CARAT(c)
+    let model = CARATModel(c)
     let p = model.encoders[0].layers[0].projections.weight
     let lengths = (0..<samples).map { 1 + $0 * 13 % 20 }
     let table = SequenceTable(lengths)

@@ -111,7 +111,7 @@ extension Teams {
       var c = tinyConfiguration()
       c.modalities[1].maximumSteps = 140
       c.modalities[1].layers = 2
-      #expect(c.takesLayersInTurn && CARAT(c).turns.count == 5)
+      #expect(c.takesLayersInTurn && CARATModel(c).turns.count == 5)
       let one = try run(c, batchSize: 6, workers: 1)
       for workers in [2, 5] { #expect(try run(c, batchSize: 6, workers: workers).digest == one.digest) }
       #expect(try run(c, batchSize: 6, workers: 4, nodes: 2).digest == one.digest)

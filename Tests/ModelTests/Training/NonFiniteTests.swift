@@ -62,7 +62,7 @@ extension Teams {
         f.state.parameters[f.state.model.layout.parameters[3]][0, 0] = .infinity
         f.state.copyToReplicas()
       }
-      let name = CARAT(tinyConfiguration()).layout.parameters[3].name
+      let name = CARATModel(tinyConfiguration()).layout.parameters[3].name
       #expect(found.description == name && found.samples == [])
     }
 

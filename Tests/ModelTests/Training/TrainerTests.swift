@@ -96,7 +96,8 @@ extension Teams {
       }
       #expect(events.count { $0 == "step" } == 9 && events.count { $0 == "evaluation" } == 4)
 
-      let state = try TrainingState(CARAT(trainer.configuration.model), placement: Placement(.current(), workers: 1))
+      let state = try TrainingState(
+        CARATModel(trainer.configuration.model), placement: Placement(.current(), workers: 1))
       let checkpoint = try output.openCheckpoint()
       try checkpoint.load(into: state)
       #expect(state.digest() == result.digest && state.step == 9 && checkpoint.digest() == result.digest)

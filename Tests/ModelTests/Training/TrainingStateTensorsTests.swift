@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Parallel
 import TestSupport
@@ -8,7 +9,7 @@ import Testing
 extension Teams {
   struct TrainingStateTensorsTests {
     func fresh(_ c: ModelConfiguration) throws -> TrainingState {
-      try TrainingState(CARAT(c), placement: Placement(.current(), workers: 1))
+      try TrainingState(CARATModel(c), placement: Placement(.current(), workers: 1))
     }
 
     @Test(arguments: [0, 40], ModelConfiguration.QueueKeys.allCases)

@@ -1,0 +1,93 @@
+import Foundation
+import Tensor
+
+/// A file of JSON Lines: one record a line, each line written at once.
+package final class JSONLinesFile {
+  private let path: String
+  private let descriptor: Int32
+  private let encoder = JSON.encoder()
+  /// Bytes of the file.
+  package private(set) var length = 0
+
+  /// What was found of the records that were to be kept, in words; nil if they are there.
+  package private(set) var lack: String?
+
+  /// Starts an empty file.
+  package convenience init(_ path: String) throws(DataError) { try self.init(path, keeping: 0, upTo: 0) }
+
+  /// Goes on behind the first `length` bytes of a file, whose last record is of the step before. A file that is cut
+  /// short, lost, or another than it was goes on behind its records of steps up to that one, as far as they are in order;
+  /// `lack` then tells it.
+  ///
+  /// - Throws: if it can't be opened, read or cut.
+  package init(_ path: String, keeping length: Int, upTo step: Int) throws(DataError) {
+    self.path = path
+    descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw failure(.creation, "to open it for records") }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw failure(.writing, "to know its length") }
+    let kept = try Self.recordsToKeep(of: path, size: Int(status.st_size), length: length, step: step)
+    if kept.bytes < length || kept.isOther {
+      let found = status.st_size == 0 ? "none" : "\(status.st_size) bytes, \(kept.bytes) of them such records"
+      lack = "\(path): expected \(length) bytes of records up to step \(step), found \(found)"
+    }
+    guard ftruncate(descriptor, off_t(kept.bytes)) == 0 else {
+      throw failure(.writing, "to cut it to \(kept.bytes) bytes")
+    }
+    self.length = kept.bytes
+  }
+
+  /// What every record has; an event in `metrics.jsonl` only.
+  private struct Line: Decodable {
+    let step: Int
+    let event: String?
+  }
+
+  private static func recordsToKeep(of path: String, size: Int, length: Int, step: Int) throws(DataError)
+    -> (bytes: Int, isOther: Bool)
+  {
+    if length == 0 || size == 0 { return (0, length > 0) }
+    let file = try MappedFile(path: path, minimum: 1, kind: "log")
+    func record(_ line: Slice<UnsafeRawBufferPointer>) -> Line? {
+      try? JSON.decoder().decode(Line.self, from: Data(line))
+    }
+    let newline = UInt8(ascii: "\n")
+    if size >= length, file.bytes[length - 1] == newline {
+      let start = file.bytes[..<(length - 1)].lastIndex(of: newline).map { $0 + 1 } ?? 0
+      // A step that was not finite ends a run, and was not taken.
+      if let last = record(file.bytes[start..<length]), last.step <= (last.event == "nonfinite" ? step + 1 : step) {
+        return (length, false)
+      }
+    }
+    var kept = 0
+    while let end = file.bytes[kept...].firstIndex(of: newline), let own = record(file.bytes[kept..<end]),
+      own.step <= step
+    {
+      kept = end + 1
+    }
+    return (kept, true)
+  }
+
+  deinit { close(descriptor) }
+
+  package func append(_ record: some Encodable) throws {
+    try write(encoder.encode(record) + [UInt8(ascii: "\n")])
+    FaultInjection.reach(.record)
+  }
+
+  /// Puts all records on disk.
+  package func sync() throws(DataError) {
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(.writing, "to sync it") }
+  }
+
+  private func write(_ line: Data) throws(DataError) {
+    guard line.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw failure(.writing, "to write a record") }
+    length += line.count
+  }
+
+  private func failure(_ kind: DataError.Kind, _ expected: String) -> DataError {
+    DataError(
+      kind, file: path, expected: expected, found: MappedFile.systemError(),
+      remedy: "free space or choose another --output")
+  }
+}
