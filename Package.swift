@@ -35,7 +35,7 @@ let package = Package(
   products: [
     .executable(name: "train", targets: ["train"]),
     .executable(name: "launch", targets: ["launch"]),
-    .library(name: "CARAT", targets: ["Model"]),
+    .library(name: "CARAT", targets: ["CARAT"]),
   ],
   traits: [.trait(name: "MPI", description: "Ranks: a run spread over processes, on one machine or many.")],
   dependencies: [
@@ -61,6 +61,7 @@ let package = Package(
       name: "Model",
       dependencies: ["Parallel", "Files", .product(name: "Logging", package: "swift-log")],
       swiftSettings: vectorised),
+    .target(name: "CARAT", dependencies: ["Model", "Files"], swiftSettings: vectorised),
     .target(name: "Benchmark", dependencies: ["Model"], swiftSettings: vectorised),
     // Says in a line that the processor is not the one that the program was built for.
     .target(name: "CProcessor", cSettings: [.define("CARAT_AVX512", to: isAVX512 ? "1" : "0")]),

@@ -1,8 +1,8 @@
 import Tensor
 
 /// What is wrong with a file, in one line: the file, what was expected, what was found, what to do.
-package struct DataError: Error, CustomStringConvertible, Sendable {
-  package enum Kind: Sendable {
+public struct DataError: Error, CustomStringConvertible, Sendable {
+  public enum Kind: Sendable {
     /// Something that was read: it is missing, damaged, or not what was expected.
     case input
     /// An output that can't be created: no such directory, no permission, something else in its place.
@@ -11,15 +11,15 @@ package struct DataError: Error, CustomStringConvertible, Sendable {
     case writing
   }
 
-  package let kind: Kind
+  public let kind: Kind
   /// The path of the file or directory.
-  package let file: String
-  package let expected: String
-  package let found: String
+  public let file: String
+  public let expected: String
+  public let found: String
   /// What the reader of the message can do about it.
-  package let remedy: String
+  public let remedy: String
 
-  package init(_ kind: Kind = .input, file: String, expected: String, found: String, remedy: String) {
+  public init(_ kind: Kind = .input, file: String, expected: String, found: String, remedy: String) {
     self.kind = kind
     self.file = file
     self.expected = expected
@@ -27,7 +27,7 @@ package struct DataError: Error, CustomStringConvertible, Sendable {
     self.remedy = remedy
   }
 
-  package var description: String {
+  public var description: String {
     oneLine("\(file): expected \(expected.prefix(400)), found \(found.prefix(400)); \(remedy)")
   }
 }

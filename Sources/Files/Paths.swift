@@ -45,3 +45,19 @@ package func resolvedFile(_ path: String) throws(DataError) -> String {
     .creation, file: path, expected: "a file, or a link to one", found: "symbolic links that lead to one another",
     remedy: "remove the link, or choose another path")
 }
+
+/// A path from the root.
+///
+/// - Throws: if the working directory's path is no text, which no file of settings could name.
+package func absolutePath(_ path: String) throws(DataError) -> String {
+  if path.hasPrefix("/") { return path }
+  let bytes = getcwd(nil, 0)
+  defer { free(bytes) }
+  guard let bytes, let directory = String(validatingCString: bytes) else {
+    throw DataError(
+      file: path, expected: "a working directory whose path is UTF-8, to record where this is",
+      found: "another, or none",
+      remedy: "rename the directory, or start elsewhere")
+  }
+  return directory + "/" + path
+}

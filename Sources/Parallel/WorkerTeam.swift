@@ -46,6 +46,15 @@ package final class WorkerTeam: Sendable {
     run { _ in }
   }
 
+  /// The team of a process that has the machine for itself.
+  ///
+  /// - Parameter workers: nil for one a physical core, no more than the process is granted.
+  package static func alone(workers: Int?) -> WorkerTeam {
+    let topology = Topology.current()
+    return WorkerTeam(
+      placement: Placement(topology, workers: workers ?? topology.defaultWorkers(limit: ProcessorLimit.current())))
+  }
+
   deinit {
     shared.stop()
     blocks.wait()

@@ -98,6 +98,13 @@ struct ScoredDataOptions: ParsableArguments {
   @Option("Weights instead of the run's best ones, such as scripts/weights makes of a PyTorch file.", value: "file")
   var weights: String?
 
+  /// The run and the samples: all files are opened and checked before memory is planned.
+  func open(_ run: String, _ workers: WorkerOptions, mayLackLabels: Bool = false) throws -> (Predictor, DatasetSplit) {
+    let predictor = try Predictor(run: run, weights: weights) { try workers.makeTeam() }
+    set(&predictor.threshold, threshold)
+    return (predictor, try predictor.open(data, split: split.rawValue, mayLackLabels: mayLackLabels))
+  }
+
   func validate() throws {
     if let threshold, !(threshold >= 0 && threshold <= 1) {
       throw ValidationError("--threshold must be between 0 and 1, not \(threshold).")

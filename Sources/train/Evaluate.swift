@@ -22,9 +22,9 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Workers") var workers: WorkerOptions
 
   func run() throws {
-    let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers)
-    if let absent = absentLabels(of: [trained.samples]) { Logger(label: "carat.data").warning("\(absent)") }
-    let (metrics, report) = try trained.evaluator.report(of: trained.samples, threshold: trained.threshold)
+    let (predictor, split) = try samples.open(runDirectory, workers)
+    if let absent = absentLabels(of: [split]) { Logger(label: "carat.data").warning("\(absent)") }
+    let (metrics, report) = try predictor.evaluator().report(of: split, threshold: predictor.threshold)
     if json { return try printJSON(Both(metrics: metrics, report: report)) }
     let rows: [(String, Double)] = [
       ("micro-F1", metrics.microF1), ("precision", metrics.precision), ("recall", metrics.recall),

@@ -24,6 +24,13 @@ extension Option {
   }
 }
 
+extension Option {
+  /// An option that changes a setting; its help tells the setting of the released code.
+  init<T: ExpressibleByArgument, V>(_ setting: Setting<V>) where Value == T? {
+    self.init(setting.help, value: setting.value, base: setting.any.text(released))
+  }
+}
+
 extension ArgumentHelp {
   fileprivate func named(_ value: String) -> ArgumentHelp {
     var help = self
@@ -93,8 +100,6 @@ struct PlacementOptions: ParsableArguments {
   }
 }
 
-/// How finely a batch is cut.
-
 /// Whole numbers separated by commas: one for each modality or split, or any number of them if `count` is nil.
 ///
 /// - Parameter oneForAll: whether a single number may stand for all.
@@ -113,7 +118,14 @@ func wholeNumbers(
   return oneForAll && given == 1 ? Array(repeating: values[0], count: count ?? 1) : values
 }
 
-/// Changes a setting if an option was given.
+extension RunConfiguration {
+  /// Changes a setting if its option was given.
+  mutating func set<Value>(_ setting: Setting<Value>, _ option: Value?) {
+    if let option { self[keyPath: setting.path] = option }
+  }
+}
+
+/// Changes what has an option, and is no setting, if that was given.
 func set<T>(_ setting: inout T, _ option: T?) {
   if let option { setting = option }
 }

@@ -40,28 +40,27 @@ struct Predict: ParsableCommand {
   }
 
   func run() throws {
-    let trained = try TrainedRun(runDirectory, scoring: samples, workers: workers, mayLackLabels: true)
-    let names = trained.configuration.labelNames
-    let ids = trained.samples.ids
+    let (predictor, split) = try samples.open(runDirectory, workers, mayLackLabels: true)
+    let (names, ids, threshold) = (predictor.configuration.labelNames, split.ids, predictor.threshold)
     let text = try TextOutput(path: output)
     if format == .csv {
       let columns = (ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
       try text.write(CSV.line(columns))
     }
     let encoder = JSON.encoder()
-    try trained.evaluator.forEachBatch(of: trained.samples) { samples, scores in
+    try predictor.evaluator().forEachBatch(of: split) { samples, scores in
       for (i, sample) in samples.enumerated() {
         let row = scores[i * names.count..<(i + 1) * names.count]
         let id = ids?[sample]
         switch format {
         case .csv:
-          let predicted = row.map { $0 > trained.threshold ? "1" : "0" }
+          let predicted = row.map { $0 > threshold ? "1" : "0" }
           try text.write(CSV.line((id.map { [$0] } ?? []) + ["\(sample)"] + row.map { "\($0)" } + predicted))
         case .jsonl:
           let named = Array(zip(names, row))
           let line = Line(
             id: id, sample: sample, scores: Dictionary(named, uniquingKeysWith: { first, _ in first }),
-            labels: named.filter { $0.1 > trained.threshold }.map(\.0))
+            labels: named.filter { $0.1 > threshold }.map(\.0))
           try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
         }
       }

@@ -54,7 +54,7 @@ extension Run {
         SettingsDifference(
           name: "modalities", before: own.joined(separator: ","), now: given.joined(separator: ",")))
     }
-    differences += try SettingsDifference.all(before, settings)
+    differences += SettingsDifference.all(before, settings)
     let otherData = try dataset.map { try checkpoint.record.data.differences(from: $0, whole: false) } ?? []
     differences += otherData.map { SettingsDifference(name: "data", before: "the same", now: "other: \($0)") }
     try refuse(differences.filter { !allowed.contains($0.name) }, of: checkpoint)

@@ -72,32 +72,21 @@ struct Run: ParsableCommand {
     value: "file")
   var `init`: String?
 
-  @Option("Passes over the training split.", value: "n", base: released.epochs)
-  var epochs: Int?
+  @Option(Setting.epochs) var epochs: Int?
 
-  @Option(
-    "The run ends after so many optimiser steps, if its epochs do not end it before; the learning rate falls to 0 by "
-      + "then. Without --epochs it takes as many as it needs.", value: "n")
-  var maxSteps: Int?
+  @Option(Setting.maxSteps) var maxSteps: Int?
 
-  @Option("Samples a step (B).", value: "n", base: released.batchSize)
-  var batchSize: Int?
+  @Option(Setting.batchSize) var batchSize: Int?
 
-  @Option(
-    "Peak of the learning rate, which rises, then falls to 0.", value: "rate", base: released.optimizer.learningRate)
-  var learningRate: Double?
+  @Option(Setting.learningRate) var learningRate: Double?
 
-  @Option("Share of all steps over which the learning rate rises.", value: "share", base: released.optimizer.warmup)
-  var warmup: Double?
+  @Option(Setting.warmup) var warmup: Double?
 
-  @Option("Weight decay a step, times the learning rate.", value: "number", base: released.optimizer.weightDecay)
-  var weightDecay: Float?
+  @Option(Setting.weightDecay) var weightDecay: Float?
 
-  @Option("A label is predicted where its score is above this.", value: "score", base: released.threshold)
-  var threshold: Float?
+  @Option(Setting.threshold) var threshold: Float?
 
-  @Option("Seed of all random draws; the same seed gives the same run.", value: "n", base: released.seed)
-  var seed: UInt64?
+  @Option(Setting.seed) var seed: UInt64?
 
   @Option(
     "How often a checkpoint is written: a number of steps (500) or a time (30s, 10m, 1h).", value: "interval",
@@ -107,10 +96,7 @@ struct Run: ParsableCommand {
   @Option("Checkpoints that are kept, the newest.", value: "n", base: Trainer.Options().keep)
   var keep: Int?
 
-  @Option(
-    "What to do about a step whose loss or gradients are not finite: stop with the state from before it, or skip it, at "
-      + "most 100 in a row.", value: "stop|skip", base: released.onNonFinite.rawValue)
-  var onNonfinite: RunConfiguration.NonFinitePolicy?
+  @Option(Setting.onNonFinite) var onNonfinite: RunConfiguration.NonFinitePolicy?
 
   @Option(
     "Exit status after SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP, once a checkpoint is written: what tells a batch "

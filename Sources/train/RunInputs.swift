@@ -127,37 +127,23 @@ extension Run {
     -> RunConfiguration
   {
     var settings = base
-    try model.apply(to: &settings.model)
-    set(&settings.optimizer.learningRate, learningRate)
-    set(&settings.optimizer.warmup, warmup)
-    set(&settings.optimizer.weightDecay, weightDecay)
-    set(&settings.batchSize, batchSize)
+    try model.apply(to: &settings)
+    settings.set(.learningRate, learningRate)
+    settings.set(.warmup, warmup)
+    settings.set(.weightDecay, weightDecay)
+    settings.set(.batchSize, batchSize)
     if let maxSteps { settings.maxSteps = maxSteps }
     // A new run whose steps alone are limited takes as many epochs as it needs.
     let hasEpochs = try config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
     if maxSteps != nil && resumed == nil && !hasEpochs { settings.epochs = RunConfiguration.maximumEpochs }
-    set(&settings.epochs, epochs)
-    set(&settings.seed, seed)
-    set(&settings.threshold, threshold)
-    set(&settings.onNonFinite, onNonfinite)
+    settings.set(.epochs, epochs)
+    settings.set(.seed, seed)
+    settings.set(.threshold, threshold)
+    settings.set(.onNonFinite, onNonfinite)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }
     settings.optimizer.totalSteps = settings.totalSteps(trainingSamples: trainingSamples)
     return settings
-  }
-
-  /// - Throws: if the working directory's path is no text, which config.json could not name.
-  func absolutePath(_ path: String) throws(SettingsError) -> String {
-    if path.hasPrefix("/") { return path }
-    let bytes = getcwd(nil, 0)
-    defer { free(bytes) }
-    guard let bytes, let directory = String(validatingCString: bytes) else {
-      throw SettingsError(
-        description:
-          "the working directory's path is not UTF-8 or is gone, so \(path) can't be recorded; rename it, or "
-          + "start elsewhere")
-    }
-    return directory + "/" + path
   }
 }

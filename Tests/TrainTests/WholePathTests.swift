@@ -115,16 +115,4 @@ import Testing
     #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.error.isEmpty)
   }
 
-  /// The table of options in the README is written by hand.
-  @Test func theReadmeNamesEveryOptionOfRun() throws {
-    let readme = try String(
-      contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../README.md"),
-      encoding: .utf8)
-    let help = try Program.run(["run", "--help"], in: try TemporaryDirectory())
-    let options = help.lines.compactMap { $0.split(separator: " ").first.map(String.init) }.filter {
-      $0.hasPrefix("--") && $0 != "--version"
-    }
-    #expect(options.count > 30)
-    for option in options { #expect(readme.contains("| `\(option)"), "\(option)") }
-  }
 }

@@ -41,11 +41,11 @@ package final class RunLock: Sendable {
 }
 
 /// Another run writes to the same directory.
-package struct RunLocked: Error, CustomStringConvertible, Sendable {
-  package let directory: String
-  package let holder: String
+public struct RunLocked: Error, CustomStringConvertible, Sendable {
+  public let directory: String
+  public let holder: String
 
-  package var description: String {
+  public var description: String {
     "\(directory): expected a directory that no other run writes to, found one in use by \(holder); wait for its end "
       + "or choose another --output"
   }

@@ -7,22 +7,22 @@ import Foundation
 /// integer tensor `<modality>_length` [N], and may name the labels in its metadata: `label_names`, separated by commas.
 /// A tensor `ids`, U8 [N, L], may name the samples: see `SampleIDs`.
 /// Modalities other than text, visual and audio are listed, in the model's order, in the metadata `modalities`.
-package struct Dataset: Sendable {
+public struct Dataset: Sendable {
   /// The modalities of CARAT, in its order.
   package static let modalityNames = ["text", "visual", "audio"]
 
   /// The splits, in the order of their files in a fingerprint.
   package static let splitNames = ["train", "valid", "test"]
 
-  package let train: DatasetSplit
-  package let valid: DatasetSplit
-  package let test: DatasetSplit
+  public let train: DatasetSplit
+  public let valid: DatasetSplit
+  public let test: DatasetSplit
 
   /// Opens and validates all three splits; see `DatasetSplit.init`.
   ///
   /// - Parameter modalities: those to open; by default all that the training split has.
   /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
-  package init(directory: String, modalities: [String]? = nil) throws(DataError) {
+  public init(directory: String, modalities: [String]? = nil) throws(DataError) {
     var isDirectory: ObjCBool = false
     guard !FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) || isDirectory.boolValue else {
       throw ConvertibleFile.error(ofFileAt: directory)

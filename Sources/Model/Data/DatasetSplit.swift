@@ -5,17 +5,17 @@ import Tensor
 /// One file of samples, mapped, validated and never loaded whole.
 ///
 /// Shapes: N samples, M modalities, T steps and F features (which may differ from one modality to another), C labels.
-package final class DatasetSplit: Sendable {
+public final class DatasetSplit: Sendable {
   /// "train", "valid", "test", or the name of the file.
-  package let name: String
-  package let path: String
+  public let name: String
+  public let path: String
   /// N.
-  package let count: Int
+  public let count: Int
   package let modalities: [Modality]
   /// C.
   package let labelCount: Int
   /// C different names; `label0` … where the file has none.
-  package let labelNames: [String]
+  public let labelNames: [String]
   /// The samples' ids, where the file has them.
   package let ids: SampleIDs?
   /// The file's metadata.

@@ -74,15 +74,15 @@ package enum SystemMemory {
 }
 
 /// A job that needs more memory than there is, refused before it starts.
-package struct MemoryShortage: Error, CustomStringConvertible, Sendable {
+public struct MemoryShortage: Error, CustomStringConvertible, Sendable {
   /// What needs it, its largest part and what to do.
-  package let what: String
-  package let largest: String
-  package let remedy: String
-  package let needed: Double
-  package let available: Double
+  public let what: String
+  public let largest: String
+  public let remedy: String
+  public let needed: Double
+  public let available: Double
 
-  package var description: String {
+  public var description: String {
     func size(_ bytes: Double) -> String {
       bytes < 0x1p40 ? "\(Int((bytes / 0x1p20).rounded(.up))) MiB" : "\(Int(min(bytes / 0x1p40, 1e15))) TiB"
     }

@@ -4,23 +4,23 @@ import Tensor
 /// scikit-learn's with `zero_division=0`.
 ///
 /// A label is predicted where its score is above the threshold. A quotient with nothing below the line is 0.
-package struct EvaluationMetrics: Codable, Sendable, Equatable {
+public struct EvaluationMetrics: Codable, Sendable, Equatable {
   /// 2 · hits / (predicted + true), over all samples and labels.
-  package let microF1: Double
+  public let microF1: Double
   /// Hits / predicted, over all samples and labels.
-  package let precision: Double
+  public let precision: Double
   /// Hits / true, over all samples and labels.
-  package let recall: Double
+  public let recall: Double
   /// Jaccard: the mean over samples of |predicted ∩ true| / |predicted ∪ true|; an empty union counts 0.
-  package let accuracy: Double
+  public let accuracy: Double
   /// The mean over labels of each label's F1.
-  package let macroF1: Double
+  public let macroF1: Double
   /// The mean over labels of average precision: the mean over a label's true samples of the precision among the
   /// samples that score at least as high. Equal scores count together, so the order of samples does not matter. 0 for a
   /// label without a true sample. It knows no threshold.
-  package let meanAveragePrecision: Double
+  public let meanAveragePrecision: Double
   /// Each label's F1 by its name.
-  package let labelF1: [String: Double]
+  public let labelF1: [String: Double]
 
   private enum CodingKeys: String, CodingKey {
     case microF1 = "micro_f1"

@@ -5,16 +5,16 @@ import Synchronization
 import Tensor
 
 /// The first tensor of a step, in the order of computation, with a value that is not finite.
-package struct NonFinite: Codable, Sendable, Equatable {
+public struct NonFinite: Codable, Sendable, Equatable {
   /// A parameter's name, "gradient of" one, or what a stage made.
-  package let tensor: String
+  public let tensor: String
   /// The samples concerned, by their numbers in the training split; none where it is not a matter of samples.
-  package let samples: [Int]
+  public let samples: [Int]
   /// Their places in the batch.
-  package let places: Range<Int>
+  public let places: Range<Int>
 
   /// In words: `gradient of T2C, samples 17, 4, 99 (places 0 to 2 of the batch)`.
-  package var description: String {
+  public var description: String {
     guard let last = places.last else { return tensor }
     let numbers = samples.prefix(8).map(String.init).joined(separator: ", ") + (samples.count > 8 ? ", …" : "")
     return places.count == 1
@@ -24,13 +24,13 @@ package struct NonFinite: Codable, Sendable, Equatable {
 }
 
 /// A step whose loss or gradients are not finite numbers.
-package struct Diverged: Error, CustomStringConvertible, Sendable {
-  package let step: Int
-  package let found: NonFinite
+public struct Diverged: Error, CustomStringConvertible, Sendable {
+  public let step: Int
+  public let found: NonFinite
   /// The state before the step.
-  package let checkpoint: String
+  public let checkpoint: String
 
-  package var description: String {
+  public var description: String {
     "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
       + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
       + "(--on-nonfinite skip)"

@@ -3,7 +3,7 @@ import Parallel
 
 extension Trainer {
   /// What a run tells while it goes on; `metrics.jsonl` holds the same records.
-  package enum Progress: Sendable {
+  public enum Progress: Sendable {
     case step(StepRecord)
     case skipped(NonFiniteRecord)
     case evaluation(EvaluationRecord)
@@ -12,16 +12,16 @@ extension Trainer {
   }
 
   /// One training step.
-  package struct StepRecord: Codable, Sendable {
-    package let event: String
+  public struct StepRecord: Codable, Sendable {
+    public let event: String
     /// Counted from 1, over all epochs.
-    package let step: Int
-    package let epoch: Int
-    package let loss: Double
+    public let step: Int
+    public let epoch: Int
+    public let loss: Double
     /// Unweighted loss terms by name.
-    package let terms: [String: Double]
-    package let learningRate: Float
-    package let samplesPerSecond: Double
+    public let terms: [String: Double]
+    public let learningRate: Float
+    public let samplesPerSecond: Double
 
     private enum CodingKeys: String, CodingKey {
       case event, step, epoch, loss, terms
@@ -31,24 +31,24 @@ extension Trainer {
   }
 
   /// One evaluation of a split.
-  package struct EvaluationRecord: Codable, Sendable {
-    package let event: String
-    package let split: String
-    package let step: Int
-    package let epoch: Int
-    package let metrics: EvaluationMetrics
+  public struct EvaluationRecord: Codable, Sendable {
+    public let event: String
+    public let split: String
+    public let step: Int
+    public let epoch: Int
+    public let metrics: EvaluationMetrics
     /// Whether it is the best of its split so far, by micro-F1; later epochs win ties.
-    package let best: Bool
+    public let best: Bool
   }
 
   /// A step whose loss or gradients were not finite. It changed nothing.
-  package struct NonFiniteRecord: Codable, Sendable {
-    package let event: String
-    package let step: Int
-    package let epoch: Int
-    package let found: NonFinite
+  public struct NonFiniteRecord: Codable, Sendable {
+    public let event: String
+    public let step: Int
+    public let epoch: Int
+    public let found: NonFinite
     /// Whether the run went on.
-    package let skipped: Bool
+    public let skipped: Bool
   }
 
   /// Where the run's memory is, found out after the first step since it was started or resumed.
@@ -75,30 +75,30 @@ extension Trainer {
   }
 
   /// How a run ended.
-  package enum Outcome: Sendable {
+  public enum Outcome: Sendable {
     case finished(Result)
     /// Stopped when it was asked to, and saved.
     case stopped(step: Int, checkpoint: String)
   }
 
   /// What a finished run comes to.
-  package struct Result: Codable, Sendable {
-    package let test: EvaluationMetrics
-    package let valid: EvaluationMetrics
-    package let bestEpoch: Int
-    package let steps: Int
-    package let secondsPerStep: Double
-    package let samplesPerSecond: Double
+  public struct Result: Codable, Sendable {
+    public let test: EvaluationMetrics
+    public let valid: EvaluationMetrics
+    public let bestEpoch: Int
+    public let steps: Int
+    public let secondsPerStep: Double
+    public let samplesPerSecond: Double
     /// Peak resident memory.
-    package let peakMiB: Double
+    public let peakMiB: Double
     /// The limit that the run was given, if it was.
-    package let maxSteps: Int?
+    public let maxSteps: Int?
     /// Of all ranks.
-    package let workers: Int
-    package let ranks: Int
+    public let workers: Int
+    public let ranks: Int
     package let placement: PlacementSummary
     /// SHA-256 of the whole training state after the last step; empty on ranks above 0.
-    package let digest: String
+    public let digest: String
 
     private enum CodingKeys: String, CodingKey {
       case test, valid, steps, workers, ranks, placement, digest

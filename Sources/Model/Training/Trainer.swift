@@ -7,7 +7,7 @@ import Tensor
 /// the way, from any of which another `Trainer` goes on to the same end.
 ///
 /// Of several ranks each has a trainer and all come to the same; rank 0 alone writes and reports.
-package final class Trainer {
+public final class Trainer {
   /// What does not change a run's result.
   package struct Options: Sendable {
     /// How often a checkpoint is written; there is also one at the end, and one when the run is asked to stop.
@@ -20,7 +20,7 @@ package final class Trainer {
     package init() {}
   }
 
-  package let configuration: RunConfiguration
+  public let configuration: RunConfiguration
   private let options: Options
   private let dataset: Dataset
   private let data: DatasetFingerprint
@@ -30,6 +30,8 @@ package final class Trainer {
   private let evaluator: Evaluator
   private let batch: Batch
   private let team: WorkerTeam
+  /// Keeps other runs out of the directory, where the trainer itself does.
+  private var lock: RunLock?
 
   /// Whether this is rank 0.
   private let isFirst: Bool
@@ -111,10 +113,33 @@ package final class Trainer {
     if best != nil { writeBest() }
   }
 
+  /// Plans a run of this process, into a directory that is made if it is not there.
+  ///
+  /// - Parameters:
+  ///   - settings: such as `RunConfiguration(for: dataset)`.
+  ///   - output: gets what `train run` writes: settings, log, checkpoints, the best weights, the result.
+  ///   - workers: threads; nil for one a physical core. Results do not depend on it.
+  ///   - overwrites: whether a run that is there is replaced.
+  /// - Throws: `SettingsError`, `MemoryShortage`; `DataError` for a directory that can't be written or has a run;
+  ///   `RunLocked` if another run writes to it.
+  public convenience init(
+    _ settings: RunConfiguration, on dataset: Dataset, output: String, workers: Int? = nil, overwrites: Bool = false
+  ) throws {
+    var settings = settings
+    settings.data = .directory(parentDirectory(of: try absolutePath(dataset.train.path)))
+    let directory = RunDirectory(output)
+    if !overwrites { try directory.requireReplaceable() }
+    let lock = try directory.lock()
+    try self.init(
+      settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory,
+      team: .alone(workers: workers))
+    self.lock = lock
+  }
+
   private var communicator: any Communicator { team.ranks.communicator }
 
   /// Of the model that is trained.
-  package var parameterCount: Int { step.model.parameterCount }
+  public var parameterCount: Int { step.model.parameterCount }
   /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
   package var plannedBytes: Int {
     step.memory.reduce(0) { $0 + $1.arena.bytes } + [snapshot, bestWeights].reduce(0) { $0 + ($1?.bytes ?? 0) }
@@ -126,7 +151,9 @@ package final class Trainer {
   ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
   ///   - tell: hears of each step and evaluation.
   /// - Throws: `Diverged` after a step that was not finite, `NonFiniteScores` where an evaluation is not, `DataError` where writing fails; the last checkpoint stays.
-  package func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws -> Outcome {
+  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void = { _ in }) throws
+    -> Outcome
+  {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if isFirst { tell(progress) } }
     while !isAtEnd {

@@ -3,21 +3,21 @@
 ///
 /// A run that goes on with another number of steps has the schedule of that number, as if it had been so from the start,
 /// unless it started one of its own (`ScheduleStart`).
-package struct OptimizerConfiguration: Codable, Sendable, Equatable {
-  package var learningRate = 5e-5
+public struct OptimizerConfiguration: Codable, Sendable, Equatable {
+  public var learningRate = 5e-5
   /// The share of all steps over which the rate rises.
-  package var warmup = 0.1
+  public var warmup = 0.1
   package var totalSteps: Int
-  package var weightDecay: Float = 0.01
+  public var weightDecay: Float = 0.01
   /// Gradients are clipped to this norm: all together, then each tensor.
-  package var maximumNorm: Float = 1
+  public var maximumNorm: Float = 1
   /// Where the schedule started, if not at the run's first step.
   package var scheduleStart: ScheduleStart?
 
   package init(totalSteps: Int) { self.totalSteps = totalSteps }
 
   /// The learning rate of a step, counted from 0.
-  package func rate(atStep step: Int) -> Float { Float(learningRate * share(atStep: step)) }
+  public func rate(atStep step: Int) -> Float { Float(learningRate * share(atStep: step)) }
 
   /// The share of the learning rate that a step has. With n steps before the schedule's start and N in all:
   ///

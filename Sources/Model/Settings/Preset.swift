@@ -1,5 +1,5 @@
 /// Named settings, each of which fits data of any shape; docs/CARAT.md says where they come from.
-package enum Preset: String, Sendable, CaseIterable {
+public enum Preset: String, Sendable, CaseIterable {
   /// The authors' released code, as its script for aligned CMU-MOSEI runs it.
   case released
   /// The paper, where it differs from the released code.
@@ -12,7 +12,7 @@ package enum Preset: String, Sendable, CaseIterable {
   case small
 
   /// Changes what the preset says.
-  package func apply(to settings: inout RunConfiguration) {
+  public func apply(to settings: inout RunConfiguration) {
     settings.model.padding = .attend
     switch self {
     case .released, .m3ed:

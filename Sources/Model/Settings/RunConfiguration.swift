@@ -2,27 +2,27 @@ import Foundation
 import Parallel
 
 /// Everything that a run's result depends on besides its data, written into the run's directory as `config.json`.
-package struct RunConfiguration: Codable, Sendable, Equatable {
-  package var model: ModelConfiguration
-  package var optimizer: OptimizerConfiguration
+public struct RunConfiguration: Codable, Sendable, Equatable {
+  public var model: ModelConfiguration
+  public var optimizer: OptimizerConfiguration
   /// C names, in the order of the scores.
-  package var labelNames: [String]
+  public var labelNames: [String]
   /// B, samples a step.
-  package var batchSize = 64
-  package var epochs = 20
+  public var batchSize = 64
+  public var epochs = 20
   /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.
-  package var maxSteps: Int?
-  package var seed: UInt64 = 1
+  public var maxSteps: Int?
+  public var seed: UInt64 = 1
   /// Scores above this predict a label.
-  package var threshold: Float = 0.25
+  public var threshold: Float = 0.25
   /// What to do about a step whose loss or gradients are not finite.
-  package var onNonFinite = NonFinitePolicy.stop
+  public var onNonFinite = NonFinitePolicy.stop
   /// Where the samples are or how they are made.
   package var data: DataSource?
   /// What resumptions changed, in order; nil if nothing was.
   package var changes: [Change]?
 
-  package enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
+  public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
     /// End the run with the state from before the step.
     case stop
     /// Leave the step out and go on, unless more than `maximumSkips` in a row are so.
@@ -68,6 +68,9 @@ package struct RunConfiguration: Codable, Sendable, Equatable {
       }
     }
   }
+
+  /// The settings of the released code for a data set.
+  public init(for dataset: Dataset) { self.init(for: DatasetShape(of: dataset.train)) }
 
   /// The model for data of some shape, everything else as the released code has it.
   package init(for shape: DatasetShape) {
@@ -131,8 +134,8 @@ package struct RunConfiguration: Codable, Sendable, Equatable {
 }
 
 /// Settings that contradict one another or the data, in one line.
-package struct SettingsError: Error, CustomStringConvertible, Sendable {
-  package let description: String
+public struct SettingsError: Error, CustomStringConvertible, Sendable {
+  public let description: String
 
   package init(description: String) { self.description = description }
 }

@@ -1,18 +1,18 @@
 /// Everything that shapes the model and its loss; with the seed and the data it determines a run.
-package struct ModelConfiguration: Codable, Sendable, Equatable {
+public struct ModelConfiguration: Codable, Sendable, Equatable {
   /// One modality's input and the depth of its encoder.
-  package struct Modality: Codable, Sendable, Equatable {
-    package var name: String
+  public struct Modality: Codable, Sendable, Equatable {
+    public var name: String
     /// F, raw features a time step.
-    package var features: Int
+    public var features: Int
     /// The greatest number of time steps, which is the number of position embeddings.
-    package var maximumSteps: Int
+    public var maximumSteps: Int
     /// Transformer layers.
-    package var layers: Int
+    public var layers: Int
     /// Steps that a soft alignment makes of a sequence before it is encoded; nil where the steps are encoded as they are.
-    package var alignedSteps: Int?
+    public var alignedSteps: Int?
 
-    package init(name: String, features: Int, maximumSteps: Int, layers: Int) {
+    public init(name: String, features: Int, maximumSteps: Int, layers: Int) {
       self.name = name
       self.features = features
       self.maximumSteps = maximumSteps
@@ -24,7 +24,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// What becomes of time steps behind a sequence's end.
-  package enum Padding: String, Codable, Sendable, CaseIterable {
+  public enum Padding: String, Codable, Sendable, CaseIterable {
     /// They are steps like all others: the released code, whose masks are all ones.
     case attend
     /// They are computed, and masked as keys (−10000) and in label-wise attention: the reference with its masks.
@@ -34,7 +34,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// Which rows are anchors of the contrastive loss.
-  package enum Anchors: String, Codable, Sendable, CaseIterable {
+  public enum Anchors: String, Codable, Sendable, CaseIterable {
     /// Live and queue rows: the released code.
     case all
     /// Live rows only.
@@ -42,7 +42,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// What enters the queue.
-  package enum QueueKeys: String, Codable, Sendable, CaseIterable {
+  public enum QueueKeys: String, Codable, Sendable, CaseIterable {
     /// The live rows of the step: the released code.
     case live
     /// What a momentum copy of the parameters makes of the same samples, without dropout (MoCo).
@@ -50,31 +50,31 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
   }
 
   /// M modalities, in the order of the fusion maps' inputs.
-  package var modalities: [Modality]
+  public var modalities: [Modality]
   /// C
-  package var labels: Int
+  public var labels: Int
   /// D
-  package var hiddenSize = 256
+  public var hiddenSize = 256
   /// H; divides D.
-  package var heads = 8
-  package var feedForwardSize = 256
+  public var heads = 8
+  public var feedForwardSize = 256
   /// P
-  package var latentSize = 64
+  public var latentSize = 64
   /// Q, rows of the contrastive queue; 0 for none.
-  package var queueSize = 8192
-  package var dropout: Float = 0.3
+  public var queueSize = 8192
+  public var dropout: Float = 0.3
   /// How much of a prototype stays when one more sample joins it.
-  package var prototypeMomentum = 0.99
+  public var prototypeMomentum = 0.99
   /// τ of the contrastive loss.
-  package var temperature: Float = 0.07
-  package var anchors = Anchors.all
-  package var queueKeys = QueueKeys.live
+  public var temperature: Float = 0.07
+  public var anchors = Anchors.all
+  public var queueKeys = QueueKeys.live
   /// m of the momentum copy: θ' ← m θ' + (1 − m) θ after each step.
-  package var keyMomentum = 0.999
-  package var padding = Padding.packed
-  package var weights = LossWeights()
+  public var keyMomentum = 0.999
+  public var padding = Padding.packed
+  public var weights = LossWeights()
 
-  package init(modalities: [Modality], labels: Int) {
+  public init(modalities: [Modality], labels: Int) {
     self.modalities = modalities
     self.labels = labels
   }
@@ -137,7 +137,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
 }
 
 /// The nine terms of the loss, in the reference's order.
-package enum LossTerm: String, Codable, Sendable, CaseIterable {
+public enum LossTerm: String, Codable, Sendable, CaseIterable {
   case plainBCE = "plain_bce"
   case alphaBCE = "alpha_bce"
   case betaBCE = "beta_bce"
@@ -150,6 +150,21 @@ package enum LossTerm: String, Codable, Sendable, CaseIterable {
 
   /// Those of `allCases`, which are put together anew each time they are asked for.
   static let all = allCases
+
+  /// In words.
+  package var meaning: String {
+    switch self {
+    case .plainBCE: "cross-entropy of the scores from plain vectors"
+    case .alphaBCE: "cross-entropy of the scores from alpha vectors"
+    case .betaBCE: "cross-entropy of the scores from beta vectors"
+    case .contrastive: "contrastive loss"
+    case .reconstructionMSE: "squared distance of reconstructed from plain vectors"
+    case .alphaMSE: "squared distance of alpha from plain vectors"
+    case .betaMSE: "squared distance of beta from plain vectors"
+    case .aggregateBCE: "cross-entropy of the aggregated scores"
+    case .shuffledBCE: "cross-entropy of the aggregated scores of shuffled betas"
+    }
+  }
 
   /// Position among the terms.
   package var index: Int {
@@ -168,17 +183,17 @@ package enum LossTerm: String, Codable, Sendable, CaseIterable {
 }
 
 /// A weight for each term; the released code's values unless set.
-package struct LossWeights: Codable, Sendable, Equatable {
+public struct LossWeights: Codable, Sendable, Equatable {
   private var values: [Float] = [0.01, 0.1, 1, 1, 1, 1, 0, 1, 0.1]
 
-  package init() {}
+  public init() {}
 
-  package subscript(term: LossTerm) -> Float {
+  public subscript(term: LossTerm) -> Float {
     get { values[term.index] }
     set { values[term.index] = newValue }
   }
 
-  package init(from decoder: any Swift.Decoder) throws {
+  public init(from decoder: any Swift.Decoder) throws {
     let named = try decoder.singleValueContainer().decode([String: Float].self)
     for (name, value) in named {
       guard let term = LossTerm(rawValue: name) else {
@@ -189,7 +204,7 @@ package struct LossWeights: Codable, Sendable, Equatable {
     }
   }
 
-  package func encode(to encoder: any Swift.Encoder) throws {
+  public func encode(to encoder: any Swift.Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(
       Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0.rawValue, self[$0]) }))

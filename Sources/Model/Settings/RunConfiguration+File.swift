@@ -102,8 +102,9 @@ extension RunConfiguration {
   }
 
   private static func isOptional(_ path: [String]) -> Bool {
-    ["maxSteps", "changes", "optimizer.scheduleStart"].contains(path.joined(separator: "."))
-      || path.starts(with: ["model", "modalities"]) && path.last == "alignedSteps" && path.count == 4
+    let key = path.map { Int($0) == nil ? "." + $0 : "[]" }.joined().dropFirst()
+    return ["changes", "optimizer.scheduleStart"].contains(key)
+      || AnySetting.all.contains { $0.mayBeAbsent && $0.key == key }
   }
 
   /// What went wrong in reading, as an error of the file.

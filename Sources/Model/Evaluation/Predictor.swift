@@ -1,0 +1,121 @@
+import Files
+import Parallel
+
+/// A run's best weights, to score samples with.
+public final class Predictor {
+  /// A sample's scores and what they predict.
+  public struct Prediction: Sendable {
+    /// The sample's number in its file, from 0.
+    public let sample: Int
+    /// What the file calls it, if it does.
+    public let id: String?
+    /// One of each label, between 0 and 1.
+    public let scores: [Float]
+    /// Names of those labels whose score is above the threshold.
+    public let labels: [String]
+  }
+
+  /// The settings of the run.
+  public let configuration: RunConfiguration
+  /// A label is predicted where its score is above this; the run's own unless it is set.
+  public var threshold: Float
+
+  private let directory: RunDirectory
+  private let weights: SafetensorsFile
+  private let makeTeam: () throws -> WorkerTeam
+  private var made: Evaluator?
+
+  /// Opens a run.
+  ///
+  /// - Parameters:
+  ///   - run: the directory that it wrote to.
+  ///   - workers: threads; nil for one a physical core. Scores do not depend on it.
+  /// - Throws: `DataError` if its settings or weights are missing or damaged.
+  public convenience init(run: String, workers: Int? = nil) throws {
+    try self.init(run: run) { WorkerTeam.alone(workers: workers) }
+  }
+
+  /// - Parameters:
+  ///   - weights: a file of others than the run's best ones.
+  ///   - makeTeam: called once the first samples are known to be right.
+  package init(run: String, weights: String? = nil, makeTeam: @escaping () throws -> WorkerTeam) throws {
+    directory = RunDirectory(run)
+    configuration = try directory.readConfiguration()
+    try configuration.requireMemory()
+    self.weights =
+      try weights.map { path throws(DataError) in try SafetensorsFile(path: path) } ?? directory.openBest()
+    threshold = configuration.threshold
+    self.makeTeam = makeTeam
+  }
+
+  /// Scores samples of the shape that the run was trained on.
+  ///
+  /// - Parameter path: a `.safetensors` file; it may lack labels.
+  /// - Throws: `DataError` if it is wrong, `NonFiniteScores` for scores that are no numbers.
+  public func predictions(ofFile path: String) throws -> [Prediction] {
+    let samples = try open(path, split: "test", mayLackLabels: true)
+    let names = configuration.labelNames
+    var predictions: [Prediction] = []
+    try evaluator().forEachBatch(of: samples) { numbers, scores in
+      for (i, sample) in numbers.enumerated() {
+        let own = Array(scores[i * names.count..<(i + 1) * names.count])
+        predictions.append(
+          Prediction(
+            sample: sample, id: samples.ids?[sample], scores: own,
+            labels: zip(names, own).filter { $1 > threshold }.map(\.0)))
+      }
+    }
+    return predictions
+  }
+
+  /// Measures the run's best weights on labelled samples.
+  ///
+  /// - Parameter path: a data set's directory, of which the test split is taken, or a file; nil for the run's own data.
+  /// - Throws: as `predictions` does.
+  public func metrics(on path: String? = nil) throws -> EvaluationMetrics {
+    try evaluator().metrics(of: open(path, split: "test"), threshold: threshold)
+  }
+
+  /// Plans memory and loads the weights, once.
+  package func evaluator() throws -> Evaluator {
+    if let made { return made }
+    let team = try makeTeam()
+    let state = try TrainingState(CARATModel(configuration.model), placement: team.placement)
+    try state.loadModel(from: weights)
+    let evaluator = Evaluator(
+      try TrainingStep(
+        state, optimizer: configuration.optimizer, batchSize: configuration.batchSize, team: team,
+        seed: configuration.seed))
+    made = evaluator
+    return evaluator
+  }
+
+  /// A split of a data set directory, or a file; its shapes and labels must be those of the run's data.
+  package func open(_ path: String?, split: String, mayLackLabels: Bool = false) throws(DataError) -> DatasetSplit {
+    let own: String
+    if let path {
+      own = path
+    } else if case .directory(let path) = configuration.data {
+      own = path
+    } else {
+      own = directory.generatedData
+    }
+    let modalities = configuration.model.modalities
+    let isFile = Dataset.isFile(own)
+    let opened = try DatasetSplit(
+      path: isFile ? own : Dataset.path(of: split, in: own), name: isFile ? nil : split,
+      modalities: modalities.map(\.name), labelsIfMissing: mayLackLabels ? configuration.labelNames : nil)
+    for (own, found) in zip(modalities, opened.modalities)
+    where found.features != own.features || found.steps > own.maximumSteps {
+      throw DataError(
+        file: opened.path, expected: "\(own.name) of at most \(own.maximumSteps) steps of \(own.features) features",
+        found: "\(found.steps) steps of \(found.features)", remedy: "use data of the shape that the run was trained on")
+    }
+    guard opened.labelNames == configuration.labelNames else {
+      throw DataError(
+        file: opened.path, expected: "the labels \(configuration.labelNames.joined(separator: ","))",
+        found: opened.labelNames.joined(separator: ","), remedy: "use data with the labels that the run was trained on")
+    }
+    return opened
+  }
+}
