@@ -16,7 +16,7 @@ if !Context.packageDirectory.contains("/checkouts/") {
 let isAVX512 = hasAVX512(instructionSet)
 if isAVX512 || Context.environment["CARAT_TILE"] == "12x32" { vectorised.append(.define("TILE_12X32")) }
 
-// For scripts/fuzz, whose value is the directory of the sanitizers' libraries: every module counts its branches for
+// For scripts/check/fuzz, whose value is the directory of the sanitizers' libraries: every module counts its branches for
 // libFuzzer, and the readers' internals are visible.
 let sanitizers = Context.environment["CARAT_FUZZ"]
 if sanitizers != nil { vectorised.append(.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])) }
@@ -99,7 +99,7 @@ let package = Package(
 if let sanitizers {
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Model"], path: "scripts/fuzz-target", exclude: ["corpus"],
+      name: "fuzz", dependencies: ["Model"], path: "scripts/check/fuzz-target", exclude: ["corpus"],
       swiftSettings: vectorised,
       linkerSettings: [
         // libFuzzer without its main function: a package's executable has its own.

@@ -6,7 +6,7 @@ import CPrefetch
 /// the operations of an element nor their order: its bits depend on row i of a, column j of b and where the chain begins.
 ///
 /// `SIMD16.addingProduct` is a fused multiply-add lane by lane on every target. That it becomes one instruction for a whole
-/// vector is the compiler's doing, which scripts/check-kernels looks at.
+/// vector is the compiler's doing, which scripts/check/kernels looks at.
 enum MatrixKernel {
   // A tile of c stays in registers: 12 vectors of AVX2's 16, 24 of AVX-512's 32, 24 of NEON's 32.
   #if TILE_12X32

@@ -15,13 +15,11 @@ import zipfile
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
+from carat.formats import safetensors_file
+from carat.formats.mapped import Workspace
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPTS = os.path.join(ROOT, "scripts")
-sys.path.insert(0, SCRIPTS)
-
-from carat_formats import safetensors_file  # noqa: E402
-from carat_formats.mapped import Workspace  # noqa: E402
 
 COUNTS = {"train": 12, "valid": 5, "test": 7}
 EMOTIONS = ["happy", "sad", "anger", "surprise", "disgust", "fear"]

@@ -1,11 +1,7 @@
 """CPUs of their own for several runs at a time."""
-import os
-import sys
 import unittest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from carat_machine.core_sets import core_sets, cpus, parts, written  # noqa: E402
+from carat.core_sets import core_sets, cpus, parts, written
 
 
 def machine(nodes, cores, threads=1):

@@ -6,22 +6,15 @@ import subprocess
 import unittest
 
 import numpy as np
-from support import ROOT, SCRIPTS, FileTestCase
-
-from carat_formats import safetensors_file
-from carat_formats.mapped import Workspace
+from carat.formats import safetensors_file
+from carat.formats.mapped import Workspace
+from support import ROOT, FileTestCase
 
 try:
-    import torch
     import carat_reference
+    import torch
 except ImportError:
-    try:
-        import sys
-        import torch
-        sys.path.insert(0, os.path.join(SCRIPTS, "reference"))
-        import carat_reference
-    except ImportError:
-        torch = None
+    torch = None
 
 TRAIN = os.path.join(ROOT, ".build/release/train")
 SIZES = ["--layers", "2,1,1", "--hidden-size", "32", "--heads", "4", "--feed-forward-size", "48", "--latent-size", "16",

@@ -1,15 +1,12 @@
 """The reference's metrics against scikit-learn, and the values recorded from it for the trainer's tests."""
 import json
 import os
-import sys
 import unittest
 
+import make_metrics
 import numpy as np
-from support import ROOT, SCRIPTS
-
-sys.path.insert(0, os.path.join(SCRIPTS, "reference"))
-import make_metrics  # noqa: E402
-from metrics import average_precision, metrics  # noqa: E402
+from metrics import average_precision, metrics
+from support import ROOT
 
 RECORDED = os.path.join(ROOT, "Tests", "ModelTests", "Golden", "metrics.json")
 

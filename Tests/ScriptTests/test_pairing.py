@@ -373,7 +373,7 @@ class SequenceLabelTests(ContradictionTestCase):
         """A csd whose rows are the clips of a video in `order`, ten seconds each."""
         path = self.path("Labels.csd")
         with h5py.File(path, "w") as file:
-            for split, fields in content.items():
+            for fields in content.values():
                 for video in sorted({i.split("$_$")[0] for i in fields["id"]}):
                     clips = [n for n, i in enumerate(fields["id"]) if i.split("$_$")[0] == video]
                     rows = [clips[i] for i in order(len(clips))]

@@ -6,7 +6,7 @@ import unittest
 
 from support import SCRIPTS, FileTestCase, aligned
 
-PROGRAMS = ("convert", "weights", "sweep", "ablations", "fit-scaling", "plot-scaling", "benchmark", "chaos")
+PROGRAMS = ("convert", "weights", "sweep", "ablations", "fit-scaling", "plot-scaling", "benchmark")
 
 
 class StreamTests(FileTestCase):
@@ -26,7 +26,7 @@ class StreamTests(FileTestCase):
         os.mkdir(self.path("runs"))
 
     # A command that does something and tells its result, and one that fails, of each kind of program.
-    GOOD = ("convert --help", "weights --help", "benchmark --help", "plot-scaling --help", "chaos --help", "fit-scaling --help",
+    GOOD = ("convert --help", "weights --help", "benchmark --help", "plot-scaling --help", "fit-scaling --help",
             "convert a.pkl -o out --force", "ablations --list --train ./train",
             "sweep settings.txt --output runs --table --train ./train")
     BAD = {"convert none -o out": 65, "weights none w.pt": 65, "sweep none": 66, "ablations --train none": 66, "convert": 64,
@@ -80,7 +80,7 @@ class UsageTests(FileTestCase):
         """`-S` leaves out what is installed."""
         for program in PROGRAMS:
             with self.subTest(program=program):
-                done = subprocess.run([sys.executable, "-S", "-I", os.path.join(SCRIPTS, program), "--help"],
+                done = subprocess.run([sys.executable, "-S", "-E", os.path.join(SCRIPTS, program), "--help"],
                                       capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertIn(f"usage: {program}", done.stdout)

@@ -7,10 +7,9 @@ import tempfile
 import unittest
 
 import numpy as np
+from carat.scaling import cost_model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from carat_scaling import cost_model  # noqa: E402
 
 GRADIENTS = 28_000_000
 WORK = {"encoders forward": 0.3, "encoders backward": 0.4, "all-reduce": 0.002, "update": 0.004}

@@ -3,10 +3,9 @@ import os
 import unittest
 
 import numpy as np
+from carat.formats import safetensors_file
+from carat.formats.mapped import Workspace
 from support import COUNTS, ContradictionTestCase, m3ed
-
-from carat_formats import safetensors_file
-from carat_formats.mapped import Workspace
 
 NAMES = ("text", "vision", "audio")
 

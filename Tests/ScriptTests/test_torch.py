@@ -1,18 +1,14 @@
 """Files that torch itself wrote, and ours as torch reads them. Skipped where torch is missing."""
-import os
-import sys
 import unittest
 
 import numpy as np
-from support import COUNTS, SCRIPTS, FileTestCase, aligned
-
-from carat_formats import pickle_file
-from carat_formats.mapped import Workspace
+from carat.formats import pickle_file
+from carat.formats.mapped import Workspace
+from support import COUNTS, FileTestCase, aligned
 
 try:
-    import torch
-    sys.path.insert(0, os.path.join(SCRIPTS, "reference"))
     import carat_reference
+    import torch
 except ImportError:
     torch = None
 

@@ -13,13 +13,12 @@ import unittest.mock
 import zipfile
 
 import numpy as np
+from carat.errors import FormatError
+from carat.formats import pickle_file
+from carat.formats.mapped import Workspace
+from carat.formats.torch_objects import TORCH
+from carat.formats.unpickle import Unpickler
 from support import SCRIPTS, FileTestCase, aligned, torch_storage, torch_stream, torch_zip
-
-from carat_formats import pickle_file
-from carat_formats.errors import FormatError
-from carat_formats.mapped import Workspace
-from carat_formats.torch_objects import TORCH
-from carat_formats.unpickle import Unpickler
 
 
 def load(data: bytes) -> object:

@@ -6,11 +6,10 @@ import unittest
 import zipfile
 
 import numpy as np
+from carat.formats import pickle_file, safetensors_file, torch_file
+from carat.formats.carat_weights import Sizes, expected
+from carat.formats.mapped import Workspace
 from support import FileTestCase
-
-from carat_formats import pickle_file, safetensors_file, torch_file
-from carat_formats.carat_weights import Sizes, expected
-from carat_formats.mapped import Workspace
 
 SMALL = Sizes(hidden=8, feed_forward=12, labels=3, latent=4, queue=20, layers={"text": 2, "visual": 1, "audio": 1},
               features={"text": 6, "visual": 5, "audio": 4}, positions={"text": 7, "visual": 9, "audio": 9},

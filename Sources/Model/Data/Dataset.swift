@@ -20,7 +20,9 @@ public struct Dataset: Sendable {
 
   /// Opens and validates all three splits; see `DatasetSplit.init`.
   ///
-  /// - Parameter modalities: those to open; by default all that the training split has.
+  /// - Parameters:
+  ///   - directory: its path.
+  ///   - modalities: those to open; by default all that the training split has.
   /// - Throws: if a file is missing or bad, or the splits differ in steps, features, labels or label names.
   public init(directory: String, modalities: [String]? = nil) throws(DataError) {
     var isDirectory: ObjCBool = false

@@ -117,6 +117,7 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - settings: such as `RunConfiguration(for: dataset)`.
+  ///   - dataset: what it trains on, validates and tests with.
   ///   - output: gets what `train run` writes: settings, log, checkpoints, the best weights, the result.
   ///   - workers: threads; nil for one a physical core. Results do not depend on it.
   ///   - overwrites: whether a run that is there is replaced.
@@ -151,7 +152,7 @@ public final class Trainer {
   ///   - isAsked: asked between steps, and between batches of an evaluation, on every rank: one is enough.
   ///   - tell: hears of each step and evaluation.
   /// - Throws: `Diverged` after a step that was not finite, `NonFiniteScores` where an evaluation is not, `DataError` where writing fails; the last checkpoint stays.
-  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void = { _ in }) throws
+  public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws
     -> Outcome
   {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }

@@ -1,0 +1,1 @@
+"""The programs: each a module with `main`."""
