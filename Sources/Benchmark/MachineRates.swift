@@ -2,7 +2,7 @@ import Model
 import Parallel
 import Tensor
 
-/// What this machine's cores do by themselves, in operations a second, all workers of all ranks at once: what steps are
+/// What this machine's cores do by themselves, in operations per second, all workers of all ranks at once: what steps are
 /// measured against.
 struct MachineRates {
   let team: WorkerTeam
@@ -29,7 +29,7 @@ struct MachineRates {
     return team.ranks.communicator.gather(own * Double(team.count)).reduce(0, +)
   }
 
-  /// Operations a second of each worker of this rank, who do the same at once.
+  /// Operations per second of each worker of this rank, who do the same at once.
   ///
   /// - Parameters:
   ///   - operations: of one call.

@@ -52,7 +52,7 @@ final class PreparedBenchmark {
   /// Seconds of each of so many steps.
   func time(steps: Int) -> [Double] {
     (0..<steps).map { _ in
-      batch.fill(0..<batch.capacity, of: source, step: training.state.step)
+      batch.fill(0..<batch.capacity, of: source)
       batch.shuffle.draw(seed: seed, step: training.state.step)
       let start = ContinuousClock.now
       training.train(on: batch)

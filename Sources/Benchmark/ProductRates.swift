@@ -3,7 +3,7 @@ import Parallel
 import Tensor
 
 /// How fast each kind of a step's matrix products is by itself, in its own shape and with the packing that belongs to it:
-/// operations a second of one worker, while all multiply.
+/// operations per second of one worker, while all multiply.
 struct ProductRates {
   private let c: ModelConfiguration
   private let rates: MachineRates
@@ -85,7 +85,7 @@ struct ProductRates {
   ///   - operations: of one call.
   ///   - prepare: takes memory, whose values are small normal numbers, and gives what is to be called.
   private func measure(_ operations: Int, _ prepare: @escaping (inout Scratch) -> () -> Void) -> Double {
-    // About 20 ms a worker.
+    // About 20 ms per worker.
     let repeats = max(1, 2_000_000_000 / max(operations, 1))
     let perRow = 8 * c.hiddenSize + 2 * c.longestSequence
     let products = 2 * MatrixProduct.transposedScratch(inner: rows, rows: 3 * c.hiddenSize, columns: c.hiddenSize)

@@ -50,7 +50,7 @@ package final class ScalingFiles {
     try DurableFile.write(Array(Self.text(summaries).utf8), to: table)
   }
 
-  /// Times are in seconds a step; a phase's column has the phase's name.
+  /// Times are in seconds per step; a phase's column has the phase's name.
   private static func text(_ summaries: [ScalingSummary]) -> String {
     let phases = Set(summaries.flatMap(\.phases.keys)).sorted()
     func spreads(_ s: ScalingSummary) -> [Spread] {

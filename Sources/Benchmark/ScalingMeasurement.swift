@@ -20,7 +20,7 @@ package struct ScalingMeasurement: Codable, Sendable {
   package let sgemmShare: Double
   /// Of a step.
   package let operations: MatrixOperations
-  /// Seconds a step by phase, mean over this rank's workers and steps.
+  /// Seconds per step by phase, mean over this rank's workers and steps.
   package let phases: [String: Double]
   /// That a worker meets in a step.
   package let barriers: Int

@@ -35,16 +35,16 @@ package struct ScalingSummary: Codable, Sendable {
   package let repeats: Int
   package let secondsPerStep: Spread
   package let samplesPerSecond: Spread
-  /// Samples a second over those of the fewest workers.
+  /// Samples per second over those of the fewest workers.
   package let speedup: Spread
   /// The speed-up over the ratio of workers: 1 is ideal.
   package let efficiency: Spread
-  /// The same of matrix operations a second: for weak scaling, where a sample of a larger batch is more work.
+  /// The same of matrix operations per second: for weak scaling, where a sample of a larger batch is more work.
   package let workEfficiency: Spread
   /// Of all workers.
   package let sgemmGFLOPS: Spread
   package let sgemmShare: Spread
-  /// Median over the measurements, seconds a step.
+  /// Median over the measurements, seconds per step.
   package let phases: [String: Double]
 
   private enum CodingKeys: String, CodingKey {

@@ -31,7 +31,7 @@ package struct StepBenchmark: Encodable, Sendable {
   package let batchSize: Int
   package let steps: Int
   package let anchors: ModelConfiguration.Anchors
-  /// Seconds a step by phase, mean over workers and steps.
+  /// Seconds per step by phase, mean over workers and steps.
   package let phases: [String: Double]
   /// The timed steps of this rank's workers in Chrome's trace format, as `Timeline.trace` gives it; nil unless asked for.
   package let trace: String?

@@ -37,7 +37,7 @@ package struct PlacementCheck: Sendable, Codable, Equatable {
   }
 
   /// Most pages of one arena to look up: the kernel takes 0.2 µs for each, more on a busy machine.
-  static let most = 8192
+  static let maximumPages = 8192
   /// Primes, so that a sample of interleaved pages meets every node.
   private static let strides = [1, 7, 61, 509, 4093]
 
@@ -47,7 +47,7 @@ package struct PlacementCheck: Sendable, Codable, Equatable {
     var refusal = placement.topology.absence
     self.regions = regions.map { region in
       let pages = region.arena.mappedBytes / NUMA.pageBytes
-      let stride = Self.strides.first { pages / $0 <= Self.most } ?? Self.strides[Self.strides.count - 1]
+      let stride = Self.strides.first { pages / $0 <= Self.maximumPages } ?? Self.strides[Self.strides.count - 1]
       var nodes: [Int: Int] = [:]
       for (location, count) in region.arena.pages(every: stride) {
         switch location {

@@ -24,8 +24,8 @@ package final class WorkerTeam: Sendable {
 
   /// Starts the workers, at most `maxCount`, and returns when all of them run. Of several ranks, each starts a team.
   package init(placement: Placement, communicator: any Communicator = SoloCommunicator()) {
-    let most = placement.isEmulated ? Self.maxEmulatedCount : Self.maxCount
-    precondition(placement.count <= most, "\(placement.count) workers in a team, at most \(most)")
+    let limit = placement.isEmulated ? Self.maxEmulatedCount : Self.maxCount
+    precondition(placement.count <= limit, "\(placement.count) workers in a team, at most \(limit)")
     self.placement = placement
     ranks = Ranks(communicator, groups: placement.groups.map(\.count))
     let shared = Shared(placement)

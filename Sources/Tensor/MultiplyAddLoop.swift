@@ -1,4 +1,4 @@
-/// A loop of fused multiply-adds that do not depend on one another: as many operations a second as the core can do, against
+/// A loop of fused multiply-adds that do not depend on one another: as many operations per second as the core can do, against
 /// which products are measured.
 package enum MultiplyAddLoop {
   /// Chains that stay in registers and outnumber the multiply-adds that are under way at a time.

@@ -100,7 +100,7 @@ struct Bench: ParsableCommand {
   private func tell(_ result: StepBenchmark) throws {
     if json { return try printJSON(result) }
     try say(
-      "\(fixed(result.secondsPerStep, 4)) s a step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
+      "\(fixed(result.secondsPerStep, 4)) s per step (median of \(result.steps); \(fixed(result.fastest, 4)) to "
         + "\(fixed(result.slowest, 4))), \(fixed(result.samplesPerSecond, 1)) samples/s")
     try say(
       "\(fixed(result.fmaShare * 100, 1)) % of the multiply-adds' peak of \(fixed(result.fmaGFLOPS, 0)) GFLOP/s, "

@@ -53,9 +53,9 @@ struct GenerationOptions: ParsableArguments {
     }
     if let features { settings.features = try wholeNumbers(features, option: "--features", in: 1...100_000) }
     set(&settings.labels, labels)
-    let most = SyntheticDataset.maximumLabels
-    guard (1...most).contains(settings.labels) else {
-      throw ValidationError("--labels must be between 1 and \(most), not \(settings.labels).")
+    let limit = SyntheticDataset.maximumLabels
+    guard (1...limit).contains(settings.labels) else {
+      throw ValidationError("--labels must be between 1 and \(limit), not \(settings.labels).")
     }
     guard settings.features.allSatisfy({ $0 >= settings.labels }) else {
       if features == nil {

@@ -66,13 +66,13 @@ struct ModelOptions: ParsableArguments {
 
 /// Sizes of a batch of full length, for commands without data.
 struct BatchOptions: ParsableArguments {
-  @Option("Samples a step (B).", value: "n")
+  @Option("Samples per step (B).", value: "n")
   var batchSize = 64
 
   @Option("Time steps of each sequence (T), or of text, visual and audio.", value: "n|n,n,n")
   var length = "60"
 
-  @Option("Features a time step of text, visual and audio.", value: "n,n,n")
+  @Option("Features per time step of text, visual and audio.", value: "n,n,n")
   var features = "300,35,74"
 
   @Option("Labels of a sample (C).", value: "n")

@@ -163,7 +163,7 @@ struct ProgressLines {
           + "(at threshold 0.25 \(fixed(reachable.microF1AtQuarter, 4)))")
     }
     tell(
-      "\(fixed(result.secondsPerStep, 4)) s a step, \(fixed(result.samplesPerSecond, 1)) samples/s, peak "
+      "\(fixed(result.secondsPerStep, 4)) s per step, \(fixed(result.samplesPerSecond, 1)) samples/s, peak "
         + "\(fixed(result.peakMiB, 0)) MiB; files in \(directory.path)")
     tell("digest \(result.digest)")
   }

@@ -48,8 +48,8 @@ extension PlacementOptions {
   /// - Parameters:
   ///   - workers: nil for one a CPU.
   ///   - communicator: nil where the command can't be spread over ranks.
-  ///   - isTold: whether to say where workers are, as the first team of a process does.
-  func makeTeam(workers: Int?, _ communicator: (any Communicator)?, isTold: Bool = true) throws -> WorkerTeam {
+  ///   - announces: whether to say where workers are, as the first team of a process does.
+  func makeTeam(workers: Int?, _ communicator: (any Communicator)?, announces: Bool = true) throws -> WorkerTeam {
     guard communicator != nil || Launcher.announced.size == 1 else {
       throw LaunchError(
         "this command runs as one process: start it without mpirun or srun"
@@ -59,9 +59,9 @@ extension PlacementOptions {
     LogLines.isVerbose.store(verbose && communicator.rank == 0, ordering: .relaxed)
     let share = MachineShare(communicator)
     let placement = Placement(share.topology, workers: workers ?? share.defaultWorkers, memory: numa ?? .nodeLocal)
-    if isTold && communicator.rank == 0 { tell(placement, share, isAsked: workers != nil) }
+    if announces && communicator.rank == 0 { tell(placement, share, isAsked: workers != nil) }
     let team = WorkerTeam(placement: placement, communicator: communicator)
-    if isTold, let places = share.places { report(places, team) }
+    if announces, let places = share.places { report(places, team) }
     return team
   }
 

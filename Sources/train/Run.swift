@@ -64,7 +64,8 @@ struct Run: ParsableCommand {
   var modalities: String?
 
   @Option(
-    "Settings as JSON, all or some, such as a run's config.json; options given besides go before it.", value: "file")
+    "Settings as JSON, all or some, such as a run's config.json; options on the command line override it.",
+    value: "file")
   var config: String?
 
   @Option(

@@ -67,7 +67,7 @@ struct Scale: ParsableCommand {
         throw ValidationError("\(option) must be between 1 and 1000000, not \(value).")
       }
     }
-    _ = try (counts(most: 1), modes())
+    _ = try (counts(upTo: 1), modes())
     guard meanLength > 0, meanLength <= 1 else {
       throw ValidationError("--mean-length must be above 0 and at most 1, not \(meanLength).")
     }
@@ -97,9 +97,9 @@ struct Scale: ParsableCommand {
   }
 
   /// Without repeats, in rising order; by default up to so many.
-  private func counts(most: Int) throws -> [Int] {
+  private func counts(upTo limit: Int) throws -> [Int] {
     guard let workers else {
-      return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < most } + [most]).sorted()
+      return Set((0..<Int.bitWidth - 1).map { 1 << $0 }.prefix { $0 < limit } + [limit]).sorted()
     }
     return Set(try wholeNumbers(workers, count: nil, option: "--workers", in: 1...WorkerTeam.maxCount)).sorted()
   }
@@ -124,7 +124,7 @@ struct Scale: ParsableCommand {
     if emulate != nil { return try emulate(settings) }
     guard let output else { preconditionFailure("neither --output nor --emulate") }
     let communicator = try ranks.join()
-    let counts = try counts(most: fewestWorkers(communicator))
+    let counts = try counts(upTo: fewestWorkers(communicator))
     try communicator.requireAgreement(
       on: settings,
       and: [
@@ -137,7 +137,7 @@ struct Scale: ParsableCommand {
     let files = communicator.rank == 0 ? try ScalingFiles(directory: output, machine: machine) : nil
     var told = Set<Int>()
     let measurements = try experiment.run(repeats: repeats, steps: timedSteps) { count in
-      try placement.makeTeam(workers: count, communicator, isTold: told.insert(count).inserted)
+      try placement.makeTeam(workers: count, communicator, announces: told.insert(count).inserted)
     } report: { measurement in
       try files?.append(measurement)
       // Of the files, this is only the progress.
@@ -161,7 +161,7 @@ struct Scale: ParsableCommand {
       try files?.append(point)
       try say(
         "\(point.workers) worker\(point.workers == 1 ? "" : "s") on \(point.nodes) node\(point.nodes == 1 ? "" : "s"): "
-          + "\(fixed(point.secondsPerStep * 1000, 2)) ms a step, speed-up \(fixed(point.speedup, 1)), "
+          + "\(fixed(point.secondsPerStep * 1000, 2)) ms per step, speed-up \(fixed(point.speedup, 1)), "
           + "efficiency \(fixed(point.efficiency * 100, 1)) %")
       let rows = point.phases.sorted { $0.value.order < $1.value.order }.map { name, phase in
         [name] + [phase.slowest, phase.mean, phase.total].map { fixed($0 * 1000, 2) }
@@ -172,7 +172,7 @@ struct Scale: ParsableCommand {
       }
     }
     try say(
-      "one worker: \(fixed(result.oneWorkerSeconds, 4)) s a step, \(fixed(result.oneWorkerStep, 4)) by the clock")
+      "one worker: \(fixed(result.oneWorkerSeconds, 4)) s per step, \(fixed(result.oneWorkerStep, 4)) by the clock")
     if let files {
       try files.finish()
       try say("written: \(files.records)")
@@ -188,7 +188,7 @@ struct Scale: ParsableCommand {
 
   private func line(_ m: ScalingMeasurement) -> String {
     "round \(m.round + 1) of \(repeats), \(m.mode.rawValue), \(m.workers) worker\(m.workers == 1 ? "" : "s"): "
-      + "\(fixed(m.secondsPerStep, 4)) s a step, \(fixed(m.sgemmShare * 100, 1)) % of sgemm"
+      + "\(fixed(m.secondsPerStep, 4)) s per step, \(fixed(m.sgemmShare * 100, 1)) % of sgemm"
   }
 
   private func table(_ summaries: [ScalingSummary]) -> [String] {
@@ -196,7 +196,7 @@ struct Scale: ParsableCommand {
       "\(fixed(s.median * scale, digits)) (\(fixed(s.least * scale, digits)) to \(fixed(s.greatest * scale, digits)))"
     }
     let head = [
-      "mode", "workers", "ranks", "batch", "s a step", "speed-up", "efficiency %", "of sgemm %",
+      "mode", "workers", "ranks", "batch", "s per step", "speed-up", "efficiency %", "of sgemm %",
     ]
     let rows = summaries.map { s in
       [s.mode.rawValue] + [s.workers, s.ranks, s.batchSize].map(String.init) + [

@@ -128,7 +128,7 @@ final class TrainingFixture {
 
   /// Takes the next samples, starting again at the first, and draws the step's shuffle.
   func fill(from first: Int) {
-    batch.fill((0..<batch.capacity).map { (first + $0) % source.count }, of: source, step: state.step)
+    batch.fill((0..<batch.capacity).map { (first + $0) % source.count }, of: source)
     batch.shuffle.draw(seed: seed, step: state.step)
   }
 

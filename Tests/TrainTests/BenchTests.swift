@@ -82,6 +82,6 @@ import Testing
   @Test func aTraceThatCannotBeWrittenLosesNoResult() throws {
     let outcome = try Program.run(["bench", "--trace", "/dev/full"] + Self.sizes, in: try TemporaryDirectory())
     #expect(outcome.status == 74 && outcome.error.contains("/dev/full"), "\(outcome)")
-    #expect(outcome.output.contains("s a step"), "\(outcome.output)")
+    #expect(outcome.output.contains("s per step"), "\(outcome.output)")
   }
 }

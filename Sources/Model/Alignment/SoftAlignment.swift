@@ -44,16 +44,16 @@ struct SoftAlignment {
     private let probabilityRows: Matrix
     /// Gradient of a layer's hidden states [R, P], of one layer after the other.
     private let hiddenGradientRows: Matrix
-    private let most: Int
+    private let maximumRows: Int
     /// T of the longest sequences.
-    let mostSteps: Int
+    let maximumSteps: Int
     /// T and n of the current batch.
     private(set) var steps = 0
     private(set) var samples = 0
 
     init(_ m: ModelConfiguration.Modality, length: Int, samples: Int, in arena: Arena) throws {
       let (rows, units) = (samples * m.maximumSteps, length + 1)
-      (most, mostSteps) = (rows, m.maximumSteps)
+      (maximumRows, maximumSteps) = (rows, m.maximumSteps)
       featureRows = try arena.matrix(rows: rows, columns: m.features)
       inverse = try arena.matrix(rows: rows, columns: 1)
       alignedGradient = try arena.matrix(rows: samples * length, columns: m.features)
@@ -64,7 +64,7 @@ struct SoftAlignment {
 
     /// Makes room for `samples` sequences of T raw steps.
     func begin(samples: Int, steps T: Int) {
-      precondition(samples * T <= most, "\(samples) sequences of \(T) steps in \(most) rows")
+      precondition(samples * T <= maximumRows, "\(samples) sequences of \(T) steps in \(maximumRows) rows")
       (self.samples, steps) = (samples, T)
     }
 
@@ -179,8 +179,8 @@ struct SoftAlignment {
   /// Where backward left what its weights' gradients are products of.
   func weightSources(_ encoder: Encoder.Activations) -> [WeightSource] {
     guard let a = encoder.alignment else { return [] }
-    return layers[0].weightSources(a.layers[0], perSample: a.mostSteps, input: { a.features }, rows: a.rows)
-      + layers[1].weightSources(a.layers[1], perSample: a.mostSteps, input: { a.layers[0].hidden }, rows: a.rows)
+    return layers[0].weightSources(a.layers[0], perSample: a.maximumSteps, input: { a.features }, rows: a.rows)
+      + layers[1].weightSources(a.layers[1], perSample: a.maximumSteps, input: { a.layers[0].hidden }, rows: a.rows)
   }
 
   /// Multiply-adds of a raw step of a sample.

@@ -2,7 +2,9 @@ import Tensor
 
 /// The samples of one step, by their numbers in a source, and the step's shuffle. Features are copied by the workers.
 package final class Batch: @unchecked Sendable {
-  package private(set) var source: (any SampleSource)?
+  // Proof of Sendable: one thread fills it between steps; workers only read.
+
+  private var filledFrom: (any SampleSource)?
   package private(set) var count = 0
   private let samples: UnsafeMutablePointer<Int>
   package let capacity: Int
@@ -10,8 +12,6 @@ package final class Batch: @unchecked Sendable {
   let labels: Matrix
   private let labelMemory: Buffer
   package let shuffle: Shuffle
-  /// The training step that this batch is for; the key of its random draws.
-  package private(set) var step = 0
 
   private let modalities: [ModelConfiguration.Modality]
   private let padding: ModelConfiguration.Padding
@@ -30,10 +30,9 @@ package final class Batch: @unchecked Sendable {
   deinit { samples.deallocate() }
 
   /// Takes other samples of a source; the shuffle stays as it is.
-  package func fill(_ numbers: some Collection<Int>, of source: any SampleSource, step: Int = 0) {
+  package func fill(_ numbers: some Collection<Int>, of source: any SampleSource) {
     precondition(numbers.count <= capacity, "\(numbers.count) samples in a batch of \(capacity)")
-    self.source = source
-    self.step = step
+    filledFrom = source
     count = numbers.count
     for (i, number) in numbers.enumerated() {
       samples[i] = number
@@ -42,15 +41,20 @@ package final class Batch: @unchecked Sendable {
     }
   }
 
+  /// Where its samples are.
+  private var source: any SampleSource {
+    guard let filledFrom else { preconditionFailure("a batch that was not filled") }
+    return filledFrom
+  }
+
   /// The numbers in the source of the samples in some places.
   func numbers(_ places: Range<Int>) -> [Int] { places.map { samples[$0] } }
 
   /// T, raw steps of a modality's sequences, padding included.
-  func steps(modality: Int) -> Int { source?.steps(modality: modality) ?? 0 }
+  func steps(modality: Int) -> Int { source.steps(modality: modality) }
 
   /// How many steps of a sample the encoder has rows for, and how many of them are not padding.
   package func encodedSteps(sample: Int, modality: Int) -> (length: Int, rows: Int) {
-    guard let source else { return (0, 0) }
     let aligned = modalities[modality].alignedSteps
     let all = aligned ?? source.steps(modality: modality)
     if padding == .attend { return (all, all) }
@@ -63,6 +67,6 @@ package final class Batch: @unchecked Sendable {
 
   /// Raw features of a sample's first steps, as many as there are rows, [rows, F].
   func copyFeatures(sample: Int, modality: Int, into rows: Matrix) {
-    source?.copyFeatures(sample: samples[sample], modality: modality, steps: rows.rows, into: rows.base)
+    source.copyFeatures(sample: samples[sample], modality: modality, steps: rows.rows, into: rows.base)
   }
 }

@@ -3,7 +3,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   /// One modality's input and the depth of its encoder.
   public struct Modality: Codable, Sendable, Equatable {
     public var name: String
-    /// F, raw features a time step.
+    /// F, raw features per time step.
     public var features: Int
     /// The greatest number of time steps, which is the number of position embeddings.
     public var maximumSteps: Int

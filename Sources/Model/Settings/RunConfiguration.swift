@@ -7,7 +7,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var optimizer: OptimizerConfiguration
   /// C names, in the order of the scores.
   public var labelNames: [String]
-  /// B, samples a step.
+  /// B, samples per step.
   public var batchSize = 64
   public var epochs = 20
   /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.

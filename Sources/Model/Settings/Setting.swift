@@ -94,7 +94,7 @@ extension Setting where Value == Int {
   package static var epochs: Self {
     Self("epochs", "n", "epochs", \.epochs, mayChange: true, "Passes over the training split.")
   }
-  package static var batchSize: Self { Self("batch-size", "n", "batchSize", \.batchSize, "Samples a step (B).") }
+  package static var batchSize: Self { Self("batch-size", "n", "batchSize", \.batchSize, "Samples per step (B).") }
 }
 
 extension Setting where Value == Int? {
@@ -148,7 +148,7 @@ extension Setting where Value == Float {
   package static var weightDecay: Self {
     Self(
       "weight-decay", "number", "optimizer.weightDecay", \.optimizer.weightDecay, mayChange: true,
-      "Weight decay a step, times the learning rate.")
+      "Weight decay per step, times the learning rate.")
   }
   package static var maximumNorm: Self {
     Self(

@@ -97,31 +97,31 @@ extension TrainingStep {
     let c = model.configuration
     let place = part.samples.lowerBound + sample
     var order = 0
-    func look(_ tensor: String, _ x: Matrix) {
+    func check(_ tensor: String, _ x: Matrix) {
       order += 1
       if !x.isFinite { probe.note(order: order, tensor, places: place..<place + 1) }
     }
     for (m, encoder) in part.encoders.enumerated() {
       let (name, rows) = (c.modalities[m].name, encoder.sequences.rows(sample))
-      look("normalised features of \(name)", encoder.embeddings.features.rows(rows))
-      look("embeddings of \(name)", encoder.embeddings.normalized.rows(rows))
+      check("normalised features of \(name)", encoder.embeddings.features.rows(rows))
+      check("embeddings of \(name)", encoder.embeddings.normalized.rows(rows))
       for (l, layer) in encoder.layers.enumerated() {
-        look("output of \(name) layer \(l)", layer.normalized.rows(rows))
+        check("output of \(name) layer \(l)", layer.normalized.rows(rows))
       }
     }
     for level in Reconstruction.Level.allCases {
       for (m, all) in part.heads.reconstruction.enumerated() {
         let rows = all.rows(sample * c.labels..<(sample + 1) * c.labels)
-        look("\(level) vectors of \(c.modalities[m].name)", rows.level(level))
-        look("\(level) latents of \(c.modalities[m].name)", rows.latent(level))
+        check("\(level) vectors of \(c.modalities[m].name)", rows.level(level))
+        check("\(level) latents of \(c.modalities[m].name)", rows.latent(level))
       }
     }
-    look("scores", exchange.scores.rows(place..<place + 1))
+    check("scores", exchange.scores.rows(place..<place + 1))
     for term in LossTerm.allCases {
-      look("loss term \(term.rawValue)", exchange.parts(of: term, sample: place))
+      check("loss term \(term.rawValue)", exchange.parts(of: term, sample: place))
     }
     let perSample = c.liveRowsPerSample
-    look(
+    check(
       "gradient of the unit latents", part.heads.unitGradient.rows(sample * perSample..<(sample + 1) * perSample))
   }
 }

@@ -210,9 +210,14 @@ package struct RunDirectory: Sendable {
 }
 
 extension RunDirectory {
+  /// The logs of a new run.
+  func newLogs(digests hasDigests: Bool) throws(DataError) -> (metrics: JSONLinesFile, digests: JSONLinesFile?) {
+    (try JSONLinesFile(metrics), hasDigests ? try JSONLinesFile(digests) : nil)
+  }
+
   /// The logs of a run that goes on from a checkpoint. One warning tells if they are not those of the checkpoint.
   func openLogs(of checkpoint: Checkpoint.Record, digests hasDigests: Bool) throws(DataError)
-    -> (metrics: JSONLinesFile?, digests: JSONLinesFile?)
+    -> (metrics: JSONLinesFile, digests: JSONLinesFile?)
   {
     let step = checkpoint.step
     let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)

@@ -33,16 +33,10 @@ public final class Trainer {
   /// Keeps other runs out of the directory, where the trainer itself does.
   private var lock: RunLock?
 
-  /// Whether this is rank 0.
-  private let isFirst: Bool
-  // What is written: nil on other ranks.
-  private let metrics: JSONLinesFile?
-  private let digests: JSONLinesFile?
+  /// Writes the run's files, on rank 0; nil on others.
+  private let recorder: RunRecorder?
   private let logsDigests: Bool
-  private let writer = CheckpointWriter()
-  private let snapshot: TensorSnapshot?
-  /// The weights of the best epoch so far.
-  private let bestWeights: TensorSnapshot?
+  private let snapshotBytes: Int
 
   private var position = Checkpoint.Position()
   private var best: Checkpoint.Best?
@@ -78,39 +72,47 @@ public final class Trainer {
     self.data = data
     self.directory = directory
     self.team = team
-    let isFirst = team.ranks.rank == 0
-    self.isFirst = isFirst
-    (state, step, snapshot, bestWeights) = try MemoryNeed.checking {
+    let snapshots: RunRecorder.Snapshots?
+    (state, step, snapshots) = try MemoryNeed.checking {
       let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
       let step = try TrainingStep(
         state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
-      guard isFirst else { return (state, step, nil, nil) }
-      return (state, step, state.withTensors(TensorSnapshot.init), state.withWeights(TensorSnapshot.init))
+      return (state, step, team.ranks.rank == 0 ? RunRecorder.Snapshots(like: state) : nil)
     }
+    snapshotBytes = snapshots?.bytes ?? 0
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
     logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
       if let initial { try state.loadModel(from: initial) }
-      if isFirst { try directory.begin(settings) }
-      metrics = isFirst ? try JSONLinesFile(directory.metrics) : nil
-      digests = isFirst && logsDigests ? try JSONLinesFile(directory.digests) : nil
+      recorder = try snapshots.map { snapshots in
+        try directory.begin(settings)
+        return RunRecorder(
+          directory, snapshots, logs: try directory.newLogs(digests: options.logsDigests), keep: options.keep)
+      }
       return
     }
     let record = checkpoint.record
     (position, best, seconds) = (record.position, record.best, record.seconds)
-    if let bestWeights, best != nil {
+    // The best weights are copied out of the state that they are loaded into.
+    if let snapshots, best != nil {
       try checkpoint.loadBest(into: state)
-      state.withWeights(bestWeights.take)
+      state.withWeights(snapshots.best.take)
     }
     try checkpoint.load(into: state)
     try checkpoint.check(
       stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
     // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
-    (metrics, digests) = isFirst ? try directory.openLogs(of: record, digests: logsDigests) : (nil, nil)
-    if isFirst { try directory.goOn(settings, from: checkpoint) }
-    if best != nil { writeBest() }
+    let logsDigests = logsDigests
+    recorder = try snapshots.map { snapshots in
+      let logs = try directory.openLogs(of: record, digests: logsDigests)
+      return RunRecorder(directory, snapshots, logs: logs, keep: options.keep, hasBest: record.best != nil)
+    }
+    if let recorder {
+      try directory.goOn(settings, from: checkpoint)
+      if best != nil { recorder.writeBest() }
+    }
   }
 
   /// Plans a run of this process, into a directory that is made if it is not there.
@@ -143,7 +145,7 @@ public final class Trainer {
   public var parameterCount: Int { step.model.parameterCount }
   /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
   package var plannedBytes: Int {
-    step.memory.reduce(0) { $0 + $1.arena.bytes } + [snapshot, bestWeights].reduce(0) { $0 + ($1?.bytes ?? 0) }
+    step.memory.reduce(0) { $0 + $1.arena.bytes } + snapshotBytes
   }
 
   /// Trains to the end, or until it is asked to stop.
@@ -156,7 +158,7 @@ public final class Trainer {
     -> Outcome
   {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
-    func report(_ progress: Progress) { if isFirst { tell(progress) } }
+    func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
     while !isAtEnd {
       let order = sampleOrder(epoch: position.epoch)
       while position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps {
@@ -171,9 +173,9 @@ public final class Trainer {
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
     try save()
-    try writer.wait()
+    try recorder?.wait()
     guard let result = try test(unless: shouldStop, report) else { return try stop() }
-    if isFirst { try DurableFile.write(json: result, to: directory.result) }
+    if recorder != nil { try DurableFile.write(json: result, to: directory.result) }
     return .finished(result)
   }
 
@@ -185,14 +187,14 @@ public final class Trainer {
     let start = ContinuousClock.now
     let first = position.step * c.batchSize
     let next = first + c.batchSize
-    batch.fill(order[first..<next], of: dataset.train, step: state.step)
+    batch.fill(order[first..<next], of: dataset.train)
     batch.shuffle.draw(seed: c.seed, step: state.step)
     dataset.train.prepare(
       step.own(order[next..<min(next + c.batchSize, order.count)]),
       done: step.own(order[max(0, first - c.batchSize)..<first]))
     let result = step.train(on: batch)
-    let digest = try takeDigests(result)
-    if result.isFinite { position.skips = 0 } else { try meetNonFinite(report) }
+    let digests = try gatherDigests(result)
+    if result.isFinite { position.skips = 0 } else { try skipOrStop(report) }
     position.step += 1
     position.isEvaluated = false
     let elapsed = (ContinuousClock.now - start).seconds
@@ -201,36 +203,37 @@ public final class Trainer {
       event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
       learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
-    try metrics?.append(record)
-    if let digest { try digests?.append(digest) }
+    try recorder?.append(record)
+    if let digests { try recorder?.append(digests: digests) }
     report(.step(record))
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()
-      try metrics?.append(
+      try recorder?.append(
         PlacementRecord(
           step: state.step, workers: team.placement.workers, check: check, traffic: step.trafficBetweenNodes))
       placement = check
     }
   }
 
-  /// The digests of the step that was just taken, on rank 0, if they are logged; before its buffers are used again.
-  private func takeDigests(_ result: StepResult) throws -> StepDigests? {
+  /// The digests of the step that was just taken, on rank 0, if they are logged; before its buffers are used again. All
+  /// ranks have to call it.
+  private func gatherDigests(_ result: StepResult) throws -> StepDigests? {
     guard logsDigests else { return nil }
     step.gatherGradients()
-    return isFirst ? StepDigests(result, step) : nil
+    return recorder == nil ? nil : StepDigests(result, step)
   }
 
   /// The step that was just taken changed nothing: its loss or gradients are not finite.
-  private func meetNonFinite(_ report: (Progress) -> Void) throws {
+  private func skipOrStop(_ report: (Progress) -> Void) throws {
     let found = step.findNonFinite(in: batch)
     let skipped = configuration.onNonFinite == .skip && position.skips < RunConfiguration.maximumSkips
     let record = NonFiniteRecord(
       event: "nonfinite", step: state.step + 1, epoch: position.epoch, found: found, skipped: skipped)
-    try metrics?.append(record)
+    try recorder?.append(record)
     guard skipped else {
       try save()
-      try writer.wait()
+      try recorder?.wait()
       throw Diverged(step: state.step + 1, found: found, checkpoint: directory.checkpoints.file(state.step))
     }
     position.skips += 1
@@ -248,7 +251,7 @@ public final class Trainer {
       }
     } catch let error as NonFiniteScores {
       try save()
-      try writer.wait()
+      try recorder?.wait()
       throw error
     }
   }
@@ -258,25 +261,23 @@ public final class Trainer {
     let isBest = valid.microF1 >= best?.metrics.microF1 ?? -1
     if isBest {
       best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
-      try writer.wait()
-      if let bestWeights { state.withWeights(bestWeights.take) }
-      writeBest()
+      try recorder?.keepBest(state)
     }
     let record = EvaluationRecord(
       event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid, best: isBest)
-    try metrics?.append(record)
+    try recorder?.append(record)
     report(.evaluation(record))
   }
 
   /// What the best epoch's weights make of the test split; nil if it was stopped.
   private func test(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> Result? {
     let c = configuration
-    let digest = isFirst ? state.digest() : ""
+    let digest = recorder == nil ? "" : state.digest()
     let summary = PlacementSummary(
       numa: team.placement.effectivePolicy, pages: placement?.pages ?? 0, elsewhere: placement?.elsewhere ?? 0,
       replicas: state.replicas.count, replicasEqual: state.replicasAreEqual)
     guard let best else { preconditionFailure("a run of \(state.step) steps evaluated none") }
-    if isFirst { try state.loadWeights(from: SafetensorsFile(path: directory.best)) }
+    recorder?.restoreBest(state)
     state.shareWeights(communicator)
     let split = dataset.test
     let measured = try evaluator.metrics(of: split, threshold: c.threshold, unless: shouldStop) {
@@ -285,7 +286,7 @@ public final class Trainer {
     guard let test = measured else { return nil }
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
-    try metrics?.append(record)
+    try recorder?.append(record)
     report(.evaluation(record))
     return Result(
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
@@ -298,44 +299,32 @@ public final class Trainer {
   // MARK: Checkpoints
 
   private func saveIfDue() throws {
-    try writer.check()
+    try recorder?.check()
     switch options.interval {
     case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
     case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
     }
-    if communicator.agree(on: isSaveDue && !writer.isBusy) { try save() }
+    if communicator.agree(on: isSaveDue && !(recorder?.isBusy ?? false)) { try save() }
   }
 
-  /// Copies the state, then writes it in the background.
+  /// Copies the state, then writes it in the background. All ranks have to call it.
   private func save() throws {
-    try writer.wait()
+    try recorder?.wait()
     step.gatherMoments()
     isSaveDue = false
     lastSave = .now
-    guard let snapshot, let bestWeights, let metrics else { return }
-    state.withTensors(snapshot.take)
-    let record = Checkpoint.Record(
-      step: state.step, position: position, best: best, configuration: configuration, data: data,
-      stepsPerEpoch: stepsPerEpoch, metricsBytes: metrics.length, digestsBytes: digests?.length, seconds: seconds)
-    let (checkpoints, keep) = (directory.checkpoints, options.keep)
-    writer.write(
-      snapshot.tensors + (best == nil ? [] : bestWeights.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }),
-      of: [snapshot, bestWeights], metadata: ["format": "pt", Checkpoint.metadataKey: try JSON.line(record)],
-      to: checkpoints.file(state.step),
-      before: [metrics] + [digests].compactMap(\.self),
-      after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
-  }
-
-  private func writeBest() {
-    guard let bestWeights else { return }
-    writer.write(bestWeights.tensors, of: [bestWeights], metadata: ["format": "pt"], to: directory.best)
+    try recorder?.save(state) { metricsBytes, digestsBytes in
+      Checkpoint.Record(
+        step: state.step, position: position, best: best, configuration: configuration, data: data,
+        stepsPerEpoch: stepsPerEpoch, metricsBytes: metricsBytes, digestsBytes: digestsBytes, seconds: seconds)
+    }
   }
 
   /// Ends with a checkpoint of the present state.
   private func stop() throws -> Outcome {
     // A test may have put the best weights in the place of the last ones; those are on disk already.
     if !isAtEnd { try save() }
-    try writer.wait()
+    try recorder?.wait()
     return .stopped(step: state.step, checkpoint: directory.checkpoints.file(state.step))
   }
 

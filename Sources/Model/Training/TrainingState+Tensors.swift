@@ -77,6 +77,23 @@ extension TrainingState {
     copyToReplicas()
   }
 
+  /// Gives parameters and prototypes the values of a copy of the weights.
+  func restoreModel(from copy: [TensorSource]) {
+    let c = model.configuration
+    var values = copy.makeIterator()
+    func restore(_ target: Matrix) {
+      guard let source = values.next(), source.bytes.count == target.count * MemoryLayout<Float>.stride else {
+        preconditionFailure("a copy of other tensors")
+      }
+      UnsafeMutableRawBufferPointer(target.elements).copyMemory(from: source.bytes)
+    }
+    for parameter in model.layout.parameters { restore(parameters[parameter]) }
+    for rows in prototypes.values {
+      for sign in 0..<2 { restore(rows.rows(sign * c.labels..<(sign + 1) * c.labels)) }
+    }
+    copyToReplicas()
+  }
+
   /// Takes over parameters, prototypes and queue; see `loadModel`.
   package func loadWeights(from file: SafetensorsFile, prefix: String = "") throws(DataError) {
     let c = model.configuration

@@ -155,7 +155,7 @@ final class WeightGradients: @unchecked Sendable {
           sum(tile, over: node.leaves, into: target, scratch: scratch, inspect)
         } else {
           let vector = segment.vectors[task - segment.tiles.count]
-          if let inspect { look(at: vector, node.leaves, inspect) }
+          if let inspect { report(vector, node.leaves, to: inspect) }
           sums[worker][n].reduce(slice: vector.range, into: node.base + vector.shift)
         }
       }
@@ -188,7 +188,7 @@ final class WeightGradients: @unchecked Sendable {
     add(other, to: target)
   }
 
-  private func look(at vector: Vector, _ samples: Range<Int>, _ inspect: Inspection) {
+  private func report(_ vector: Vector, _ samples: Range<Int>, to inspect: Inspection) {
     let parameter = parameters[vector.parameter]
     for sample in samples {
       let row = gradients.values.row(sample - self.samples.lowerBound) + vector.range.lowerBound

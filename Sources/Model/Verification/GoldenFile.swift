@@ -95,7 +95,7 @@ package struct GoldenFile: Sendable {
 
   /// Fills a batch with a recorded step's inputs and shuffle.
   func fill(_ batch: Batch, step: Int) throws(DataError) {
-    batch.fill(0..<batchSize, of: try GoldenSource(self, step: step), step: step)
+    batch.fill(0..<batchSize, of: try GoldenSource(self, step: step))
     let (M, C) = (configuration.modalities.count, configuration.labels)
     let shape = [batchSize, M, C]
     let samples = try file.int32s("step\(step).sample_permutation", shape: shape)

@@ -7,9 +7,9 @@ struct BatchTests {
     let c = tinyConfiguration()
     let source = try RandomSource(c, count: 9)
     let batch = Batch(c, capacity: 4)
-    #expect(batch.count == 0 && batch.encodedSteps(sample: 0, modality: 0) == (0, 0))
-    batch.fill([8, 2, 2], of: source, step: 6)
-    #expect(batch.count == 3 && batch.capacity == 4 && batch.step == 6)
+    #expect(batch.count == 0)
+    batch.fill([8, 2, 2], of: source)
+    #expect(batch.count == 3 && batch.capacity == 4)
     for (i, sample) in [8, 2, 2].enumerated() {
       #expect(values(batch.labels.rows(i..<i + 1)) == Array(source.labels(ofSample: sample)))
       for m in 0..<3 {

@@ -29,16 +29,16 @@ def compared(found: records.Records) -> List[Dict[str, Any]]:
 
 
 def report(found: Dict[str, Any]) -> None:
-    result("| batch | workers | nodes | emulated, ms a step | speed-up | efficiency |\n|---|---|---|---|---|---|")
+    result("| batch | workers | nodes | emulated, ms per step | speed-up | efficiency |\n|---|---|---|---|---|---|")
     for p in found["emulated"]:
         result(f"| {p['batch_size']} | {p['workers']} | {p['nodes']} | {1e3 * p['seconds_per_step']:.4g} | {p['speedup']:.1f} "
                f"| {100 * p['efficiency']:.0f} % |")
     if found["compared"]:
-        result("\n| batch | workers | measured, ms a step | emulated | difference |\n|---|---|---|---|---|")
+        result("\n| batch | workers | measured, ms per step | emulated | difference |\n|---|---|---|---|---|")
         for c in found["compared"]:
             result(f"| {c['batch_size']} | {c['workers']} | {1e3 * c['measured']:.4g} | {1e3 * c['emulated']:.4g} "
                    f"| {100 * (c['emulated'] / c['measured'] - 1):+.1f} % |")
-    result("\n| batch | machines | workers | predicted, ms a step | speed-up | efficiency | samples a second | largest parts |")
+    result("\n| batch | machines | workers | predicted, ms per step | speed-up | efficiency | samples per second | largest parts |")
     result("|---|---|---|---|---|---|---|---|")
     for p in found["predicted"]:
         largest = ", ".join(f"{name} {100 * share:.0f} %" for name, share in p["largest"])

@@ -335,7 +335,7 @@ def duration(seconds):
 
 
 def step_rates(path):
-    """Samples a second of each step that a run's metrics.jsonl tells of."""
+    """Samples per second of each step that a run's metrics.jsonl tells of."""
     try:
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")[:-1]

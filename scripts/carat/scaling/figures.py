@@ -32,7 +32,7 @@ def configurations(measurements: Sequence[Record]) -> List[List[Record]]:
 
 
 def speedups(own: Sequence[Record], base: Sequence[Record]) -> List[float]:
-    """Ratios of samples a second: of the same round where both were measured in turn, in one run."""
+    """Ratios of samples per second: of the same round where both were measured in turn, in one run."""
     middle = float(np.median([m["samples_per_second"] for m in base]))
     rounds = {m["round"]: m["samples_per_second"] for m in base} if own[0]["ranks"] == base[0]["ranks"] else {}
     return [m["samples_per_second"] / rounds.get(m["round"], middle) for m in own]
@@ -45,7 +45,7 @@ def two_rows(columns: int) -> Any:
 def label(above: Any, below: Any, title: str, workers: Any) -> None:
     below.set_ylim(0, 1.2)
     above.set_title(title)
-    above.set_ylabel("speed-up (samples a second)")
+    above.set_ylabel("speed-up (samples per second)")
     below.set_ylabel("efficiency")
     below.set_xlabel("workers")
     above.legend()

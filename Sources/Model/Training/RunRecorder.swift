@@ -1,0 +1,88 @@
+import Files
+
+/// What rank 0 writes of a run: logs at once; checkpoints and the best weights in the background, from copies.
+final class RunRecorder {
+  /// Copies that files are written from, reserved with the rest of a run's memory.
+  struct Snapshots {
+    /// The whole state.
+    let state: TensorSnapshot
+    /// The weights of the best epoch so far.
+    let best: TensorSnapshot
+
+    init(like state: TrainingState) {
+      self.state = state.withTensors(TensorSnapshot.init)
+      best = state.withWeights(TensorSnapshot.init)
+    }
+
+    var bytes: Int { state.bytes + best.bytes }
+  }
+
+  private let directory: RunDirectory
+  private let snapshots: Snapshots
+  private let metrics: JSONLinesFile
+  private let digests: JSONLinesFile?
+  /// Checkpoints that are kept.
+  private let keep: Int
+  private let writer = CheckpointWriter()
+  /// Whether the best weights' copy has any.
+  private var hasBest: Bool
+
+  init(
+    _ directory: RunDirectory, _ snapshots: Snapshots, logs: (metrics: JSONLinesFile, digests: JSONLinesFile?),
+    keep: Int,
+    hasBest: Bool = false
+  ) {
+    (self.directory, self.snapshots, self.keep) = (directory, snapshots, keep)
+    (metrics, digests) = logs
+    self.hasBest = hasBest
+  }
+
+  // MARK: Logs
+
+  func append(_ record: some Encodable) throws { try metrics.append(record) }
+  func append(digests record: StepDigests) throws { try digests?.append(record) }
+
+  // MARK: Weights and checkpoints
+
+  /// Copies the state's weights, the best so far, and writes them.
+  func keepBest(_ state: TrainingState) throws(DataError) {
+    try writer.wait()
+    state.withWeights(snapshots.best.take)
+    hasBest = true
+    writeBest()
+  }
+
+  func writeBest() {
+    writer.write(snapshots.best.tensors, of: [snapshots.best], metadata: ["format": "pt"], to: directory.best)
+  }
+
+  /// Gives the state the best weights back, as an evaluation needs them.
+  func restoreBest(_ state: TrainingState) { state.restoreModel(from: snapshots.best.tensors) }
+
+  /// Copies the state, then writes it with the best weights.
+  ///
+  /// - Parameter record: gets the lengths of the logs, in bytes.
+  func save(_ state: TrainingState, _ record: (_ metrics: Int, _ digests: Int?) -> Checkpoint.Record) throws {
+    state.withTensors(snapshots.state.take)
+    let best = hasBest ? snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) } : []
+    let (checkpoints, keep) = (directory.checkpoints, keep)
+    writer.write(
+      snapshots.state.tensors + best, of: [snapshots.state, snapshots.best],
+      metadata: [
+        "format": "pt", Checkpoint.metadataKey: try JSON.line(record(metrics.length, digests?.length)),
+      ],
+      to: checkpoints.file(state.step), before: [metrics] + [digests].compactMap(\.self),
+      after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
+  }
+
+  /// Whether a file is still being written.
+  var isBusy: Bool { writer.isBusy }
+
+  /// - Throws: what went wrong in the background, once.
+  func check() throws(DataError) { try writer.check() }
+
+  /// Waits until all is written.
+  ///
+  /// - Throws: what went wrong in the background, once.
+  func wait() throws(DataError) { try writer.wait() }
+}
