@@ -17,17 +17,21 @@ extension Option where Value: ExpressibleByArgument {
 
 extension Option {
   /// An option that may be absent: what it stands for is then what `base` says, or what the help says.
-  init<T: ExpressibleByArgument>(_ help: String, value: String, base: (any CustomStringConvertible)? = nil)
-  where Value == T? {
+  init<T: ExpressibleByArgument>(
+    _ help: String, value: String, base: (any CustomStringConvertible)? = nil, also: String? = nil
+  ) where Value == T? {
     let suffix = base.map { " (default: \($0))" } ?? ""
-    self.init(parsing: .unconditional, help: ArgumentHelp(stringLiteral: help + suffix).named(value))
+    let name: NameSpecification = also.map { [.long, .customLong($0)] } ?? .long
+    self.init(name: name, parsing: .unconditional, help: ArgumentHelp(stringLiteral: help + suffix).named(value))
   }
 }
 
 extension Option {
   /// An option that changes a setting; its help tells the setting of the released code.
-  init<T: ExpressibleByArgument, V>(_ setting: Setting<V>) where Value == T? {
-    self.init(setting.help, value: setting.value, base: setting.any.text(released))
+  ///
+  /// - Parameter also: another name, as other programs have it.
+  init<T: ExpressibleByArgument, V>(_ setting: Setting<V>, also: String? = nil) where Value == T? {
+    self.init(setting.help, value: setting.value, base: setting.any.text(released), also: also)
   }
 }
 

@@ -10,7 +10,7 @@ extension Run {
     var settings = try base(before)
     settings.data = before.data
     // A settings file's data set is as one of --data; a run's config.json names its own.
-    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
+    let filed = try training.config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
     let filedPath: String? = if case .directory(let path) = filed { path } else { nil }
     let moved = data ?? filedPath
     let own = before.model.modalities.map(\.name)
@@ -49,7 +49,7 @@ extension Run {
       }
     }
     settings = try changed(settings, trainingSamples: trainingSamples, resumed: before)
-    if let given = names(modalities), given != own {
+    if let given = names(training.modalities), given != own {
       differences.append(
         SettingsDifference(
           name: "modalities", before: own.joined(separator: ","), now: given.joined(separator: ",")))
@@ -101,7 +101,7 @@ extension Run {
           "\(checkpoint.path) is of a run that has begun epoch \(begun), more than --epochs \(settings.epochs): give at "
           + "least \(begun), or resume an older checkpoint by removing the newer ones")
     }
-    if let maxSteps, record.configuration.maxSteps != maxSteps, maxSteps > settings.epochs * steps {
+    if let maxSteps = training.maxSteps, record.configuration.maxSteps != maxSteps, maxSteps > settings.epochs * steps {
       throw SettingsError(
         description:
           "--max-steps \(maxSteps) is beyond the \(settings.epochs) epochs of \(steps) steps of the run: give more --epochs "
@@ -137,7 +137,7 @@ extension Run {
       (before.learningRate, before.warmup, before.totalSteps) != (now.learningRate, now.warmup, now.totalSteps)
     guard isChanged else {
       // A job that is queued again gives the same options each time.
-      if let schedule, resume == .required, before.scheduleStart?.change != schedule {
+      if let schedule = checkpoints.schedule, resume == .required, before.scheduleStart?.change != schedule {
         throw SettingsError(
           description:
             "--schedule \(schedule.rawValue) goes with a change of the number of steps, the learning rate or the "
@@ -145,7 +145,7 @@ extension Run {
       }
       return nil
     }
-    if let schedule {
+    if let schedule = checkpoints.schedule {
       guard let start = before.scheduleStart(schedule, afterSteps: step) else {
         throw SettingsError(
           description:
@@ -169,7 +169,7 @@ extension Run {
     let length = before.totalSteps == now.totalSteps ? "" : "\(now.totalSteps) steps instead of \(before.totalSteps); "
     let next = step + 1
     let way =
-      switch schedule {
+      switch checkpoints.schedule {
       case .continue: "continued, to 0 at step \(now.totalSteps)"
       case .restart: "restarted: a warm-up to \(now.learningRate) and a fall to 0 from here to step \(now.totalSteps)"
       case nil:

@@ -42,17 +42,6 @@ struct Run: ParsableCommand {
         + "`--resume auto` starts anew where there is none.", valueName: "auto"))
   var resume: Resume?
 
-  @Option(
-    "With --resume: settings that may differ from those of the run, by the names of their options; data; maximum-norm (of a --config).",
-    value: "name,…")
-  var allowChanged: String?
-
-  @Option(
-    "With --resume and another number of steps, learning rate or warm-up: continue (the learning rate goes on without a "
-      + "jump, and falls linearly to 0 at the new end) or restart (a warm-up and a fall over the steps that remain). "
-      + "Without it the rate is that of a run of the new length.", value: "continue|restart")
-  var schedule: ScheduleChange?
-
   @Flag(help: "Replace what is in --output: a run, finished or not, and other files of its files' names.")
   var overwrite = false
 
@@ -60,59 +49,17 @@ struct Run: ParsableCommand {
     "Named settings that options and --config change: released, paper, m3ed, unaligned, small.", value: "name")
   var preset: Preset?
 
-  @Option("Modalities to train on, of those in the data; by default all.", value: "name,…")
-  var modalities: String?
-
-  @Option(
-    "Settings as JSON, all or some, such as a run's config.json; options on the command line override it.",
-    value: "file")
-  var config: String?
-
-  @Option(
-    "Weights to start from, parameters and prototypes under their PyTorch names, such as scripts/weights makes.",
-    value: "file")
-  var `init`: String?
-
   @Option(Setting.epochs) var epochs: Int?
-
-  @Option(Setting.maxSteps) var maxSteps: Int?
 
   @Option(Setting.batchSize) var batchSize: Int?
 
-  @Option(Setting.learningRate) var learningRate: Double?
-
-  @Option(Setting.warmup) var warmup: Double?
-
-  @Option(Setting.weightDecay) var weightDecay: Float?
-
-  @Option(Setting.threshold) var threshold: Float?
+  @Option(Setting.learningRate, also: "lr") var learningRate: Double?
 
   @Option(Setting.seed) var seed: UInt64?
 
-  @Option(
-    "How often a checkpoint is written: a number of steps (500) or a time (30s, 10m, 1h).", value: "interval",
-    base: Trainer.Options().interval)
-  var checkpointEvery: CheckpointInterval?
-
-  @Option("Checkpoints that are kept, the newest.", value: "n", base: Trainer.Options().keep)
-  var keep: Int?
-
-  @Option(Setting.onNonFinite) var onNonfinite: RunConfiguration.NonFinitePolicy?
-
-  @Option(
-    "Exit status after SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP, once a checkpoint is written: what tells a batch "
-      + "script to requeue.", value: "status")
-  var requeueExit: Int32 = 0
-
-  @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")
-  var logDigests = false
-
-  @Flag(help: "Print the result as one JSON object on the last line.")
-  var json = false
-
-  @Flag(help: "Print the result only, nothing while the run goes on.")
-  var quiet = false
-
+  @OptionGroup(title: "What is printed and logged") var printing: PrintingOptions
+  @OptionGroup(title: "Checkpoints, stopping and resuming") var checkpoints: CheckpointOptions
+  @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
   @OptionGroup(title: "Model and loss") var model: ModelOptions
@@ -126,15 +73,17 @@ struct Run: ParsableCommand {
   }
 
   func validate() throws {
-    for (option, path) in [("--output", output), ("--data", data), ("--config", config), ("--init", `init`)]
+    for (option, path) in [
+      ("--output", output), ("--data", data), ("--config", training.config), ("--init", training.`init`),
+    ]
     where path == "" {
       throw ValidationError("\(option) is empty: expected a path; a variable of the shell may not be set.")
     }
-    if let keep, keep < 1 { throw ValidationError("--keep must be at least 1, not \(keep).") }
-    if !(0...255).contains(requeueExit) {
-      throw ValidationError("--requeue-exit must be between 0 and 255, not \(requeueExit).")
+    if let keep = checkpoints.keep, keep < 1 { throw ValidationError("--keep must be at least 1, not \(keep).") }
+    if !(0...255).contains(checkpoints.requeueExit) {
+      throw ValidationError("--requeue-exit must be between 0 and 255, not \(checkpoints.requeueExit).")
     }
-    if `init` != nil && resume == .required {
+    if training.`init` != nil && resume == .required {
       throw ValidationError("--init goes with a new run, not with --resume.")
     }
     if overwrite && resume != nil {
@@ -148,9 +97,9 @@ struct Run: ParsableCommand {
       throw ValidationError(contradiction + ".")
     }
     // Otherwise they change what a settings file or a checkpoint says.
-    if data == nil && config == nil && resume != .required { _ = try generation.settings() }
-    if schedule != nil && resume == nil { throw ValidationError("--schedule goes with --resume.") }
-    if allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
+    if data == nil && training.config == nil && resume != .required { _ = try generation.settings() }
+    if checkpoints.schedule != nil && resume == nil { throw ValidationError("--schedule goes with --resume.") }
+    if checkpoints.allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
     let unknown = allowed.subtracting(SettingsDifference.changeable)
     if let name = unknown.sorted().first {
       let names = SettingsDifference.changeable.sorted().joined(separator: ", ")
@@ -194,7 +143,7 @@ struct Run: ParsableCommand {
       team = try workers.makeTeam(communicator)
       trainer = try Trainer(
         inputs.settings, dataset: dataset, data: fingerprint, directory: directory, team: team, from: checkpoint,
-        initial: checkpoint == nil ? `init`.map { try SafetensorsFile(path: $0) } : nil,
+        initial: checkpoint == nil ? training.`init`.map { try SafetensorsFile(path: $0) } : nil,
         options: options)
     } catch {
       // A run that can't start leaves nothing, generated data included.
@@ -206,7 +155,7 @@ struct Run: ParsableCommand {
       Logger(label: "carat.output").warning("\(reason); this run is in \(directory.path)")
     }
     let reachable = isFirst ? SyntheticDataset.Reachable(of: dataset.test) : nil
-    var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count, isQuiet: quiet)
+    var progress = ProgressLines(trainer.configuration, trainingSamples: dataset.train.count, isQuiet: printing.quiet)
     if isFirst {
       progress.begin(
         dataset, trainer: trainer, team: team, directory: directory, reachable: reachable, checkpoint: checkpoint,
@@ -224,11 +173,11 @@ struct Run: ParsableCommand {
       if isFirst {
         progress.stop(step: step, checkpoint: checkpoint)
         // The status tells a batch script that there is a checkpoint, whoever reads the line.
-        if json {
+        if printing.json {
           try? printJSON(JSONStop(stopped: Interruption.names[number] ?? "", step: step, checkpoint: checkpoint))
         }
       }
-      throw ExitCode(number == SIGINT ? 128 + SIGINT : requeueExit)
+      throw ExitCode(number == SIGINT ? 128 + SIGINT : checkpoints.requeueExit)
     }
   }
 
@@ -250,17 +199,17 @@ struct Run: ParsableCommand {
     let place = output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
+      ("--log-digests", "\(printing.logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
     ]
-    if let path = `init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
+    if let path = training.`init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: settings, and: options)
   }
 
   private var options: Trainer.Options {
     var options = Trainer.Options()
-    set(&options.interval, checkpointEvery)
-    set(&options.keep, keep)
-    options.logsDigests = logDigests
+    set(&options.interval, checkpoints.checkpointEvery)
+    set(&options.keep, checkpoints.keep)
+    options.logsDigests = printing.logDigests
     return options
   }
 }

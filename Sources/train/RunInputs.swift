@@ -47,13 +47,13 @@ extension Run {
     let source = try dataSource()
     switch source {
     case .directory(let path):
-      let dataset = try Dataset(directory: path, modalities: names(modalities))
+      let dataset = try Dataset(directory: path, modalities: names(training.modalities))
       var settings = try base(RunConfiguration(for: DatasetShape(of: dataset.train)))
       settings.data = .directory(try absolutePath(path))
       return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
     case .generated(var generated):
       set(&generated.seed, seed)
-      let shape = try DatasetShape(of: generated).only(names(modalities), file: directory.path)
+      let shape = try DatasetShape(of: generated).only(names(training.modalities), file: directory.path)
       var settings = try base(RunConfiguration(for: shape))
       settings.data = .generated(generated)
       settings = try changed(settings, trainingSamples: generated.train)
@@ -67,7 +67,7 @@ extension Run {
   /// What the command line says of data, or the settings file, or neither: then they are generated.
   private func dataSource() throws -> RunConfiguration.DataSource {
     if let data { return .directory(data) }
-    let filed = try config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
+    let filed = try training.config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
     switch filed {
     case .directory(let path):
       if let contradiction = generation.contradiction(with: "\(path), which --config names") {
@@ -83,7 +83,7 @@ extension Run {
   func base(_ settings: RunConfiguration) throws -> RunConfiguration {
     var settings = settings
     preset?.apply(to: &settings)
-    guard let config else { return settings }
+    guard let config = training.config else { return settings }
     if try RunConfiguration.hasShards(inFile: config) {
       Logger(label: "carat.config").warning(
         "\(config): 'shards' has no effect: batches are cut into blocks of 4 samples")
@@ -93,7 +93,7 @@ extension Run {
 
   /// A settings file of a run with a history makes another run: one with these settings from the start.
   private func tellOfChanges() throws {
-    guard let config, try RunConfiguration.hasChanges(inFile: config) else { return }
+    guard let config = training.config, try RunConfiguration.hasChanges(inFile: config) else { return }
     Logger(label: "carat.config").warning(
       "\(config) is of a run that went on with changed settings; this one has the last of them from its start")
   }
@@ -117,7 +117,7 @@ extension Run {
       directory: directory.generatedData, modalities: settings.model.modalities.map(\.name))
   }
 
-  var allowed: Set<String> { Set(names(allowChanged) ?? []) }
+  var allowed: Set<String> { Set(names(checkpoints.allowChanged) ?? []) }
 
   /// Settings with what the command line gives.
   ///
@@ -129,17 +129,18 @@ extension Run {
     var settings = base
     try model.apply(to: &settings)
     settings.set(.learningRate, learningRate)
-    settings.set(.warmup, warmup)
-    settings.set(.weightDecay, weightDecay)
+    settings.set(.warmup, training.warmup)
+    settings.set(.weightDecay, training.weightDecay)
     settings.set(.batchSize, batchSize)
-    if let maxSteps { settings.maxSteps = maxSteps }
+    if let maxSteps = training.maxSteps { settings.maxSteps = maxSteps }
     // A new run whose steps alone are limited takes as many epochs as it needs.
-    let hasEpochs = try config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
-    if maxSteps != nil && resumed == nil && !hasEpochs { settings.epochs = RunConfiguration.maximumEpochs }
+    let hasEpochs =
+      try training.config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
+    if training.maxSteps != nil && resumed == nil && !hasEpochs { settings.epochs = RunConfiguration.maximumEpochs }
     settings.set(.epochs, epochs)
     settings.set(.seed, seed)
-    settings.set(.threshold, threshold)
-    settings.set(.onNonFinite, onNonfinite)
+    settings.set(.threshold, training.threshold)
+    settings.set(.onNonFinite, training.onNonfinite)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

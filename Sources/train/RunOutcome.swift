@@ -15,7 +15,7 @@ extension Run {
     guard communicator.agree(on: result != nil) else { return false }
     if let result {
       let samples = inputs.dataset?.train.count ?? checkpoint.record.epochSteps * inputs.settings.batchSize
-      let progress = ProgressLines(inputs.settings, trainingSamples: samples, isQuiet: quiet)
+      let progress = ProgressLines(inputs.settings, trainingSamples: samples, isQuiet: printing.quiet)
       progress.beginFinished(checkpoint)
       try tell(result, progress, directory, inputs.dataset.flatMap { SyntheticDataset.Reachable(of: $0.test) })
     }
@@ -27,7 +27,7 @@ extension Run {
     _ reachable: SyntheticDataset.Reachable?
   ) throws {
     progress.end(result, directory: directory, reachable: reachable)
-    if json { try printJSON(JSONResult(result: result, reachable: reachable)) }
+    if printing.json { try printJSON(JSONResult(result: result, reachable: reachable)) }
   }
 
   /// What a stopped run says of itself.

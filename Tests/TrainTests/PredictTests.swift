@@ -92,6 +92,14 @@ import Testing
     #expect(table.contains { $0.hasPrefix("Hamming loss") } && table.last?.contains("tense") == true, "\(table)")
     let trained = try Program.run(["evaluate", "r", "--data", "d", "--split", "train"], in: directory)
     #expect(trained.error.isEmpty, "\(trained.error)")
+    // Thresholds of the validation split, beside the run's own; a label that no sample of it has keeps that.
+    let tuned = try Program.run(["evaluate", "r", "--tune-threshold", "label", "--json"], in: directory)
+    #expect(tuned.json["micro_f1"] as? Double == own.json["micro_f1"] as? Double, "\(tuned)")
+    let second = try #require(tuned.json["tuned"] as? [String: Any])
+    let thresholds = try #require(second["labels"] as? [[String: Any]]).compactMap { $0["threshold"] as? Double }
+    #expect(second["tuning"] as? String == "label" && thresholds.last == 0.25 && Set(thresholds).count > 1, "\(second)")
+    let same = try Program.run(["evaluate", "r", "--tune-threshold", "global", "--split", "valid"], in: directory)
+    #expect(same.lines.first?.contains("tuned") == true && same.error.contains("the very samples"), "\(same)")
   }
 
   /// Scores of nothing but equal numbers, the true samples first or last: the share of them.

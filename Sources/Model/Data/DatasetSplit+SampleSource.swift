@@ -12,5 +12,5 @@ extension DatasetSplit: SampleSource {
   package func length(sample: Int, modality: Int) -> Int { modalities[modality].lengths[sample] }
 
   /// [N, C] row by row.
-  var allLabels: [Float] { (0..<count).flatMap { labels(ofSample: $0) } }
+  package var allLabels: [Float] { (0..<count).flatMap { labels(ofSample: $0) } }
 }

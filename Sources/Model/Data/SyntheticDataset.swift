@@ -214,7 +214,8 @@ private struct GeneratedSplit {
     let frequent = BestThreshold(scores: labels.indices.map { rates[$0 % names.count] }, labels: labels)
     let quarter = posterior.withUnsafeBufferPointer { scores in
       labels.withUnsafeBufferPointer {
-        EvaluationMetrics(scores: scores, labels: $0, labelNames: names, threshold: 0.25)
+        EvaluationMetrics(
+          scores: scores, labels: $0, labelNames: names, thresholds: Array(repeating: 0.25, count: names.count))
       }
     }
     let metadata = [

@@ -3,7 +3,7 @@ import Tensor
 /// How well scores predict labels, by the definitions of the field's papers and of the PyTorch reference; every number is
 /// scikit-learn's with `zero_division=0`.
 ///
-/// A label is predicted where its score is above the threshold. A quotient with nothing below the line is 0.
+/// A label is predicted where its score is above its threshold. A quotient with nothing below the line is 0.
 public struct EvaluationMetrics: Codable, Sendable, Equatable {
   /// 2 · hits / (predicted + true), over all samples and labels.
   public let microF1: Double
@@ -36,37 +36,25 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
   ///   - scores: [N, C], row-major; none is NaN, which can't be ranked.
   ///   - labels: [N, C], row-major, of 0 and 1.
   ///   - labelNames: C different names.
+  ///   - thresholds: C of them.
   package init(
-    scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], threshold: Float
+    scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], thresholds: [Float]
   ) {
     let c = labelNames.count
-    precondition(c > 0 && scores.count % c == 0, "\(scores.count) scores for \(c) labels")
-    precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
-    precondition(!scores.contains { $0.isNaN }, "a score that is no number")
-    let n = scores.count / c
-    var hits = [Int](repeating: 0, count: c)
-    var predicted = hits
-    var actual = hits
+    precondition(thresholds.count == c, "\(thresholds.count) thresholds for \(c) labels")
+    let n = scores.count / max(c, 1)
     var jaccard = 0.0
-    for sample in 0..<n {
-      var both = 0
-      var either = 0
-      for label in 0..<c {
-        let isPredicted = scores[sample * c + label] > threshold
-        let isTrue = labels[sample * c + label] > 0
-        if isPredicted { predicted[label] += 1 }
-        if isTrue { actual[label] += 1 }
-        if isPredicted && isTrue { both += 1; hits[label] += 1 }
-        if isPredicted || isTrue { either += 1 }
-      }
-      jaccard += Double(both) / Double(max(either, 1))
+    let counts = LabelCounts(scores: scores, labels: labels, thresholds: thresholds) { predicted, actual, hits in
+      jaccard += Double(hits) / Double(max(predicted + actual - hits, 1))
     }
-    let all = (hits: hits.reduce(0, +), predicted: predicted.reduce(0, +), actual: actual.reduce(0, +))
-    microF1 = Self.quotient(2 * all.hits, all.predicted + all.actual)
-    precision = Self.quotient(all.hits, all.predicted)
-    recall = Self.quotient(all.hits, all.actual)
+    let all = (
+      hits: counts.hits.reduce(0, +), predicted: counts.predicted.reduce(0, +), actual: counts.actual.reduce(0, +)
+    )
+    microF1 = LabelCounts.quotient(2 * all.hits, all.predicted + all.actual)
+    precision = LabelCounts.quotient(all.hits, all.predicted)
+    recall = LabelCounts.quotient(all.hits, all.actual)
     accuracy = jaccard / Double(max(n, 1))
-    let f1 = (0..<c).map { Self.quotient(2 * hits[$0], predicted[$0] + actual[$0]) }
+    let f1 = (0..<c).map(counts.f1)
     macroF1 = f1.reduce(0, +) / Double(c)
     labelF1 = Dictionary(zip(labelNames, f1), uniquingKeysWith: { first, _ in first })
     let precisions = (0..<c).map { Self.averagePrecision(of: $0, scores, labels, samples: n, labelCount: c) }
@@ -90,9 +78,5 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
       foundHigher = found
     }
     return sum / Double(max(found, 1))
-  }
-
-  static func quotient(_ above: Int, _ below: Int) -> Double {
-    below == 0 ? 0 : Double(above) / Double(below)
   }
 }

@@ -49,44 +49,33 @@ package struct EvaluationReport: Encodable, Sendable {
 
   /// - Parameters: as of `EvaluationMetrics`.
   package init(
-    scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], threshold: Float
+    scores: UnsafeBufferPointer<Float>, labels: UnsafeBufferPointer<Float>, labelNames: [String], thresholds: [Float]
   ) {
     let c = labelNames.count
-    precondition(c > 0 && scores.count % c == 0, "\(scores.count) scores for \(c) labels")
-    precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels")
-    let n = scores.count / c
+    precondition(thresholds.count == c, "\(thresholds.count) thresholds for \(c) labels")
+    let n = scores.count / max(c, 1)
     samples = n
-    var (hits, predicted, actual) = (
-      [Int](repeating: 0, count: c), [Int](repeating: 0, count: c), [Int](repeating: 0, count: c)
-    )
-    var (f1, wrong, right, ranking) = (0.0, 0, 0, 0.0)
-    for sample in 0..<n {
-      let range = sample * c..<(sample + 1) * c
-      var own = (both: 0, predicted: 0, actual: 0, wrong: 0, misranked: 0)
-      for i in range {
-        let (isPredicted, isTrue) = (scores[i] > threshold, labels[i] > 0)
-        let label = i - range.lowerBound
-        if isPredicted { (own.predicted, predicted[label]) = (own.predicted + 1, predicted[label] + 1) }
-        if isTrue { (own.actual, actual[label]) = (own.actual + 1, actual[label] + 1) }
-        if isPredicted && isTrue { (own.both, hits[label]) = (own.both + 1, hits[label] + 1) }
-        if isPredicted != isTrue { own.wrong += 1 }
-        if isTrue { own.misranked += range.count { labels[$0] <= 0 && scores[$0] >= scores[i] } }
+    var (f1, wrong, right, ranking, first) = (0.0, 0, 0, 0.0, 0)
+    let counts = LabelCounts(scores: scores, labels: labels, thresholds: thresholds) { predicted, actual, hits in
+      let (range, wrongs) = (first..<first + c, predicted + actual - 2 * hits)
+      f1 += LabelCounts.quotient(2 * hits, predicted + actual)
+      wrong += wrongs
+      right += wrongs == 0 ? 1 : 0
+      var misranked = 0
+      for i in range where labels[i] > 0 {
+        misranked += range.count { labels[$0] <= 0 && scores[$0] >= scores[i] }
       }
-      f1 += EvaluationMetrics.quotient(2 * own.both, own.predicted + own.actual)
-      wrong += own.wrong
-      right += own.wrong == 0 ? 1 : 0
-      ranking += EvaluationMetrics.quotient(own.misranked, own.actual * (c - own.actual))
+      ranking += LabelCounts.quotient(misranked, actual * (c - actual))
+      first += c
     }
     let each = labelNames.enumerated().map { i, name in
       Label(
-        name: name, precision: EvaluationMetrics.quotient(hits[i], predicted[i]),
-        recall: EvaluationMetrics.quotient(hits[i], actual[i]),
-        f1: EvaluationMetrics.quotient(2 * hits[i], predicted[i] + actual[i]),
+        name: name, precision: counts.precision(i), recall: counts.recall(i), f1: counts.f1(i),
         averagePrecision: EvaluationMetrics.averagePrecision(of: i, scores, labels, samples: n, labelCount: c),
-        support: actual[i], threshold: Double(threshold))
+        support: counts.actual[i], threshold: Double(thresholds[i]))
     }
     self.labels = each
-    let (count, support) = (Double(max(n, 1)), actual.reduce(0, +))
+    let (count, support) = (Double(max(n, 1)), counts.actual.reduce(0, +))
     macroPrecision = each.reduce(0) { $0 + $1.precision } / Double(c)
     macroRecall = each.reduce(0) { $0 + $1.recall } / Double(c)
     weightedF1 = each.reduce(0) { $0 + $1.f1 * Double($1.support) } / Double(max(support, 1))

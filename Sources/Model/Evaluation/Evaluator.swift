@@ -52,17 +52,20 @@ package final class Evaluator {
     Self.metrics(try scores(of: split), split, threshold)
   }
 
-  /// The same, and each label by itself.
+  /// Means and each label by itself, of scores that `scores(of:)` gave.
   ///
-  /// - Throws: `NonFiniteScores`.
-  package func report(of split: DatasetSplit, threshold: Float) throws -> (EvaluationMetrics, EvaluationReport) {
-    let scores = try scores(of: split)
-    let report = scores.withUnsafeBufferPointer { scores in
-      split.allLabels.withUnsafeBufferPointer {
-        EvaluationReport(scores: scores, labels: $0, labelNames: split.labelNames, threshold: threshold)
+  /// - Parameter thresholds: one a label.
+  package static func report(_ scores: [Float], of split: DatasetSplit, thresholds: [Float])
+    -> (metrics: EvaluationMetrics, report: EvaluationReport)
+  {
+    scores.withUnsafeBufferPointer { scores in
+      split.allLabels.withUnsafeBufferPointer { labels in
+        (
+          EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds),
+          EvaluationReport(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds)
+        )
       }
     }
-    return (Self.metrics(scores, split, threshold), report)
   }
 
   /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
@@ -87,7 +90,9 @@ package final class Evaluator {
   private static func metrics(_ scores: [Float], _ split: DatasetSplit, _ threshold: Float) -> EvaluationMetrics {
     scores.withUnsafeBufferPointer { scores in
       split.allLabels.withUnsafeBufferPointer { labels in
-        EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, threshold: threshold)
+        EvaluationMetrics(
+          scores: scores, labels: labels, labelNames: split.labelNames,
+          thresholds: Array(repeating: threshold, count: split.labelNames.count))
       }
     }
   }

@@ -9,7 +9,7 @@ import Testing
 struct CheckpointRecordTests {
   func write(_ changes: [String: Any], to path: String, change: (inout [String: Any]) -> Void = { _ in }) throws {
     let metrics = [Float(1)].withUnsafeBufferPointer {
-      EvaluationMetrics(scores: $0, labels: $0, labelNames: ["a"], threshold: 0.25)
+      EvaluationMetrics(scores: $0, labels: $0, labelNames: ["a"], thresholds: [0.25])
     }
     // Any files will do.
     let data = try DatasetFingerprint(files: [#filePath, #filePath, #filePath])

@@ -6,7 +6,8 @@ import Testing
   static func metrics(_ scores: [Float], _ labels: [Float], _ names: [String], threshold: Float) -> EvaluationMetrics {
     scores.withUnsafeBufferPointer { scores in
       labels.withUnsafeBufferPointer {
-        EvaluationMetrics(scores: scores, labels: $0, labelNames: names, threshold: threshold)
+        EvaluationMetrics(
+          scores: scores, labels: $0, labelNames: names, thresholds: Array(repeating: threshold, count: names.count))
       }
     }
   }
@@ -14,7 +15,8 @@ import Testing
   static func report(_ scores: [Float], _ labels: [Float], _ names: [String], threshold: Float) -> EvaluationReport {
     scores.withUnsafeBufferPointer { scores in
       labels.withUnsafeBufferPointer {
-        EvaluationReport(scores: scores, labels: $0, labelNames: names, threshold: threshold)
+        EvaluationReport(
+          scores: scores, labels: $0, labelNames: names, thresholds: Array(repeating: threshold, count: names.count))
       }
     }
   }

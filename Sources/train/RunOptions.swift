@@ -1,0 +1,67 @@
+import ArgumentParser
+import Model
+
+/// What a run trains with, besides what nearly everybody gives.
+struct TrainingOptions: ParsableArguments {
+  @Option("Modalities to train on, of those in the data; by default all.", value: "name,…")
+  var modalities: String?
+
+  @Option(
+    "Settings as JSON, all or some, such as a run's config.json; options on the command line override it.",
+    value: "file")
+  var config: String?
+
+  @Option(
+    "Weights to start from, parameters and prototypes under their PyTorch names, such as scripts/weights makes.",
+    value: "file")
+  var `init`: String?
+
+  @Option(Setting.maxSteps) var maxSteps: Int?
+
+  @Option(Setting.warmup) var warmup: Double?
+
+  @Option(Setting.weightDecay) var weightDecay: Float?
+
+  @Option(Setting.threshold) var threshold: Float?
+
+  @Option(Setting.onNonFinite) var onNonfinite: RunConfiguration.NonFinitePolicy?
+}
+
+/// When a run's state is kept, and what may change when it goes on.
+struct CheckpointOptions: ParsableArguments {
+  @Option(
+    "With --resume: settings that may differ from those of the run, by the names of their options; data; maximum-norm (of a --config).",
+    value: "name,…")
+  var allowChanged: String?
+
+  @Option(
+    "With --resume and another number of steps, learning rate or warm-up: continue (the learning rate goes on without a "
+      + "jump, and falls linearly to 0 at the new end) or restart (a warm-up and a fall over the steps that remain). "
+      + "Without it the rate is that of a run of the new length.", value: "continue|restart")
+  var schedule: ScheduleChange?
+
+  @Option(
+    "How often a checkpoint is written: a number of steps (500) or a time (30s, 10m, 1h).", value: "interval",
+    base: Trainer.Options().interval)
+  var checkpointEvery: CheckpointInterval?
+
+  @Option("Checkpoints that are kept, the newest.", value: "n", base: Trainer.Options().keep)
+  var keep: Int?
+
+  @Option(
+    "Exit status after SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP, once a checkpoint is written: what tells a batch "
+      + "script to requeue.", value: "status")
+  var requeueExit: Int32 = 0
+}
+
+/// What a run tells.
+struct PrintingOptions: ParsableArguments {
+  @Flag(help: "Print the result as one JSON object on the last line.")
+  var json = false
+
+  @Flag(help: "Print the result only, nothing while the run goes on.")
+  var quiet = false
+
+  @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")
+  var logDigests = false
+}
