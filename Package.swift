@@ -85,11 +85,11 @@ let package = Package(
       name: "ParallelTests", dependencies: ["Parallel", "TestSupport", "CFlushToZero"], swiftSettings: vectorised),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: vectorised),
     .testTarget(
-      name: "ModelTests", dependencies: ["Model", "Benchmark", "TestSupport", "CAllocations"],
+      name: "ModelTests", dependencies: ["Model", "TestSupport", "CAllocations"],
       resources: [.copy("Golden")],
       swiftSettings: vectorised),
     .testTarget(
-      name: "TrainTests", dependencies: ["Model", "Benchmark", "TestSupport", "train"],
+      name: "TrainTests", dependencies: ["Model", "TestSupport", "train"],
       resources: [.copy("reference-run.json")],
       swiftSettings: vectorised),
   ],

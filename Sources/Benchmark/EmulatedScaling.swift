@@ -29,9 +29,9 @@ package struct EmulatedScaling: Encodable, Sendable {
 
   /// Seconds of a phase: of its slowest worker, of all on average, and of all together.
   package struct Phase: Encodable, Sendable {
-    package var slowest = 0.0
-    package var mean = 0.0
-    package var total = 0.0
+    package internal(set) var slowest = 0.0
+    package internal(set) var mean = 0.0
+    package internal(set) var total = 0.0
     /// Its place in a step.
     package let order: Int
 

@@ -30,8 +30,7 @@ struct Evaluate: ParsableCommand {
     let (predictor, split) = try samples.open(runDirectory, workers)
     if let absent = absentLabels(of: [split]) { Logger(label: "carat.data").warning("\(absent)") }
     let scores = try predictor.evaluator().scores(of: split)
-    let usual = Evaluator.report(
-      scores, of: split, thresholds: Array(repeating: predictor.threshold, count: split.labelNames.count))
+    let usual = Evaluator.report(scores, of: split, thresholds: split.thresholds(predictor.threshold))
     let tuned = try tuneThreshold.map { tuning in
       Evaluator.report(scores, of: split, thresholds: try thresholds(tuning, predictor, measured: split))
     }

@@ -41,28 +41,24 @@ struct Predict: ParsableCommand {
 
   func run() throws {
     let (predictor, split) = try samples.open(runDirectory, workers, mayLackLabels: true)
-    let (names, ids, threshold) = (predictor.configuration.labelNames, split.ids, predictor.threshold)
+    let names = predictor.configuration.labelNames
     let text = try TextOutput(path: output)
     if format == .csv {
-      let columns = (ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
+      let columns =
+        (split.ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
       try text.write(CSV.line(columns))
     }
     let encoder = JSON.encoder()
-    try predictor.evaluator().forEachBatch(of: split) { samples, scores in
-      for (i, sample) in samples.enumerated() {
-        let row = scores[i * names.count..<(i + 1) * names.count]
-        let id = ids?[sample]
-        switch format {
-        case .csv:
-          let predicted = row.map { $0 > threshold ? "1" : "0" }
-          try text.write(CSV.line((id.map { [$0] } ?? []) + ["\(sample)"] + row.map { "\($0)" } + predicted))
-        case .jsonl:
-          let named = Array(zip(names, row))
-          let line = Line(
-            id: id, sample: sample, scores: Dictionary(named, uniquingKeysWith: { first, _ in first }),
-            labels: named.filter { $0.1 > threshold }.map(\.0))
-          try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
-        }
+    try predictor.forEachPrediction(of: split) { own in
+      switch format {
+      case .csv:
+        let predicted = own.scores.map { $0 > predictor.threshold ? "1" : "0" }
+        try text.write(
+          CSV.line((own.id.map { [$0] } ?? []) + ["\(own.sample)"] + own.scores.map { "\($0)" } + predicted))
+      case .jsonl:
+        let scores = Dictionary(zip(names, own.scores), uniquingKeysWith: { first, _ in first })
+        let line = Line(id: own.id, sample: own.sample, scores: scores, labels: own.labels)
+        try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
       }
     }
     try text.finish()

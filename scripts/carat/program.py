@@ -58,7 +58,7 @@ def need(*packages: str) -> None:
     if _running is not None and not _restarted and os.path.isfile(_PYTHON):
         os.environ[_RESTARTED] = "1"
         plots = ["--plots"] if "matplotlib" in missing else []
-        command = [os.path.abspath(sys.argv[0])] if _running.find(" ") < 0 else ["-m", *_running.split()]
+        command = ["-m", *_running.split()] if " " in _running else [os.path.abspath(sys.argv[0])]
         os.execv(_PYTHON, [_PYTHON, *plots, *command, *sys.argv[1:]])
     raise OutputError(f"{sys.executable} has no {' and no '.join(missing)}; install the packages with pip", MISSING_PACKAGE)
 

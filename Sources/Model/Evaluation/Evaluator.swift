@@ -58,13 +58,11 @@ package final class Evaluator {
   package static func report(_ scores: [Float], of split: DatasetSplit, thresholds: [Float])
     -> (metrics: EvaluationMetrics, report: EvaluationReport)
   {
-    scores.withUnsafeBufferPointer { scores in
-      split.allLabels.withUnsafeBufferPointer { labels in
-        (
-          EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds),
-          EvaluationReport(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds)
-        )
-      }
+    withLabels(of: split, scores) { scores, labels in
+      (
+        EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds),
+        EvaluationReport(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds)
+      )
     }
   }
 
@@ -88,12 +86,20 @@ package final class Evaluator {
   }
 
   private static func metrics(_ scores: [Float], _ split: DatasetSplit, _ threshold: Float) -> EvaluationMetrics {
-    scores.withUnsafeBufferPointer { scores in
-      split.allLabels.withUnsafeBufferPointer { labels in
-        EvaluationMetrics(
-          scores: scores, labels: labels, labelNames: split.labelNames,
-          thresholds: Array(repeating: threshold, count: split.labelNames.count))
-      }
+    withLabels(of: split, scores) { scores, labels in
+      EvaluationMetrics(
+        scores: scores, labels: labels, labelNames: split.labelNames, thresholds: split.thresholds(threshold))
     }
   }
+
+  private static func withLabels<R>(
+    of split: DatasetSplit, _ scores: [Float], _ body: (UnsafeBufferPointer<Float>, UnsafeBufferPointer<Float>) -> R
+  ) -> R {
+    scores.withUnsafeBufferPointer { scores in split.allLabels.withUnsafeBufferPointer { body(scores, $0) } }
+  }
+}
+
+extension DatasetSplit {
+  /// One threshold for each label.
+  package func thresholds(_ threshold: Float) -> [Float] { Array(repeating: threshold, count: labelCount) }
 }

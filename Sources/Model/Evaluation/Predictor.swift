@@ -53,19 +53,25 @@ public final class Predictor {
   /// - Parameter path: a `.safetensors` file; it may lack labels.
   /// - Throws: `DataError` if it is wrong, `NonFiniteScores` for scores that are no numbers.
   public func predictions(ofFile path: String) throws -> [Prediction] {
-    let samples = try open(path, split: "test", mayLackLabels: true)
-    let names = configuration.labelNames
     var predictions: [Prediction] = []
+    try forEachPrediction(of: open(path, split: "test", mayLackLabels: true)) { predictions.append($0) }
+    return predictions
+  }
+
+  /// Gives every sample's prediction to `body`, in their order, as soon as it is made.
+  ///
+  /// - Throws: what `body` throws; `NonFiniteScores`.
+  package func forEachPrediction(of samples: DatasetSplit, _ body: (Prediction) throws -> Void) throws {
+    let names = configuration.labelNames
     try evaluator().forEachBatch(of: samples) { numbers, scores in
       for (i, sample) in numbers.enumerated() {
         let own = Array(scores[i * names.count..<(i + 1) * names.count])
-        predictions.append(
+        try body(
           Prediction(
             sample: sample, id: samples.ids?[sample], scores: own,
             labels: zip(names, own).filter { $1 > threshold }.map(\.0)))
       }
     }
-    return predictions
   }
 
   /// Measures the run's best weights on labelled samples.

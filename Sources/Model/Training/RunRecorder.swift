@@ -24,17 +24,13 @@ final class RunRecorder {
   /// Checkpoints that are kept.
   private let keep: Int
   private let writer = CheckpointWriter()
-  /// Whether the best weights' copy has any.
-  private var hasBest: Bool
 
   init(
     _ directory: RunDirectory, _ snapshots: Snapshots, logs: (metrics: JSONLinesFile, digests: JSONLinesFile?),
-    keep: Int,
-    hasBest: Bool = false
+    keep: Int
   ) {
     (self.directory, self.snapshots, self.keep) = (directory, snapshots, keep)
     (metrics, digests) = logs
-    self.hasBest = hasBest
   }
 
   // MARK: Logs
@@ -48,7 +44,6 @@ final class RunRecorder {
   func keepBest(_ state: TrainingState) throws(DataError) {
     try writer.wait()
     state.withWeights(snapshots.best.take)
-    hasBest = true
     writeBest()
   }
 
@@ -64,7 +59,8 @@ final class RunRecorder {
   /// - Parameter record: gets the lengths of the logs, in bytes.
   func save(_ state: TrainingState, _ record: (_ metrics: Int, _ digests: Int?) -> Checkpoint.Record) throws {
     state.withTensors(snapshots.state.take)
-    let best = hasBest ? snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) } : []
+    // None before the first epoch has ended.
+    let best = snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }
     let (checkpoints, keep) = (directory.checkpoints, keep)
     writer.write(
       snapshots.state.tensors + best, of: [snapshots.state, snapshots.best],

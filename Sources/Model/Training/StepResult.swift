@@ -9,7 +9,7 @@ package struct StepResult: Sendable {
   /// The learning rate that was applied.
   package let rate: Float
   /// Whether the loss and all gradients are finite; if not, the step changed nothing.
-  package var isFinite = true
+  package internal(set) var isFinite = true
 
   /// Sums each sample's share, in batch order.
   init(_ exchange: Exchange, contrastive: Double, _ weights: LossWeights, rate: Float) {

@@ -107,7 +107,7 @@ public final class Trainer {
     let logsDigests = logsDigests
     recorder = try snapshots.map { snapshots in
       let logs = try directory.openLogs(of: record, digests: logsDigests)
-      return RunRecorder(directory, snapshots, logs: logs, keep: options.keep, hasBest: record.best != nil)
+      return RunRecorder(directory, snapshots, logs: logs, keep: options.keep)
     }
     if let recorder {
       try directory.goOn(settings, from: checkpoint)

@@ -3,7 +3,7 @@
 A segment's steps are those that overlap its interval in time. Only where files are aligned to the labels already, and say
 so by names and intervals, or have no intervals, are they found by name."""
 import os
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -185,7 +185,8 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
     strangers = empty = 0
     known = {m: set(file.names) for m, file in files.items()}
     problems = Problems()
-    bad: Set[Tuple[str, str]] = set()
+    # Steps under the names that were met; none of what is broken.
+    counts: Dict[Tuple[str, str], Optional[int]] = {}
     for row, (segment, span) in enumerate(zip(names, table.spans)):
         video = video_of(segment)
         split = ALL if split_of is None else split_of.get(video)
@@ -195,14 +196,15 @@ def _pieces(files: Dict[str, CsdFile], names: List[str], table: LabelTable, spli
         found: Dict[str, Optional[Piece]] = {}
         for m, file in files.items():
             name = segment if by_name else video
-            found[m] = None
-            if name not in known[m] or (m, name) in bad:
-                continue
-            bad.add((m, name))                                               # until it is found to be good
-            with problems.collected():
-                count = file.count(name)
+            if name in known[m] and (m, name) not in counts:
+                counts[m, name] = None
+                with problems.collected():
+                    counts[m, name] = file.count(name)
+            count = counts.get((m, name))
+            if count is None:
+                found[m] = None
+            else:
                 found[m] = Piece(name, slice(0, count), count) if by_name else _overlap(name, file.intervals(name), span)
-                bad.remove((m, name))
         if align and not by_name and found["text"] is not None:
             found = {m: found["text"] if video in known[m] else None for m in files}
         if any(piece is None or not piece.length for piece in found.values()):

@@ -24,11 +24,12 @@ def read(file: CsdFile, options: Options) -> LabelTable:
     places: List[str] = []
     problems = Problems()
     for name in file.names:
+        order = None
         with problems.collected():
             file.count(name)
-    problems.tell()
-    for name in file.names:
-        order = file.order(name)
+            order = file.order(name)
+        if order is None:
+            continue
         for rank in np.argsort(order, kind="stable"):                        # the rows as they are in the file
             row = int(order[rank])
             single = parts(name)[1] is not None and len(order) == 1
@@ -37,6 +38,7 @@ def read(file: CsdFile, options: Options) -> LabelTable:
             places.append(f"row {row} of '{name}'")
             rows.append(file.features(name)[rank])
             spans.append(file.intervals(name)[rank])
+    problems.tell()
     if len({len(row) for row in rows}) != 1:
         raise FormatError(file.path, "labels with one number of columns", "others", "fetch the file again")
     values = np.stack(rows)
