@@ -98,6 +98,25 @@ import Testing
     #expect(try Program.run(allowed, in: directory).status == 0)
   }
 
+  /// Data that may change are still of the shape that the model has.
+  @Test(arguments: ["--features 9,9,9", "--steps 9", "--labels 2"]) func dataOfAnotherShape(_ shape: String) throws {
+    let directory = try TemporaryDirectory()
+    let words = shape.split(separator: " ").map(String.init)
+    for (name, more) in [("d", []), ("e", words)] {
+      let made = try Program.run(["generate", "--output", name] + Program.tinyData + more, in: directory)
+      #expect(made.status == 0, "\(made)")
+    }
+    let run = ["run", "--data", "d", "--output", "r"] + Program.tiny
+    #expect(try Program.run(run, in: directory).status == 0)
+    let refused = try Program.run(
+      ["run", "--data", "e", "--output", "r", "--resume", "--allow-changed", "data,epochs", "--epochs", "9"],
+      in: directory)
+    #expect(
+      refused.status == 65 && refused.error.contains("of the shape that the run was trained on")
+        || refused.status == 65 && refused.error.contains("the labels that the run was trained on"), "\(refused)")
+    #expect(try Program.run(["digest", "r"], in: directory).status == 0)
+  }
+
   /// A requeued job's run may have ended before, and its data may be gone.
   @Test func aFinishedRunSaysItsResultWithoutItsData() throws {
     let directory = try TemporaryDirectory()

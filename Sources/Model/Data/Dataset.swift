@@ -74,4 +74,27 @@ extension DatasetSplit {
         found: "\(mine.what) \(mine.value)", remedy: "make all splits of a dataset with the same settings")
     }
   }
+
+  /// - Throws: if a model of these settings can't take the samples: modalities, features and labels have to be its own, and
+  ///   sequences no longer than it has position embeddings.
+  func requireShape(of settings: RunConfiguration) throws(DataError) {
+    let own = settings.model.modalities
+    guard modalities.map(\.name) == own.map(\.name) else {
+      throw DataError(
+        file: path, expected: "the modalities \(own.map(\.name).joined(separator: ","))",
+        found: modalities.map(\.name).joined(separator: ","),
+        remedy: "use data of the shape that the run was trained on")
+    }
+    for (own, found) in zip(own, modalities)
+    where found.features != own.features || found.steps > own.maximumSteps {
+      throw DataError(
+        file: path, expected: "\(own.name) of at most \(own.maximumSteps) steps of \(own.features) features",
+        found: "\(found.steps) steps of \(found.features)", remedy: "use data of the shape that the run was trained on")
+    }
+    guard labelNames == settings.labelNames else {
+      throw DataError(
+        file: path, expected: "the labels \(settings.labelNames.joined(separator: ","))",
+        found: labelNames.joined(separator: ","), remedy: "use data with the labels that the run was trained on")
+    }
+  }
 }

@@ -111,17 +111,7 @@ public final class Predictor {
     let opened = try DatasetSplit(
       path: isFile ? own : Dataset.path(of: split, in: own), name: isFile ? nil : split,
       modalities: modalities.map(\.name), labelsIfMissing: mayLackLabels ? configuration.labelNames : nil)
-    for (own, found) in zip(modalities, opened.modalities)
-    where found.features != own.features || found.steps > own.maximumSteps {
-      throw DataError(
-        file: opened.path, expected: "\(own.name) of at most \(own.maximumSteps) steps of \(own.features) features",
-        found: "\(found.steps) steps of \(found.features)", remedy: "use data of the shape that the run was trained on")
-    }
-    guard opened.labelNames == configuration.labelNames else {
-      throw DataError(
-        file: opened.path, expected: "the labels \(configuration.labelNames.joined(separator: ","))",
-        found: opened.labelNames.joined(separator: ","), remedy: "use data with the labels that the run was trained on")
-    }
+    try opened.requireShape(of: configuration)
     return opened
   }
 }

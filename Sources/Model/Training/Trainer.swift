@@ -55,7 +55,8 @@ public final class Trainer {
   ///   - initial: parameters and prototypes to start from, instead of drawn ones.
   ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
-  ///   where memory is short, and then nothing was written; `DataError` for a directory that can't be written.
+  ///   where memory is short, `DataError` for data of another shape, and then nothing was written; `DataError` for a
+  ///   directory that can't be written.
   package init(
     _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
     from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options()
@@ -63,6 +64,7 @@ public final class Trainer {
     if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
       throw SettingsError(description: contradiction)
     }
+    for split in [dataset.train, dataset.valid, dataset.test] { try split.requireShape(of: settings) }
     try settings.requireMemory()
     var settings = settings
     settings.optimizer.totalSteps = settings.totalSteps(trainingSamples: dataset.train.count)
@@ -123,7 +125,8 @@ public final class Trainer {
   ///   - output: gets what `train run` writes: settings, log, checkpoints, the best weights, the result.
   ///   - workers: threads; nil for one a physical core. Results do not depend on it.
   ///   - overwrites: whether a run that is there is replaced.
-  /// - Throws: `SettingsError`, `MemoryShortage`; `DataError` for a directory that can't be written or has a run;
+  /// - Throws: `SettingsError`, `MemoryShortage`; `DataError` for a data set of another shape than the settings', or a
+  ///   directory that can't be written or has a run;
   ///   `RunLocked` if another run writes to it.
   public convenience init(
     _ settings: RunConfiguration, on dataset: Dataset, output: String, workers: Int? = nil, overwrites: Bool = false
