@@ -47,8 +47,8 @@ let package = Package(
     .systemLibrary(
       name: "CMPI", pkgConfig: messagePassing, providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-    .systemLibrary(name: "CPrefetch"),
-    .target(name: "Tensor", dependencies: ["CPrefetch"], swiftSettings: vectorised),
+    .systemLibrary(name: "CKernelHints"),
+    .target(name: "Tensor", dependencies: ["CKernelHints"], swiftSettings: vectorised),
     .target(
       name: "Parallel",
       dependencies: [

@@ -1,4 +1,4 @@
-import CPrefetch
+import CKernelHints
 
 /// Matrix products with one order of additions: c[i, j] is one chain of fused multiply-adds over k = 0, 1, 2, …
 ///
@@ -78,23 +78,28 @@ enum MatrixKernel {
       var (next, ahead) = (b + panel, panel)
       var start = target.start.map { $0 + j }
       while left > 0 {
-        let m = min(left, tileRows)
+        // Below the last whole tile, half a tile at a time.
+        let m = left >= tileRows ? tileRows : min(left, 6)
         let lines = ahead > 0 ? lineFloats : 0
         if lanes == tileColumns && m == tileRows {
-          multiplyTile(inner, a, row, step, b, c, stride, m, start, target.startStride, target.adds, next, lines)
+          multiplyTile(inner, a, row, step, b, c, stride, start, target.startStride, target.adds, next, lines)
         } else {
           if let start { copyTile(start, target.startStride, edge, tileColumns, m, lanes) }
-          multiplyTile(
-            inner, a, row, step, b, edge, tileColumns, m, start == nil ? nil : edge, tileColumns, false, next, lines)
+          let start = start == nil ? nil : UnsafePointer(edge)
+          if m == tileRows {
+            multiplyTile(inner, a, row, step, b, edge, tileColumns, start, tileColumns, false, next, lines)
+          } else {
+            multiplySix(inner, a, row, step, b, edge, tileColumns, m, start, tileColumns, false, next, lines)
+          }
           if target.adds {
             for r in 0..<m { for l in 0..<lanes { c[r &* stride &+ l] += edge[r &* tileColumns &+ l] } }
           } else {
             copyTile(edge, tileColumns, c, stride, m, lanes)
           }
         }
-        (a, c, left) = (a + tile, c + tileRows &* stride, left &- tileRows)
+        (a, c, left) = (m == tileRows ? a + tile : a + 6 &* row, c + m &* stride, left &- m)
         (next, ahead) = (next + inner &* lines, ahead &- inner &* lines)
-        start = start.map { $0 + tileRows &* target.startStride }
+        start = start.map { $0 + m &* target.startStride }
       }
     }
   }
@@ -102,7 +107,7 @@ enum MatrixKernel {
   /// Floats of a cache line.
   private static let lineFloats = 16
 
-  /// One tile; of fewer than `tileRows` rows of a the first is repeated, so that nothing past the end is read.
+  /// A whole tile.
   ///
   /// - Parameters:
   ///   - next: what is asked for meanwhile, a line for each k.
@@ -110,63 +115,82 @@ enum MatrixKernel {
   @inline(__always)
   private static func multiplyTile(
     _ inner: Int, _ a: UnsafePointer<Float>, _ row: Int, _ step: Int, _ b: UnsafePointer<Float>,
-    _ c: UnsafeMutablePointer<Float>, _ stride: Int, _ rows: Int, _ start: UnsafePointer<Float>?, _ startStride: Int,
+    _ c: UnsafeMutablePointer<Float>, _ stride: Int, _ start: UnsafePointer<Float>?, _ startStride: Int,
     _ adds: Bool, _ next: UnsafePointer<Float>, _ lines: Int
   ) {
-    var next = next
-    let end = b + inner &* tileColumns
-    var (b, k) = (b, 0)
-    let a0 = Rows(a, row, rows)
-    var c00 = Six()
     #if TILE_12X32
-      let a1 = rows > 6 ? Rows(a + 6 &* row, row, rows &- 6) : a0
-      var (c01, c10, c11) = (Six(), Six(), Six())
-    #endif
-    if let start {
-      c00 = Six(start, startStride)
-      #if TILE_12X32
+      var (b, next) = (b, next)
+      // Twelve addresses of rows don't fit into registers beside the others, and with all twelve values loaded at the
+      // beginning of a k the tile wouldn't either: every third row has an address, and is loaded where it is used.
+      var (r0, r3, r6, r9) = (a, a + 3 &* row, a + 6 &* row, a + 9 &* row)
+      let end = b + inner &* tileColumns
+      var (c00, c01, c10, c11) = (Six(), Six(), Six(), Six())
+      if let start {
         let below = start + 6 &* startStride
-        c01 = Six(start + 16, startStride)
-        c10 = Six(below, startStride)
-        c11 = Six(below + 16, startStride)
-      #endif
-    }
-    #if TILE_12X32
-      // Half a tile at an edge.
-      while rows <= 6, b != end {
-        c00.add(a0, k, load(b))
-        c01.add(a0, k, load(b + 16))
+        (c00, c01) = (Six(start, startStride), Six(start + 16, startStride))
+        (c10, c11) = (Six(below, startStride), Six(below + 16, startStride))
+      }
+      while b != end {
+        let (b0, b1) = (load(b), load(b + 16))
+        r0 = carat_opaque(r0)
+        c00.addUpper(r0, row, b0)
+        c01.addUpper(r0, row, b1)
+        r3 = carat_opaque(r3)
+        c00.addLower(r3, row, b0)
+        c01.addLower(r3, row, b1)
+        r6 = carat_opaque(r6)
+        c10.addUpper(r6, row, b0)
+        c11.addUpper(r6, row, b1)
+        r9 = carat_opaque(r9)
+        c10.addLower(r9, row, b0)
+        c11.addLower(r9, row, b1)
+        (r0, r3, r6, r9) = (r0 + step, r3 + step, r6 + step, r9 + step)
         carat_prefetch(next)
         next += lines
         b += tileColumns
-        k &+= step
       }
+      let below = c + 6 &* stride
+      c00.write(c, stride, adds)
+      c01.write(c + 16, stride, adds)
+      c10.write(below, stride, adds)
+      c11.write(below + 16, stride, adds)
+    #else
+      multiplySix(inner, a, row, step, b, c, stride, 6, start, startStride, adds, next, lines)
+    #endif
+  }
+
+  /// Six rows of a tile, or fewer: then the first one is repeated, so that nothing past the end of a is read.
+  @inline(__always)
+  private static func multiplySix(
+    _ inner: Int, _ a: UnsafePointer<Float>, _ row: Int, _ step: Int, _ b: UnsafePointer<Float>,
+    _ c: UnsafeMutablePointer<Float>, _ stride: Int, _ rows: Int, _ start: UnsafePointer<Float>?, _ startStride: Int,
+    _ adds: Bool, _ next: UnsafePointer<Float>, _ lines: Int
+  ) {
+    let a = SixRows(a, row, rows)
+    var (b, next, k) = (b, next, 0)
+    let end = b + inner &* tileColumns
+    var c0 = start.map { Six($0, startStride) } ?? Six()
+    #if TILE_12X32
+      var c1 = start.map { Six($0 + 16, startStride) } ?? Six()
     #endif
     while b != end {
-      let b0 = load(b)
-      c00.add(a0, k, b0)
+      c0.add(a, k, load(b))
       #if TILE_12X32
-        let b1 = load(b + 16)
-        c01.add(a0, k, b1)
-        c10.add(a1, k, b0)
-        c11.add(a1, k, b1)
+        c1.add(a, k, load(b + 16))
       #endif
       carat_prefetch(next)
       next += lines
       b += tileColumns
       k &+= step
     }
-    c00.write(c, stride, adds)
+    c0.write(c, stride, adds)
     #if TILE_12X32
-      let below = c + 6 &* stride
-      c01.write(c + 16, stride, adds)
-      c10.write(below, stride, adds)
-      c11.write(below + 16, stride, adds)
+      c1.write(c + 16, stride, adds)
     #endif
   }
 
   /// Six rows of a; those past the end repeat the first one.
-  private struct Rows {
+  private struct SixRows {
     let r0, r1, r2, r3, r4, r5: UnsafePointer<Float>
     @inline(__always) init(_ a: UnsafePointer<Float>, _ s: Int, _ n: Int) {
       (r0, r1, r2) = (a, n > 1 ? a + s : a, n > 2 ? a + 2 &* s : a)
@@ -199,13 +223,26 @@ enum MatrixKernel {
       (c3, c4, c5) = (load(c + 3 &* s), load(c + 4 &* s), load(c + 5 &* s))
     }
 
-    @inline(__always) mutating func add(_ a: Rows, _ k: Int, _ b: Floats) {
+    @inline(__always) mutating func add(_ a: SixRows, _ k: Int, _ b: Floats) {
       c0 = c0.addingProduct(Floats(repeating: a.r0[k]), b)
       c1 = c1.addingProduct(Floats(repeating: a.r1[k]), b)
       c2 = c2.addingProduct(Floats(repeating: a.r2[k]), b)
       c3 = c3.addingProduct(Floats(repeating: a.r3[k]), b)
       c4 = c4.addingProduct(Floats(repeating: a.r4[k]), b)
       c5 = c5.addingProduct(Floats(repeating: a.r5[k]), b)
+    }
+
+    /// The first three rows, `s` floats apart, and the last three.
+    @inline(__always) mutating func addUpper(_ a: UnsafePointer<Float>, _ s: Int, _ b: Floats) {
+      c0 = c0.addingProduct(Floats(repeating: a[0]), b)
+      c1 = c1.addingProduct(Floats(repeating: a[s]), b)
+      c2 = c2.addingProduct(Floats(repeating: a[2 &* s]), b)
+    }
+
+    @inline(__always) mutating func addLower(_ a: UnsafePointer<Float>, _ s: Int, _ b: Floats) {
+      c3 = c3.addingProduct(Floats(repeating: a[0]), b)
+      c4 = c4.addingProduct(Floats(repeating: a[s]), b)
+      c5 = c5.addingProduct(Floats(repeating: a[2 &* s]), b)
     }
 
     @inline(__always) func write(_ c: UnsafeMutablePointer<Float>, _ s: Int, _ adds: Bool) {
