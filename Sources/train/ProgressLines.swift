@@ -123,9 +123,18 @@ struct ProgressLines {
           timeLeft(afterStep: record.step, epoch: record.epoch + 1).map { "  \(ProgressBar.time($0)) left" } ?? ""
         line(
           "epoch \(record.epoch)/\(epochs)  \(means)valid micro-F1 \(fixed(m.microF1, 4))  "
-            + "mAP \(fixed(m.meanAveragePrecision, 4))", highlight: record.best ? "  best" : "", left)
+            + "mAP \(fixed(m.meanAveragePrecision, 4))\(selected(m))", highlight: record.best ? "  best" : "", left)
       }
       (losses, steps) = ((0, 0), (0, 0))
+    }
+  }
+
+  /// What the best epoch is chosen by, where the line does not have it.
+  private func selected(_ metrics: EvaluationMetrics) -> String {
+    switch settings.bestBy ?? .microF1 {
+    case .microF1, .meanAveragePrecision: ""
+    case .macroF1: "  macro-F1 \(fixed(metrics.macroF1, 4))"
+    case .loss: "  loss \(fixed(metrics.crossEntropy ?? .nan, 4))"
     }
   }
 
@@ -152,6 +161,9 @@ struct ProgressLines {
 
   func end(_ result: Trainer.Result, directory: RunDirectory, reachable: SyntheticDataset.Reachable?) {
     let m = result.test
+    if result.stoppedEarly == true, let patience = settings.patience {
+      tell("stopped early: no better epoch than \(result.bestEpoch) in \(plural(patience, "epoch"))")
+    }
     tell(
       "test (epoch \(result.bestEpoch)): micro-F1 \(fixed(m.microF1, 4))  precision \(fixed(m.precision, 4))  "
         + "recall \(fixed(m.recall, 4))  accuracy \(fixed(m.accuracy, 4))  macro-F1 \(fixed(m.macroF1, 4))  "

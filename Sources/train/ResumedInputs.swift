@@ -12,7 +12,7 @@ extension Run {
     // A settings file's data set is as one of --data; a run's config.json names its own.
     let filed = try training.config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
     let filedPath: String? = if case .directory(let path) = filed { path } else { nil }
-    let moved = data ?? filedPath
+    let moved = basics.data ?? filedPath
     let own = before.model.modalities.map(\.name)
     let dataset: Dataset?
     let trainingSamples: Int
@@ -137,7 +137,7 @@ extension Run {
       (before.learningRate, before.warmup, before.totalSteps) != (now.learningRate, now.warmup, now.totalSteps)
     guard isChanged else {
       // A job that is queued again gives the same options each time.
-      if let schedule = checkpoints.schedule, resume == .required, before.scheduleStart?.change != schedule {
+      if let schedule = checkpoints.schedule, basics.resume == .required, before.scheduleStart?.change != schedule {
         throw SettingsError(
           description:
             "--schedule \(schedule.rawValue) goes with a change of the number of steps, the learning rate or the "

@@ -9,13 +9,15 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a model, evaluate it after each epoch, test the best epoch at the end.",
     discussion: """
+        train run --data DIR --output RUN --epochs 20 --batch-size 64 --lr 5e-5
+
       With --data it trains on your data set, without on a generated one. The defaults are the configuration of CARAT's \
       released code, with padding left out; --preset released has padding attended too, as the code does. \
       Options' defaults are those of a new run without --preset and --config.
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
-      evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch with the \
-      highest micro-F1 on the validation split, under their PyTorch names) and, at the end, result.json. Only \
+      evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch that is best on \
+      the validation split, see --best-by, under their PyTorch names) and, at the end, result.json. Only \
       --overwrite replaces a run that is there, or other files of these names. Without --output a run gets a \
       directory of its own, runs/<date-time>, and runs/latest is a link to the newest.
 
@@ -26,37 +28,7 @@ struct Run: ParsableCommand {
       stopped and resumed or not.
       """)
 
-  @Option("Data set: a directory with train, valid and test.safetensors.", value: "directory")
-  var data: String?
-
-  @Option(
-    "Directory for what the run writes. Without it, one of the run's own, runs/<date-time>, to which runs/latest is a "
-      + "link; with --resume, runs/latest.", value: "directory")
-  var output: String?
-
-  @Option(
-    defaultAsFlag: Resume.required,
-    help: ArgumentHelp(
-      "Go on from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
-        + "refused, unless --allow-changed names them. A finished run says its result. "
-        + "`--resume auto` starts anew where there is none.", valueName: "auto"))
-  var resume: Resume?
-
-  @Flag(help: "Replace what is in --output: a run, finished or not, and other files of its files' names.")
-  var overwrite = false
-
-  @Option(
-    "Named settings that options and --config change: released, paper, m3ed, unaligned, small.", value: "name")
-  var preset: Preset?
-
-  @Option(Setting.epochs) var epochs: Int?
-
-  @Option(Setting.batchSize) var batchSize: Int?
-
-  @Option(Setting.learningRate, also: "lr") var learningRate: Double?
-
-  @Option(Setting.seed) var seed: UInt64?
-
+  @OptionGroup(title: "What most runs need") var basics: BasicOptions
   @OptionGroup(title: "What is printed and logged") var printing: PrintingOptions
   @OptionGroup(title: "Checkpoints, stopping and resuming") var checkpoints: CheckpointOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
@@ -65,16 +37,9 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "Model and loss") var model: ModelOptions
   @OptionGroup(title: "Generated data, without --data") var generation: GenerationOptions
 
-  enum Resume: String, ExpressibleByArgument, CaseIterable, CustomStringConvertible {
-    case required = "newest"
-    case auto
-
-    var description: String { rawValue }
-  }
-
   func validate() throws {
     for (option, path) in [
-      ("--output", output), ("--data", data), ("--config", training.config), ("--init", training.`init`),
+      ("--output", basics.output), ("--data", basics.data), ("--config", training.config), ("--init", training.`init`),
     ]
     where path == "" {
       throw ValidationError("\(option) is empty: expected a path; a variable of the shell may not be set.")
@@ -83,23 +48,25 @@ struct Run: ParsableCommand {
     if !(0...255).contains(checkpoints.requeueExit) {
       throw ValidationError("--requeue-exit must be between 0 and 255, not \(checkpoints.requeueExit).")
     }
-    if training.`init` != nil && resume == .required {
+    if training.`init` != nil && basics.resume == .required {
       throw ValidationError("--init goes with a new run, not with --resume.")
     }
-    if overwrite && resume != nil {
+    if basics.overwrite && basics.resume != nil {
       throw ValidationError("--overwrite replaces a run, --resume goes on with it: give one of them.")
     }
-    if overwrite && output == nil {
+    if basics.overwrite && basics.output == nil {
       throw ValidationError(
         "--overwrite replaces a run in --output: give that too. A run without --output gets a directory of its own.")
     }
-    if data != nil, let contradiction = generation.contradiction(with: "--data") {
+    if basics.data != nil, let contradiction = generation.contradiction(with: "--data") {
       throw ValidationError(contradiction + ".")
     }
     // Otherwise they change what a settings file or a checkpoint says.
-    if data == nil && training.config == nil && resume != .required { _ = try generation.settings() }
-    if checkpoints.schedule != nil && resume == nil { throw ValidationError("--schedule goes with --resume.") }
-    if checkpoints.allowChanged != nil && resume == nil { throw ValidationError("--allow-changed goes with --resume.") }
+    if basics.data == nil && training.config == nil && basics.resume != .required { _ = try generation.settings() }
+    if checkpoints.schedule != nil && basics.resume == nil { throw ValidationError("--schedule goes with --resume.") }
+    if checkpoints.allowChanged != nil && basics.resume == nil {
+      throw ValidationError("--allow-changed goes with --resume.")
+    }
     let unknown = allowed.subtracting(SettingsDifference.changeable)
     if let name = unknown.sorted().first {
       let names = SettingsDifference.changeable.sorted().joined(separator: ", ")
@@ -115,7 +82,7 @@ struct Run: ParsableCommand {
     var directory = found
     let isNew = isOwn || !directory.isThere
     var lock: RunLock?
-    if isFirst && resume != nil && !isNew { lock = try directory.lock() }
+    if isFirst && basics.resume != nil && !isNew { lock = try directory.lock() }
     // A directory of the run's own is made when all is known to be right, beside others of that second.
     let checkpoint = isOwn ? nil : try openCheckpoint(directory)
     let inputs = try checkpoint.map { try resumedInputs($0, directory) } ?? newInputs(directory)
@@ -129,7 +96,7 @@ struct Run: ParsableCommand {
     if isFirst && lock == nil {
       lock = try directory.lock()
       // Another run may have come and gone.
-      if !overwrite { try directory.requireReplaceable(isResumed: resume != nil) }
+      if !basics.overwrite { try directory.requireReplaceable(isResumed: basics.resume != nil) }
     }
     defer { withExtendedLifetime(lock) {} }
     let team: WorkerTeam
@@ -186,9 +153,10 @@ struct Run: ParsableCommand {
     let latest = RunDirectory(RunDirectory.latest)
     // A link to a run that was removed is no run.
     let isLatest = FileManager.default.fileExists(atPath: latest.path)
-    let isOwn = communicator.agree(on: output == nil && (resume == nil || resume == .auto && !isLatest))
+    let isOwn = communicator.agree(
+      on: basics.output == nil && (basics.resume == nil || basics.resume == .auto && !isLatest))
     // Links are followed now: `latest` may lead elsewhere before the run ends.
-    let found = isOwn ? RunDirectory.named() : (output.map(RunDirectory.init) ?? latest).followed
+    let found = isOwn ? RunDirectory.named() : (basics.output.map(RunDirectory.init) ?? latest).followed
     return (RunDirectory(communicator.gather(found.path)[0]), isOwn)
   }
 
@@ -196,7 +164,7 @@ struct Run: ParsableCommand {
   private func requireAgreement(
     _ communicator: any Communicator, _ settings: RunConfiguration, _ checkpoint: Checkpoint?
   ) throws {
-    let place = output ?? RunDirectory.parent
+    let place = basics.output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
       ("--log-digests", "\(printing.logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
@@ -220,4 +188,5 @@ extension CheckpointInterval: ExpressibleByArgument {
 
 extension RunConfiguration.NonFinitePolicy: ExpressibleByArgument {}
 extension ScheduleChange: ExpressibleByArgument {}
+extension SelectionMetric: ExpressibleByArgument {}
 extension Preset: ExpressibleByArgument {}

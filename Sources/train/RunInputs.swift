@@ -27,17 +27,17 @@ extension Run {
 
   /// Where to go on; nil for a new run.
   func openCheckpoint(_ directory: RunDirectory) throws -> Checkpoint? {
-    if resume != nil {
+    if basics.resume != nil {
       let logger = Logger(label: "carat.checkpoint")
       let newest = try directory.checkpoints.newest { logger.warning("passing over a checkpoint: \($0)") }
       if let newest { return newest }
-      if resume == .required {
+      if basics.resume == .required {
         throw DataError(
           file: directory.checkpoints.path, expected: "a checkpoint to resume from", found: "none",
           remedy: "give the --output of a run that wrote one, or --resume auto to start anew where there is none")
       }
     }
-    if !overwrite { try directory.requireReplaceable(isResumed: resume != nil) }
+    if !basics.overwrite { try directory.requireReplaceable(isResumed: basics.resume != nil) }
     return nil
   }
 
@@ -52,7 +52,7 @@ extension Run {
       settings.data = .directory(try absolutePath(path))
       return Inputs(settings: try changed(settings, trainingSamples: dataset.train.count), dataset: dataset)
     case .generated(var generated):
-      set(&generated.seed, seed)
+      set(&generated.seed, basics.seed)
       let shape = try DatasetShape(of: generated).only(names(training.modalities), file: directory.path)
       var settings = try base(RunConfiguration(for: shape))
       settings.data = .generated(generated)
@@ -66,7 +66,7 @@ extension Run {
 
   /// What the command line says of data, or the settings file, or neither: then they are generated.
   private func dataSource() throws -> RunConfiguration.DataSource {
-    if let data { return .directory(data) }
+    if let data = basics.data { return .directory(data) }
     let filed = try training.config.flatMap { path throws(DataError) in try RunConfiguration.dataSource(inFile: path) }
     switch filed {
     case .directory(let path):
@@ -82,7 +82,7 @@ extension Run {
   /// Settings with what the preset and the settings file give.
   func base(_ settings: RunConfiguration) throws -> RunConfiguration {
     var settings = settings
-    preset?.apply(to: &settings)
+    basics.preset?.apply(to: &settings)
     guard let config = training.config else { return settings }
     if try RunConfiguration.hasShards(inFile: config) {
       Logger(label: "carat.config").warning(
@@ -128,18 +128,20 @@ extension Run {
   {
     var settings = base
     try model.apply(to: &settings)
-    settings.set(.learningRate, learningRate)
+    settings.set(.learningRate, basics.learningRate)
     settings.set(.warmup, training.warmup)
     settings.set(.weightDecay, training.weightDecay)
-    settings.set(.batchSize, batchSize)
+    settings.set(.batchSize, basics.batchSize)
     if let maxSteps = training.maxSteps { settings.maxSteps = maxSteps }
     // A new run whose steps alone are limited takes as many epochs as it needs.
     let hasEpochs =
       try training.config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
     if training.maxSteps != nil && resumed == nil && !hasEpochs { settings.epochs = RunConfiguration.maximumEpochs }
-    settings.set(.epochs, epochs)
-    settings.set(.seed, seed)
+    settings.set(.epochs, basics.epochs)
+    settings.set(.seed, basics.seed)
     settings.set(.threshold, training.threshold)
+    settings.set(.bestBy, training.bestBy)
+    settings.set(.patience, training.patience)
     settings.set(.onNonFinite, training.onNonfinite)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)

@@ -1,6 +1,47 @@
 import ArgumentParser
 import Model
 
+/// What most runs need: data, output, and the settings that nearly everybody gives.
+struct BasicOptions: ParsableArguments {
+  @Option("Data set: a directory with train, valid and test.safetensors.", value: "directory")
+  var data: String?
+
+  @Option(
+    "Directory for what the run writes. Without it, one of the run's own, runs/<date-time>, to which runs/latest is a "
+      + "link; with --resume, runs/latest.", value: "directory")
+  var output: String?
+
+  @Option(
+    defaultAsFlag: Resume.required,
+    help: ArgumentHelp(
+      "Go on from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
+        + "refused, unless --allow-changed names them. A finished run says its result. "
+        + "`--resume auto` starts anew where there is none.", valueName: "auto"))
+  var resume: Resume?
+
+  @Flag(help: "Replace what is in --output: a run, finished or not, and other files of its files' names.")
+  var overwrite = false
+
+  @Option(
+    "Named settings that options and --config change: released, paper, m3ed, unaligned, small.", value: "name")
+  var preset: Preset?
+
+  @Option(Setting.epochs) var epochs: Int?
+
+  @Option(Setting.batchSize) var batchSize: Int?
+
+  @Option(Setting.learningRate, also: "lr") var learningRate: Double?
+
+  @Option(Setting.seed) var seed: UInt64?
+
+  enum Resume: String, ExpressibleByArgument, CaseIterable, CustomStringConvertible {
+    case required = "newest"
+    case auto
+
+    var description: String { rawValue }
+  }
+}
+
 /// What a run trains with, besides what nearly everybody gives.
 struct TrainingOptions: ParsableArguments {
   @Option("Modalities to train on, of those in the data; by default all.", value: "name,…")
@@ -23,6 +64,10 @@ struct TrainingOptions: ParsableArguments {
   @Option(Setting.weightDecay) var weightDecay: Float?
 
   @Option(Setting.threshold) var threshold: Float?
+
+  @Option(Setting.bestBy) var bestBy: SelectionMetric?
+
+  @Option(Setting.patience) var patience: Int?
 
   @Option(Setting.onNonFinite) var onNonfinite: RunConfiguration.NonFinitePolicy?
 }

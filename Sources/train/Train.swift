@@ -64,7 +64,8 @@ struct Train: ParsableCommand {
   private static func requireCommand(_ first: String?) throws {
     let names = configuration.subcommands.map { $0._commandName }
     guard let first, !first.hasPrefix("-"), first != "help", !names.contains(first) else { return }
-    throw ValidationError("There is no command '\(first)' among \(names.joined(separator: ", ")).")
+    let nearest = nearest(to: first, among: names + ["help"]).map { "; did you mean '\($0)'?" } ?? "."
+    throw ValidationError("There is no command '\(first)' among \(names.joined(separator: ", "))\(nearest)")
   }
 
   /// Swift would repair an argument that is not UTF-8, and its name would be that of another file.

@@ -42,6 +42,31 @@ import Testing
     #expect(scores.output.hasPrefix("sample,\"score_calm\(Self.esc)\",\"score_ten\u{9B}se\nline\",\"label_calm"))
   }
 
+  @Test(arguments: [
+    ("evalute", "evaluate"), ("rnu", "run"), ("predcit", "predict"), ("topolgy", "topology"), ("hlep", "help"),
+    ("xyz", nil), ("", nil),
+  ]) func aMistypedCommandIsToldTheNearest(typed: String, meant: String?) throws {
+    let outcome = try Program.run([typed], in: TemporaryDirectory())
+    #expect(outcome.status == 64)
+    #expect(outcome.error.contains("There is no command '\(typed)'"), "\(outcome.error)")
+    #expect(outcome.error.contains("did you mean") == (meant != nil), "\(outcome.error)")
+    if let meant { #expect(outcome.error.contains("did you mean '\(meant)'?"), "\(outcome.error)") }
+  }
+
+  /// What everybody needs comes first.
+  @Test func helpBeginsWithTheBasics() throws {
+    let help = try Program.run(["run", "--help"], in: TemporaryDirectory()).output
+    let options = help.split(separator: "\n").compactMap { line in
+      line.hasPrefix("  --") ? String(line.dropFirst(2).prefix { $0 != " " && $0 != "," }) : nil
+    }
+    #expect(
+      options.prefix(9) == [
+        "--data", "--output", "--resume", "--overwrite", "--preset", "--epochs", "--batch-size", "--learning-rate",
+        "--seed",
+      ])
+    #expect(help.contains("train run --data"))
+  }
+
   static let strangers = [
     ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS pointer", "git lfs pull"),
     ("\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>", "web page", "download"),

@@ -19,7 +19,7 @@ import Testing
     ]
     #expect(run.json.keys.sorted() == keys)
     let test = try #require(run.json["test"] as? [String: Any])
-    let metrics = ["accuracy", "label_f1", "mAP", "macro_f1", "micro_f1", "precision", "recall"]
+    let metrics = ["accuracy", "cross_entropy", "label_f1", "mAP", "macro_f1", "micro_f1", "precision", "recall"]
     #expect(test.keys.sorted() == metrics)
     #expect(try directory.names() == ["d", "r"])
     let files = try FileManager.default.contentsOfDirectory(atPath: directory.file("r")).sorted()

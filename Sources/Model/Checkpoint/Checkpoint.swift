@@ -25,8 +25,16 @@ package struct Checkpoint: Sendable {
     }
 
     /// Whether a run of these settings has nothing left to train or to evaluate, after so many steps.
-    func isEnd(of configuration: RunConfiguration, steps: Int) -> Bool {
+    func isEnd(of configuration: RunConfiguration, steps: Int, best: Best?) -> Bool {
       epoch > configuration.epochs || isEvaluated && steps >= configuration.optimizer.totalSteps
+        || isOutOfPatience(configuration, best)
+    }
+
+    /// Whether so many epochs were evaluated since the best one that the run's patience is at its end.
+    func isOutOfPatience(_ configuration: RunConfiguration, _ best: Best?) -> Bool {
+      guard let patience = configuration.patience, let best else { return false }
+      let evaluated = isEvaluated && step > 0 ? epoch : epoch - 1
+      return evaluated - best.epoch >= patience
     }
   }
 
@@ -107,7 +115,7 @@ package struct Checkpoint: Sendable {
 
   /// Whether a run of these settings, with `totalSteps` set, that goes on from here has nothing to do.
   package func isEnd(of configuration: RunConfiguration) -> Bool {
-    record.position.isEnd(of: configuration, steps: record.step)
+    record.position.isEnd(of: configuration, steps: record.step, best: record.best)
   }
 
   /// - Throws: if the record can't be of a run of so many steps an epoch, or of the state beside it.

@@ -19,6 +19,9 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
   /// samples that score at least as high. Equal scores count together, so the order of samples does not matter. 0 for a
   /// label without a true sample. It knows no threshold.
   public let meanAveragePrecision: Double
+  /// The mean over samples and labels of the binary cross-entropy of scores, natural logarithms of at least -100, as
+  /// PyTorch's `binary_cross_entropy`. It knows no threshold. Nil in the files of earlier versions.
+  public let crossEntropy: Double?
   /// Each label's F1 by its name.
   public let labelF1: [String: Double]
 
@@ -29,6 +32,7 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     case accuracy
     case macroF1 = "macro_f1"
     case meanAveragePrecision = "mAP"
+    case crossEntropy = "cross_entropy"
     case labelF1 = "label_f1"
   }
 
@@ -59,6 +63,12 @@ public struct EvaluationMetrics: Codable, Sendable, Equatable {
     labelF1 = Dictionary(zip(labelNames, f1), uniquingKeysWith: { first, _ in first })
     let precisions = (0..<c).map { Self.averagePrecision(of: $0, scores, labels, samples: n, labelCount: c) }
     meanAveragePrecision = precisions.reduce(0, +) / Double(c)
+    var entropy = 0.0
+    for (score, label) in zip(scores, labels) {
+      let probability = Double(label > 0 ? score : 1 - score)
+      entropy -= probability > 0 ? max(logarithm(probability), -100) : -100
+    }
+    crossEntropy = entropy / Double(max(scores.count, 1))
   }
 
   static func averagePrecision(

@@ -12,6 +12,10 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var epochs = 20
   /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.
   public var maxSteps: Int?
+  /// By what the best epoch is chosen; nil for micro-F1, as in the files of earlier versions.
+  public var bestBy: SelectionMetric?
+  /// The run ends after so many epochs in a row without a better one; nil for no such limit.
+  public var patience: Int?
   public var seed: UInt64 = 1
   /// Scores above this predict a label.
   public var threshold: Float = 0.25
@@ -101,6 +105,9 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
     if let maxSteps, !(1...Int(Int32.max)).contains(maxSteps) {
       return "maximum steps must be between 1 and 2147483647, not \(maxSteps)"
+    }
+    if let patience, !(1...Self.maximumEpochs).contains(patience) {
+      return "patience must be between 1 and 1000000 epochs, not \(patience)"
     }
     if let contradiction = optimizer.contradiction { return contradiction }
     if !(threshold >= 0 && threshold <= 1) { return "threshold must be between 0 and 1, not \(threshold)" }

@@ -73,7 +73,7 @@ package struct AnySetting: Sendable {
     let run: [AnySetting] = [
       Setting.epochs.any, Setting.maxSteps.any, Setting.batchSize.any, Setting.learningRate.any, Setting.warmup.any,
       Setting.weightDecay.any, Setting.maximumNorm.any, Setting.threshold.any, Setting.seed.any,
-      Setting.onNonFinite.any,
+      Setting.onNonFinite.any, Setting.bestBy.any, Setting.patience.any,
     ]
     let model: [AnySetting] = [
       Setting.layers.any, Setting.hiddenSize.any, Setting.heads.any, Setting.feedForwardSize.any,
@@ -103,6 +103,24 @@ extension Setting where Value == Int? {
       "max-steps", "n", "maxSteps", \.maxSteps, mayChange: true,
       "The run ends after so many optimiser steps, if its epochs do not end it before; the learning rate falls to 0 by "
         + "then. Without --epochs it takes as many as it needs.")
+  }
+}
+
+extension Setting where Value == Int? {
+  package static var patience: Self {
+    Self(
+      "patience", "n", "patience", \.patience, mayChange: true,
+      "The run ends after so many epochs in a row of which none was better on the validation split; by default it takes "
+        + "all. The learning rate falls as if it did.")
+  }
+}
+
+extension Setting where Value == SelectionMetric? {
+  package static var bestBy: Self {
+    Self(
+      "best-by", "metric", "bestBy", \.bestBy, mayChange: true,
+      "What of the validation split says which epoch is the best, and so which weights are kept and tested: micro_f1 (the "
+        + "default), macro_f1, mAP, or loss (the scores' cross-entropy).")
   }
 }
 

@@ -37,7 +37,7 @@ extension Trainer {
     public let step: Int
     public let epoch: Int
     public let metrics: EvaluationMetrics
-    /// Whether it is the best of its split so far, by micro-F1; later epochs win ties.
+    /// Whether it is the best of its split so far, by the run's `bestBy`; later epochs win ties.
     public let best: Bool
   }
 
@@ -93,6 +93,8 @@ extension Trainer {
     public let peakMiB: Double
     /// The limit that the run was given, if it was.
     public let maxSteps: Int?
+    /// True where the run ended because its patience did.
+    public let stoppedEarly: Bool?
     /// Of all ranks.
     public let workers: Int
     public let ranks: Int
@@ -107,6 +109,7 @@ extension Trainer {
       case samplesPerSecond = "samples_per_second"
       case peakMiB = "peak_mib"
       case maxSteps = "max_steps"
+      case stoppedEarly = "stopped_early"
     }
   }
 

@@ -183,7 +183,7 @@ public final class Trainer {
   }
 
   /// Whether all is trained and evaluated, and only the test is left.
-  private var isAtEnd: Bool { position.isEnd(of: configuration, steps: state.step) }
+  private var isAtEnd: Bool { position.isEnd(of: configuration, steps: state.step, best: best) }
 
   private func trainOneStep(_ order: [Int], _ report: (Progress) -> Void) throws {
     let c = configuration
@@ -261,7 +261,7 @@ public final class Trainer {
 
   /// Records an epoch's validation, and keeps its weights if none were better.
   private func accept(_ valid: EvaluationMetrics, _ report: (Progress) -> Void) throws {
-    let isBest = valid.microF1 >= best?.metrics.microF1 ?? -1
+    let isBest = (configuration.bestBy ?? .microF1).prefers(valid, to: best?.metrics)
     if isBest {
       best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
       try recorder?.keepBest(state)
@@ -295,7 +295,7 @@ public final class Trainer {
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      maxSteps: c.maxSteps, workers: team.ranks.workerCount, ranks: team.ranks.size,
+      maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil, workers: team.ranks.workerCount, ranks: team.ranks.size,
       placement: summary, digest: digest)
   }
 

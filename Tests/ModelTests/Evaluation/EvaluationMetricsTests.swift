@@ -36,6 +36,11 @@ import Testing
     #expect(abs(m.macroF1 - (2.0 / 5 + 2.0 / 3) / 2) < 1e-15)
     // a ranks 0, 1, 3, 2: hits at ranks 1 and 4; b ranks 1, 2, 3, 0: a hit at rank 1.
     #expect(abs(m.meanAveragePrecision - ((1 + 2.0 / 4) / 2 + 1) / 2) < 1e-15)
+    let right = zip(scores, labels).map { $1 > 0 ? Double($0) : Double(1 - $0) }
+    let entropy = try #require(m.crossEntropy)
+    #expect(abs(entropy + right.map { log($0) }.reduce(0, +) / 8) < 1e-14)
+    // A certain mistake counts as PyTorch counts it.
+    #expect(Self.metrics([0, 1], [1, 1], ["a"], threshold: 0.5).crossEntropy == 50)
   }
 
   private struct Recorded: Decodable {
@@ -135,7 +140,9 @@ import Testing
     let data = try JSONEncoder().encode(m)
     let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     #expect(
-      Set(object.keys) == ["micro_f1", "precision", "recall", "accuracy", "macro_f1", "mAP", "label_f1"])
+      Set(object.keys) == [
+        "micro_f1", "precision", "recall", "accuracy", "macro_f1", "mAP", "cross_entropy", "label_f1",
+      ])
     #expect(try JSONDecoder().decode(EvaluationMetrics.self, from: data) == m)
   }
 }
