@@ -79,3 +79,38 @@ def one_line(text: str) -> str:
     """Names in a file are anybody's text: control characters are shown escaped, so that they can't drive a terminal."""
     return "".join(
         c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+class ProgramError(Exception):
+    """What the trainer refused or failed at, in its words; `status` is its exit status (`train --help`)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RefusedError(ProgramError, ValueError):
+    """Options, settings or data that are not right."""
+
+
+class DivergedError(ProgramError, ArithmeticError):
+    """A step or scores that are not finite."""
+
+
+class ShortageError(ProgramError, MemoryError):
+    """Too little memory."""
+
+
+class FileError(ProgramError, OSError):
+    """An output that can't be created or written, or that another run writes to."""
+
+    def __init__(self, message: str, status: int) -> None:
+        OSError.__init__(self, message)
+        self.status = status
+
+
+def program_error(message: str, status: int) -> ProgramError:
+    """The exception for an exit status of the trainer."""
+    kind = {2: DivergedError, USAGE: RefusedError, DATA: RefusedError, 71: ShortageError, CANNOT_CREATE: FileError,
+            CANNOT_WRITE: FileError, 75: FileError}.get(status, ProgramError)
+    return kind(message, status)

@@ -295,8 +295,8 @@ public final class Trainer {
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil, workers: team.ranks.workerCount, ranks: team.ranks.size,
-      placement: summary, digest: digest)
+      maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil,
+      workers: team.ranks.workerCount, ranks: team.ranks.size, placement: summary, digest: digest)
   }
 
   // MARK: Checkpoints
