@@ -25,8 +25,8 @@ struct Predict: ParsableCommand {
   var output: String?
 
   @Option(
-    "csv: columns id (where there are ids), sample, score_… and label_… (0 or 1) of each label; jsonl: one JSON object a "
-      + "sample.", value: "format"
+    "csv: columns id (where there are ids), sample, score_…, label_… (0 or 1) and, where the samples have labels, truth_… of "
+      + "each label; jsonl: one JSON object a sample.", value: "format"
   )
   var format = Format.csv
 
@@ -37,6 +37,7 @@ struct Predict: ParsableCommand {
     let sample: Int
     let scores: [String: Float]
     let labels: [String]
+    let truth: [String]?
   }
 
   func run() throws {
@@ -46,6 +47,7 @@ struct Predict: ParsableCommand {
     if format == .csv {
       let columns =
         (split.ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
+        + (split.hasLabels ? names.map { "truth_" + $0 } : [])
       try text.write(CSV.line(columns))
     }
     let encoder = JSON.encoder()
@@ -53,11 +55,12 @@ struct Predict: ParsableCommand {
       switch format {
       case .csv:
         let predicted = own.scores.map { $0 > predictor.threshold ? "1" : "0" }
+        let truth = own.truth.map { truth in names.map { truth.contains($0) ? "1" : "0" } } ?? []
         try text.write(
-          CSV.line((own.id.map { [$0] } ?? []) + ["\(own.sample)"] + own.scores.map { "\($0)" } + predicted))
+          CSV.line((own.id.map { [$0] } ?? []) + ["\(own.sample)"] + own.scores.map { "\($0)" } + predicted + truth))
       case .jsonl:
         let scores = Dictionary(zip(names, own.scores), uniquingKeysWith: { first, _ in first })
-        let line = Line(id: own.id, sample: own.sample, scores: scores, labels: own.labels)
+        let line = Line(id: own.id, sample: own.sample, scores: scores, labels: own.labels, truth: own.truth)
         try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
       }
     }

@@ -11,6 +11,7 @@ COMMANDS: Dict[str, str] = {
     "weights": "PyTorch weights to ours, and back",
     "sweep": "settings × seeds, and a table of means and deviations",
     "ablations": "what each part of the model contributes",
+    "report": "a page of finished runs to look at",
     "fit-scaling": "larger machines, predicted from what was measured and emulated",
     "plot-scaling": "figures of what train scale measured",
 }

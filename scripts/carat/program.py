@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any, Callable, NoReturn, Optional, Sequence, TextIO
 
-from .errors import CANNOT_WRITE, DATA, MISSING_PACKAGE, FormatError, OutputError, UsageError, one_line
+from .errors import CANNOT_WRITE, DATA, MISSING_PACKAGE, FormatError, OutputError, ProgramError, UsageError, one_line
 
 _PYTHON = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "python")
 _RESTARTED = "CARAT_PYTHON_RESTARTED"
@@ -80,6 +80,9 @@ def _status(program: str, main: Callable[[Optional[Sequence[str]]], Optional[int
         # A FormatError shows control characters escaped already, and may list several things, a line each.
         diagnostic(f"{program}: {error if isinstance(error, FormatError) else one_line(str(error))}")
         return error.status
+    except ProgramError as error:
+        diagnostic(f"{program}: {one_line(str(error))}")
+        return error.status if error.status > 0 else 128 - error.status
     except SystemExit as end:                                                # of --help
         return end.code if isinstance(end.code, int) else 0
     except MemoryError:

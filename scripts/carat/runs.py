@@ -60,7 +60,7 @@ class Run:
         """A pandas frame with a row a step: step, epoch, loss, learning_rate, samples_per_second, and each unweighted term of
         the loss."""
         rows = [{**{k: r[k] for k in ("step", "epoch", "loss", "learning_rate", "samples_per_second")}, **r["terms"]}
-                for r in self._records() if r["event"] == "step"]
+                for r in self.records() if r["event"] == "step"]
         return _pandas().DataFrame(rows)
 
     @property
@@ -70,7 +70,7 @@ class Run:
         pandas = _pandas()
         steps = self.steps
         rows = []
-        for record in self._records():
+        for record in self.records():
             if record["event"] == "evaluation" and record["split"] == "valid":
                 metrics = {f"valid_{k}": v for k, v in record["metrics"].items() if not isinstance(v, dict)}
                 of_epoch = steps[steps["epoch"] == record["epoch"]].drop(columns=["step", "epoch", "samples_per_second"])
@@ -85,7 +85,7 @@ class Run:
             data: by default the run's own data set.
             options: those of `train evaluate`: split="valid", tune_threshold="label", …
         """
-        said = _said(["evaluate", self.path, "--json", *_arguments({"data": data, **options})])
+        said = program_output(["evaluate", self.path, "--json", *_arguments({"data": data, **options})])
         found: Dict[str, Any] = json.loads(said)
         return found
 
@@ -98,7 +98,7 @@ class Run:
         """
         import io
         pandas = _pandas()
-        said = _said(["predict", self.path, *_arguments({"data": data, **options})])
+        said = program_output(["predict", self.path, *_arguments({"data": data, **options})])
         return pandas.read_csv(io.StringIO(said), dtype={"id": str}, keep_default_na=False)
 
     def weights(self) -> Any:
@@ -111,7 +111,8 @@ class Run:
             found: Dict[str, Any] = json.load(file)
         return found
 
-    def _records(self) -> List[Dict[str, Any]]:
+    def records(self) -> List[Dict[str, Any]]:
+        """The objects of `metrics.jsonl`: steps, evaluations, and others by their `event`."""
         with open(os.path.join(self.path, "metrics.jsonl"), encoding="utf-8") as file:
             return [json.loads(line) for line in file if line.endswith("\n")]
 
@@ -258,8 +259,12 @@ def _follow(arguments: List[str], progress: bool) -> None:
         raise KeyboardInterrupt
 
 
-def _said(arguments: List[str]) -> str:
-    """What a command prints."""
+def program_output(arguments: List[str]) -> str:
+    """What a command of the program prints.
+
+    Raises:
+        ProgramError: what it refused or failed at.
+    """
     process = _start(arguments, subprocess.PIPE)
     diagnostics = _Diagnostics(process.stderr)
     diagnostics.start()

@@ -21,6 +21,8 @@ public final class DatasetSplit: Sendable {
   /// The file's metadata.
   package let metadata: [String: String]
 
+  /// Whether the file has labels.
+  package let hasLabels: Bool
   /// [N, C]; all 0 where the file has no labels.
   private let labels: Buffer
 
@@ -43,7 +45,8 @@ public final class DatasetSplit: Sendable {
     let modalities = if let modalities { modalities } else { try Self.listedModalities(file) }
     let validation = DatasetValidation(path: path, split: name)
     let shape: (samples: Int, labels: Int)
-    if let labelsIfMissing, file.shape(of: "labels") == nil {
+    hasLabels = file.shape(of: "labels") != nil
+    if let labelsIfMissing, !hasLabels {
       labelNames = labelsIfMissing
       shape = (try Self.sampleCount(file, modalities), labelsIfMissing.count)
       labels = Buffer(count: shape.samples * shape.labels)

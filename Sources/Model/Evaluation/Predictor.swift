@@ -13,6 +13,8 @@ public final class Predictor {
     public let scores: [Float]
     /// Names of those labels whose score is above the threshold.
     public let labels: [String]
+    /// Names of those that the sample has; nil where the file has no labels.
+    public let truth: [String]?
   }
 
   /// The settings of the run.
@@ -69,7 +71,9 @@ public final class Predictor {
         try body(
           Prediction(
             sample: sample, id: samples.ids?[sample], scores: own,
-            labels: zip(names, own).filter { $1 > threshold }.map(\.0)))
+            labels: zip(names, own).filter { $1 > threshold }.map(\.0),
+            truth: samples.hasLabels
+              ? zip(names, samples.labels(ofSample: sample)).filter { $1 > 0 }.map(\.0) : nil))
       }
     }
   }

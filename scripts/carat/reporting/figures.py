@@ -1,0 +1,128 @@
+"""Figures of runs as SVG that takes the page's colour for text and axes, so that one page is light and dark."""
+import io
+import re
+from typing import Any, Callable, Sequence, Tuple
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("svg")
+from matplotlib.figure import Figure  # noqa: E402
+
+from .judged_run import JudgedRun  # noqa: E402
+
+# Told apart by most people who see colours otherwise, on white and on black (Okabe and Ito, lightened).
+COLOURS = ("#0090d6", "#e68a00", "#00a878", "#d163a7", "#c8553d", "#8a7fd6", "#8c8c8c", "#b5a000", "#4fb0c6")
+# Stands for the page's colour until the SVG is written.
+_INK = "#010203"
+_STYLE: Any = {"svg.fonttype": "none", "font.size": 10, "font.family": "sans-serif", "axes.spines.top": False,
+          "axes.spines.right": False, "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK,
+          "ytick.color": _INK, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False,
+          "legend.labelcolor": _INK, "figure.constrained_layout.use": True, "axes.facecolor": "none"}
+
+
+def svg(draw: Callable[[Figure], None], size: Tuple[float, float], title: str) -> str:
+    """What `draw` draws, of so many inches, as an SVG element that fits its place."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=size)
+        draw(figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Title": title})
+    found = text.getvalue()
+    found = found[found.index("<svg"):].replace(_INK, "currentColor")
+    # The width is the page's; ids are one figure's own.
+    found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 role="img"', found, count=1)
+    found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", found, count=1)
+    salt = re.sub(r"\W+", "-", title.lower())
+    found = re.sub(r'id="([^"]+)"', rf'id="{salt}-\1"', found)
+    found = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{salt}-", found)
+    return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.S)
+
+
+def losses(run: JudgedRun) -> str:
+    """Each unweighted term of the loss, a small picture a term, means of a hundredth of the run."""
+    steps = run.events("step")
+    names = ["loss", *steps[0]["terms"]]
+    values = {n: np.array([s["loss"] if n == "loss" else s["terms"][n] for s in steps], float) for n in names}
+    at = np.array([s["step"] for s in steps])
+    width = max(len(steps) // 100, 1)
+    columns = 5
+    rows = -(-len(names) // columns)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        for axis, name in zip(axes, names):
+            x, y = _means(at, width), _means(values[name], width)
+            axis.plot(x, y, color=COLOURS[0], linewidth=1.4)
+            axis.set_title(name.replace("_", " "))
+            axis.tick_params(labelsize=8)
+        for axis in list(axes)[len(names):]:
+            axis.axis("off")
+    return svg(draw, (11, 2.1 * rows), f"losses of {run.name}")
+
+
+def _means(values: np.ndarray, width: int) -> np.ndarray:
+    whole = len(values) // width * width
+    return values[:whole].reshape(-1, width).mean(1) if whole else values
+
+
+def validation(runs: Sequence[JudgedRun]) -> str:
+    """Metrics of the validation split by epoch; the best epoch is marked."""
+    metrics = [("micro_f1", "micro-F1"), ("macro_f1", "macro-F1"), ("mAP", "mAP"), ("accuracy", "accuracy")]
+
+    def draw(figure: Figure) -> None:
+        for axis, (key, label) in zip(figure.subplots(1, len(metrics)), metrics):
+            for i, run in enumerate(runs):
+                epochs = [r["epoch"] for r in run.epochs]
+                values = [r["metrics"][key] for r in run.epochs]
+                axis.plot(epochs, values, color=COLOURS[i % len(COLOURS)], linewidth=1.4, label=run.name,
+                          marker="." if len(epochs) < 40 else None)
+                best = run.result["best_epoch"]
+                axis.plot([best], [run.result["valid"][key]], "o", markersize=7, fillstyle="none", color=COLOURS[i % len(COLOURS)])
+            axis.set_title(label)
+            axis.set_xlabel("epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        if len(runs) > 1:
+            axis.legend(fontsize=8)
+    return svg(draw, (11, 2.6), "validation")
+
+
+def precision_recall(run: JudgedRun) -> str:
+    """Each label's curve over all thresholds; the dot is the run's threshold, the diamond the tuned one."""
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        for i, (name, scores, truth) in enumerate(zip(run.label_names, run.scores.T, run.truth.T)):
+            if not truth.any():
+                continue
+            order = np.argsort(-scores, kind="stable")
+            hits = np.cumsum(truth[order])
+            # Equal scores are taken together; nothing found yet is no point.
+            last = np.r_[np.diff(scores[order]) != 0, True] & (hits > 0)
+            precision, recall = (hits / np.arange(1, len(hits) + 1))[last], (hits / truth.sum())[last]
+            colour = COLOURS[i % len(COLOURS)]
+            axis.step(np.r_[0, recall], np.r_[precision[0], precision], where="pre", color=colour, linewidth=1.4, label=name,
+                      linestyle=("-", "--", ":")[i // len(COLOURS) % 3])
+            for labels, marker in ((run.evaluation["labels"], "o"), (run.evaluation["tuned"]["labels"], "D")):
+                axis.plot([labels[i]["recall"]], [labels[i]["precision"]], marker, color=colour, markersize=6)
+        axis.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+        axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return svg(draw, (7, 4), f"precision and recall of {run.name}")
+
+
+def co_occurrence(run: JudgedRun) -> str:
+    """How often a label comes with another: of the samples that have the row's, the share that have the column's."""
+    thresholds = np.array([label["threshold"] for label in run.evaluation["labels"]])
+    tables = [("truth", run.truth), ("predicted", (run.scores > thresholds).astype(float))]
+
+    def draw(figure: Figure) -> None:
+        for axis, (title, rows) in zip(figure.subplots(1, 2), tables):
+            counts = rows.T @ rows
+            shares = counts / np.maximum(np.diag(counts), 1)[:, None]
+            axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            axis.set_title(title)
+            axis.set_xticks(range(len(run.label_names)), run.label_names, rotation=45, ha="right", fontsize=8)
+            axis.set_yticks(range(len(run.label_names)), run.label_names, fontsize=8)
+            if len(run.label_names) <= 12:
+                for (i, j), share in np.ndenumerate(shares):
+                    axis.text(j, i, f"{share:.2f}", ha="center", va="center", fontsize=7, color="#fff" if share > 0.5 else "#000")
+    return svg(draw, (9, 4), f"co-occurrence of {run.name}")

@@ -1,0 +1,130 @@
+"""The page: one HTML file that needs nothing else."""
+import html
+import statistics
+from typing import Any, List, Sequence
+
+import numpy as np
+
+from . import figures
+from .judged_run import JudgedRun
+
+_METRICS = (("micro_f1", "micro-F1"), ("macro_f1", "macro-F1"), ("mAP", "mAP"), ("accuracy", "accuracy"),
+            ("precision", "precision"), ("recall", "recall"))
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d1f21; --soft: #5d6470; --paper: #fff; --rule: #dde1e6; --best: #e9f4fb }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --soft: #9aa3ae; --paper: #15171a; --rule: #33383f; --best: #17313f } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 70rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink);
+  background: var(--paper) }
+h1 { font-size: 1.6rem; margin: 0 0 .2rem } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-bottom: 1px solid var(--rule) }
+h3 { font-size: 1rem; margin: 1.5rem 0 .3rem } p { margin: .3rem 0 .8rem } .soft { color: var(--soft) }
+.wide { overflow-x: auto } svg { display: block; width: 100%; height: auto; min-width: 34rem; color: var(--ink) }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
+th:first-child, td:first-child { text-align: left } thead th { color: var(--soft); font-weight: 500 } tr.best { background: var(--best) }
+details { margin: .5rem 0 } pre { overflow-x: auto; font-size: .8rem } code { overflow-wrap: anywhere }
+"""
+
+
+def page(runs: Sequence[JudgedRun]) -> str:
+    """All of it, of one run or several."""
+    title = f"CARAT: {runs[0].name}" if len(runs) == 1 else f"CARAT: {len(runs)} runs"
+    parts = [f"<h1>{_text(title)}</h1>", _comparison(runs), _section("Validation by epoch", figures.validation(runs),
+             "The ring is the epoch whose weights were kept and tested.")]
+    for run in runs:
+        parts.append(_one(run, several=len(runs) > 1))
+    body = "\n".join(parts)
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            f'content="width=device-width, initial-scale=1"><title>{_text(title)}</title><style>{_STYLE}</style></head>\n'
+            f"<body>\n{body}\n</body></html>\n")
+
+
+def _comparison(runs: Sequence[JudgedRun]) -> str:
+    """A row a run; with several their mean, deviation, and a paired test against the first."""
+    head = ["test split", *(label for _, label in _METRICS), "with tuned thresholds", "best epoch", "s per step"]
+    rows = [[run.name, *(_number(run.result["test"][key]) for key, _ in _METRICS), _number(run.evaluation["tuned"]["micro_f1"]),
+             str(run.result["best_epoch"]), f"{run.result['seconds_per_step']:.4f}"] for run in runs]
+    if len(runs) > 1:
+        columns = [[run.result["test"][key] for run in runs] for key, _ in _METRICS]
+        columns.append([run.evaluation["tuned"]["micro_f1"] for run in runs])
+        rows.append(["mean ± sd", *(f"{statistics.mean(c):.4f} ± {statistics.stdev(c):.4f}" for c in columns), "", ""])
+    text = ("Thresholds are tuned by label on the validation split. " + _paired(runs))
+    return _section("Results", _table(head, rows), text)
+
+
+def _paired(runs: Sequence[JudgedRun]) -> str:
+    """Of runs on the same test split, whether the other gets more labels right than the first: McNemar's exact test."""
+    told = []
+    for run in runs[1:]:
+        first = runs[0]
+        if run.truth.shape != first.truth.shape or (run.truth != first.truth).any():
+            told.append(f"{_text(run.name)} was tested on other samples than {_text(first.name)}: they are not compared.")
+            continue
+        right = [((r.scores > _thresholds(r)) == (r.truth > 0)).ravel() for r in (first, run)]
+        only_first, only_other = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+        p = exact_sign_test(only_first, only_other)
+        told.append(f"{_text(run.name)} is right in {only_other} labels of samples where {_text(first.name)} is wrong, and the other way "
+                    f"round in {only_first}: p = {p:.3g} by McNemar's exact test.")
+    return " ".join(told)
+
+
+def exact_sign_test(a: int, b: int) -> float:
+    """The two-sided probability of a division at least as uneven as a : b, were both equally likely."""
+    n, k = a + b, min(a, b)
+    log_sums = np.cumsum(np.r_[0.0, np.log(np.arange(1, n + 1))])
+    logs = log_sums[n] - log_sums[: k + 1] - log_sums[n - np.arange(k + 1)] - n * np.log(2)
+    return float(min(1.0, 2 * np.exp(logs).sum()))
+
+
+def _thresholds(run: JudgedRun) -> np.ndarray:
+    return np.array([label["threshold"] for label in run.evaluation["labels"]])
+
+
+def _one(run: JudgedRun, several: bool) -> str:
+    head = ["label", "support", "precision", "recall", "F1", "average precision", "tuned threshold", "F1 with it"]
+    rows = [[a["name"], str(a["support"]), *(_number(a[k]) for k in ("precision", "recall", "f1", "average_precision")),
+             _number(b["threshold"]), _number(b["f1"])]
+            for a, b in zip(run.evaluation["labels"], run.evaluation["tuned"]["labels"])]
+    result, config = run.result, run.config
+    facts = [f"{result['steps']} steps", f"{result['samples_per_second']:.1f} samples/s", f"{result['workers']} workers",
+             f"{result['ranks']} ranks" if result["ranks"] > 1 else "", f"peak {result['peak_mib']:.0f} MiB", f"seed {config['seed']}",
+             "stopped early" if result.get("stopped_early") else ""]
+    title = f"{run.name}: " if several else ""
+    parts = [
+        _section(f"{title}Labels of the test split", _table(head, rows),
+                 f"Predicted where the score is above {rows and run.evaluation['labels'][0]['threshold']:.3g}."),
+        _section(f"{title}Precision and recall", figures.precision_recall(run),
+                 "A curve a label over all thresholds; the dot is the run's threshold, the diamond the tuned one."),
+        _section(f"{title}Labels that come together", figures.co_occurrence(run),
+                 "Of the samples that have the row's label, the share that have the column's."),
+        _section(f"{title}Terms of the loss", figures.losses(run), "Unweighted, by step; “loss” is their weighted sum."),
+        f"<h2>{_text(title)}Run</h2><p>{_text(', '.join(f for f in facts if f))}<br>digest <code>{_text(result['digest'])}</code>"
+        f"<br><span class=soft>{_text(run.path)}</span></p>"
+        f"<details><summary>All settings (config.json)</summary><pre>{_text(_settings(config))}</pre></details>",
+    ]
+    return "\n".join(parts)
+
+
+def _settings(config: Any) -> str:
+    import json
+    return json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True)
+
+
+def _section(title: str, content: str, text: str = "") -> str:
+    note = f'<p class="soft">{text}</p>' if text else ""
+    return f'<h2>{_text(title)}</h2>{note}<div class="wide">{content}</div>'
+
+
+def _table(head: Sequence[str], rows: List[List[str]]) -> str:
+    top = "".join(f"<th>{_text(h)}</th>" for h in head)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _text(text: str) -> str:
+    return html.escape(text)
