@@ -29,7 +29,8 @@ class StreamTests(FileTestCase):
     GOOD = ("convert --help", "weights --help", "benchmark --help", "plot-scaling --help", "fit-scaling --help",
             "convert a.pkl -o out --force", "ablations --list --train ./train",
             "sweep settings.txt --output runs --table --train ./train")
-    BAD = {"convert none -o out": 65, "weights none w.pt": 65, "sweep none": 66, "ablations --train none": 66, "convert": 64, "report none -o r.html": 65,
+    BAD = {"convert none -o out": 65, "weights none w.pt": 65, "sweep none": 66, "ablations --train none": 66, "convert": 64,
+           "report none -o r.html": 65,
            "fit-scaling none": 65, "weights a.pkl": 64, "sweep settings.txt --seeds x --train ./train": 64}
 
     def test_a_result_that_cannot_be_written(self) -> None:

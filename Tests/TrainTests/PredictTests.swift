@@ -103,6 +103,22 @@ import Testing
     let second = try #require(tuned.json["tuned"] as? [String: Any])
     let thresholds = try #require(second["labels"] as? [[String: Any]]).compactMap { $0["threshold"] as? Double }
     #expect(second["tuning"] as? String == "label" && thresholds.last == 0.25 && Set(thresholds).count > 1, "\(second)")
+    // As a table for other programs, and with intervals around the means.
+    let csv = Self.records(ofCSV: try Program.run(["evaluate", "r", "--csv"], in: directory).output)
+    #expect(csv.map { $0[0] } == ["label", "calm", "tense"] && csv.allSatisfy { $0.count == 7 }, "\(csv)")
+    #expect(Double(csv[1][3]) == labels.first?["f1"] as? Double)
+    let sure = try Program.run(["evaluate", "r", "--confidence", "200", "--json"], in: directory)
+    let confidence = try #require(sure.json["confidence"] as? [String: Any])
+    let intervals = try #require(confidence["intervals"] as? [String: [Double]])
+    for (name, interval) in intervals {
+      let value = try #require(own.json[name] as? Double)
+      #expect(interval.count == 2 && interval[0] <= value && value <= interval[1], "\(name): \(interval), \(value)")
+    }
+    #expect(try Program.run(["evaluate", "r", "--confidence", "200", "--json"], in: directory).output == sure.output)
+    #expect(try Program.run(["evaluate", "r", "--confidence", "20"], in: directory).output.contains("95 % 0."))
+    for wrong in [["--json", "--csv"], ["--confidence", "0"], ["--csv", "--confidence", "9"]] {
+      #expect(try Program.run(["evaluate", "r"] + wrong, in: directory).status == 64)
+    }
     let same = try Program.run(["evaluate", "r", "--tune-threshold", "global", "--split", "valid"], in: directory)
     #expect(same.lines.first?.contains("tuned") == true && same.error.contains("the very samples"), "\(same)")
   }
