@@ -104,9 +104,6 @@ extension Setting where Value == Int? {
       "The run ends after so many optimiser steps, if its epochs do not end it before; the learning rate falls to 0 by "
         + "then. Without --epochs it takes as many as it needs.")
   }
-}
-
-extension Setting where Value == Int? {
   package static var patience: Self {
     Self(
       "patience", "n", "patience", \.patience, mayChange: true,

@@ -111,8 +111,7 @@ def precision_recall(run: JudgedRun) -> str:
 
 def co_occurrence(run: JudgedRun) -> str:
     """How often a label comes with another: of the samples that have the row's, the share that have the column's."""
-    thresholds = np.array([label["threshold"] for label in run.evaluation["labels"]])
-    tables = [("truth", run.truth), ("predicted", (run.scores > thresholds).astype(float))]
+    tables = [("truth", run.truth), ("predicted", run.predicted.astype(float))]
 
     def draw(figure: Figure) -> None:
         for axis, (title, rows) in zip(figure.subplots(1, 2), tables):

@@ -1,7 +1,6 @@
 """What a report tells of one run, read from its directory and from the program."""
 import csv
 import io
-import json
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
@@ -33,6 +32,16 @@ class JudgedRun:
         return [r for r in self.records if r["event"] == event]
 
     @property
+    def thresholds(self) -> np.ndarray:
+        """[C] the run's own."""
+        return np.array([label["threshold"] for label in self.evaluation["labels"]])
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """[N, C] whether a label is predicted, by the run's own thresholds."""
+        return self.scores > self.thresholds
+
+    @property
     def epochs(self) -> List[Dict[str, Any]]:
         """Evaluations of the validation split."""
         return [r for r in self.events("evaluation") if r["split"] == "valid"]
@@ -43,7 +52,7 @@ def judge(run: Run, name: str) -> JudgedRun:
 
     - Throws: FormatError if it has not finished, ProgramError if its data are gone."""
     result, config = run.result, run.config
-    evaluation = json.loads(program_output(["evaluate", run.path, "--json", "--tune-threshold", "label"]))
+    evaluation = run.evaluate(tune_threshold="label")
     rows = list(csv.DictReader(io.StringIO(program_output(["predict", run.path]))))
     names: List[str] = config["labelNames"]
     scores = np.array([[float(row["score_" + n]) for n in names] for row in rows])

@@ -1,5 +1,6 @@
 """The page: one HTML file that needs nothing else."""
 import html
+import json
 import statistics
 from typing import Any, List, Sequence
 
@@ -12,8 +13,8 @@ _METRICS = (("micro_f1", "micro-F1"), ("macro_f1", "macro-F1"), ("mAP", "mAP"), 
             ("precision", "precision"), ("recall", "recall"))
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d1f21; --soft: #5d6470; --paper: #fff; --rule: #dde1e6; --best: #e9f4fb }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --soft: #9aa3ae; --paper: #15171a; --rule: #33383f; --best: #17313f } }
+:root { color-scheme: light dark; --ink: #1d1f21; --soft: #5d6470; --paper: #fff; --rule: #dde1e6 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --soft: #9aa3ae; --paper: #15171a; --rule: #33383f } }
 * { box-sizing: border-box }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 70rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink);
   background: var(--paper) }
@@ -22,7 +23,7 @@ h3 { font-size: 1rem; margin: 1.5rem 0 .3rem } p { margin: .3rem 0 .8rem } .soft
 .wide { overflow-x: auto } svg { display: block; width: 100%; height: auto; min-width: 34rem; color: var(--ink) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
-th:first-child, td:first-child { text-align: left } thead th { color: var(--soft); font-weight: 500 } tr.best { background: var(--best) }
+th:first-child, td:first-child { text-align: left } thead th { color: var(--soft); font-weight: 500 }
 details { margin: .5rem 0 } pre { overflow-x: auto; font-size: .8rem } code { overflow-wrap: anywhere }
 """
 
@@ -61,7 +62,7 @@ def _paired(runs: Sequence[JudgedRun]) -> str:
         if run.truth.shape != first.truth.shape or (run.truth != first.truth).any():
             told.append(f"{_text(run.name)} was tested on other samples than {_text(first.name)}: they are not compared.")
             continue
-        right = [((r.scores > _thresholds(r)) == (r.truth > 0)).ravel() for r in (first, run)]
+        right = [(r.predicted == (r.truth > 0)).ravel() for r in (first, run)]
         only_first, only_other = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
         p = exact_sign_test(only_first, only_other)
         told.append(f"{_text(run.name)} is right in {only_other} labels of samples where {_text(first.name)} is wrong, and the other way "
@@ -77,10 +78,6 @@ def exact_sign_test(a: int, b: int) -> float:
     return float(min(1.0, 2 * np.exp(logs).sum()))
 
 
-def _thresholds(run: JudgedRun) -> np.ndarray:
-    return np.array([label["threshold"] for label in run.evaluation["labels"]])
-
-
 def _one(run: JudgedRun, several: bool) -> str:
     head = ["label", "support", "precision", "recall", "F1", "average precision", "tuned threshold", "F1 with it"]
     rows = [[a["name"], str(a["support"]), *(_number(a[k]) for k in ("precision", "recall", "f1", "average_precision")),
@@ -93,7 +90,7 @@ def _one(run: JudgedRun, several: bool) -> str:
     title = f"{run.name}: " if several else ""
     parts = [
         _section(f"{title}Labels of the test split", _table(head, rows),
-                 f"Predicted where the score is above {rows and run.evaluation['labels'][0]['threshold']:.3g}."),
+                 f"Predicted where the score is above {run.thresholds[0]:.3g}."),
         _section(f"{title}Precision and recall", figures.precision_recall(run),
                  "A curve a label over all thresholds; the dot is the run's threshold, the diamond the tuned one."),
         _section(f"{title}Labels that come together", figures.co_occurrence(run),
@@ -107,7 +104,6 @@ def _one(run: JudgedRun, several: bool) -> str:
 
 
 def _settings(config: Any) -> str:
-    import json
     return json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True)
 
 
