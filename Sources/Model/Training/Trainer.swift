@@ -169,6 +169,8 @@ public final class Trainer {
         try trainOneStep(order, report)
         try saveIfDue()
       }
+      // Else the best weights of one short epoch after another could keep a checkpoint waiting to the end.
+      try saveIfDue(waits: true)
       guard let valid = try validate(unless: shouldStop, report) else { return try stop() }
       try accept(valid, report)
       position.isEvaluated = true
@@ -301,13 +303,17 @@ public final class Trainer {
 
   // MARK: Checkpoints
 
-  private func saveIfDue() throws {
+  /// Saves after a step, if that is due and no file is still being written; before an epoch's validation what is due
+  /// waits for that file.
+  private func saveIfDue(waits: Bool = false) throws {
     try recorder?.check()
-    switch options.interval {
-    case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
-    case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
+    if !waits {
+      switch options.interval {
+      case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
+      case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
+      }
     }
-    if communicator.agree(on: isSaveDue && !(recorder?.isBusy ?? false)) { try save() }
+    if communicator.agree(on: isSaveDue && (waits || !(recorder?.isBusy ?? false))) { try save() }
   }
 
   /// Copies the state, then writes it in the background. All ranks have to call it.
