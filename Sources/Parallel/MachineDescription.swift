@@ -26,8 +26,8 @@ package struct MachineDescription: Codable, Sendable {
   }
 
   /// Of several ranks, all have to call it.
-  package init(program: String, communicator: any Communicator) {
-    self.program = program
+  package init(communicator: any Communicator) {
+    program = programVersion
     compiler = Self.builtWith
     instructionSet = InstructionSet.description
     messageLibrary = Launcher.library

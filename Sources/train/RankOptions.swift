@@ -28,7 +28,7 @@ extension Communicator {
   func requireAgreement(on settings: RunConfiguration, and options: [(name: String, value: String)]) throws {
     let leaves = try JSON.leaves(of: settings).sorted { $0.key < $1.key }
     try requireAgreement(
-      on: [("the program's version", Train.version)]
+      on: [("the program's version", programVersion)]
         + leaves.map { ("the setting \($0.key)", $0.value) } + options)
   }
 }

@@ -133,7 +133,7 @@ struct Scale: ParsableCommand {
       ])
     let experiment = try ScalingExperiment(
       settings, workers: counts, modes: try modes(), ranks: communicator.size)
-    let machine = MachineDescription(program: Train.version, communicator: communicator)
+    let machine = MachineDescription(communicator: communicator)
     let files = communicator.rank == 0 ? try ScalingFiles(directory: output, machine: machine) : nil
     var told = Set<Int>()
     let measurements = try experiment.run(repeats: repeats, steps: timedSteps) { count in
@@ -153,7 +153,7 @@ struct Scale: ParsableCommand {
   private func emulate(_ settings: RunConfiguration) throws {
     let files = try output.map {
       try ScalingFiles(
-        directory: $0, machine: MachineDescription(program: Train.version, communicator: SoloCommunicator()))
+        directory: $0, machine: MachineDescription(communicator: SoloCommunicator()))
     }
     let result = try EmulatedScaling(
       settings, workers: emulated(), nodes: emulateNodes, steps: timedSteps, meanLength: meanLength

@@ -9,9 +9,6 @@ import Tensor
 /// The program: each subcommand in its own file.
 @main
 struct Train: ParsableCommand {
-  /// What ranks have to agree on; what they were built for may differ.
-  static let version = "0.1.0"
-
   static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Trains CARAT, a model of emotions in text, video and sound, on the cores of this machine.",
@@ -21,7 +18,7 @@ struct Train: ParsableCommand {
 
         train run --epochs 2                         generated data
         train run --data DIR --output RUN            your data
-        train evaluate RUN --data DIR                metrics on the test split
+        train evaluate RUN                           metrics on the test split
         train predict RUN --data FILE.safetensors    scores of other samples
 
       Exit status: 0 done, or stopped by SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU or SIGHUP and saved (see --requeue-exit); \
@@ -30,7 +27,7 @@ struct Train: ParsableCommand {
       data; 69 ranks that can't be started together; 70 a bug; 71 too little memory; 73 an output that can't be created; 74 writing failed; 75 another run is in \
       the directory; 76 a rank was lost; 130 stopped by Control-C.
       """,
-    version: "\(version) (\(InstructionSet.description))",
+    version: "\(programVersion) (\(InstructionSet.description))",
     subcommands: [
       Run.self, Generate.self, Evaluate.self, Predict.self, Verify.self, Replay.self, Digest.self, Diff.self,
       Bench.self, Scale.self,

@@ -117,7 +117,9 @@ import Testing
     let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
     let line = try #require(text.split(separator: "\n").first { $0.contains("\"event\":\"placement\"") })
     let record = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-    let keys = ["elsewhere", "event", "numa", "pages", "regions", "step", "step_bytes_between_nodes", "workers"]
+    let keys = [
+      "elsewhere", "event", "numa", "pages", "regions", "step", "step_bytes_between_nodes", "time", "workers",
+    ]
     #expect(Set(record.keys).subtracting(["refusal"]) == Set(keys))
     return record
   }

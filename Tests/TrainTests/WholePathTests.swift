@@ -14,8 +14,9 @@ import Testing
     #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
     #expect(run.lines.filter { $0.hasPrefix("epoch ") }.count == 2)
     let keys = [
-      "best_epoch", "digest", "peak_mib", "placement", "ranks", "reachable", "samples_per_second", "seconds_per_step",
-      "steps", "test", "valid", "workers",
+      "best_epoch", "digest", "environment", "peak_mib", "placement", "ranks", "reachable", "samples_per_second",
+      "seconds_per_step",
+      "steps", "test", "time", "valid", "workers",
     ]
     #expect(run.json.keys.sorted() == keys)
     let test = try #require(run.json["test"] as? [String: Any])
@@ -61,17 +62,59 @@ import Testing
     }
     let events = records.map { ($0["event"] as? String ?? "") + ($0["split"] as? String ?? "") }
     #expect(
-      events == ["step", "placement", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest"])
+      events == [
+        "start", "step", "placement", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest",
+      ])
+    #expect(records[0].keys.sorted() == ["environment", "event", "ranks", "step", "time", "workers"])
     #expect(
-      records[0].keys.sorted() == ["epoch", "event", "learning_rate", "loss", "samples_per_second", "step", "terms"])
-    let terms = try #require(records[0]["terms"] as? [String: Any])
+      records[1].keys.sorted() == [
+        "epoch", "event", "learning_rate", "loss", "samples_per_second", "step", "terms", "time",
+      ])
+    let terms = try #require(records[1]["terms"] as? [String: Any])
     let names = [
       "alpha_bce", "alpha_mse", "aggregate_bce", "beta_bce", "beta_mse", "contrastive", "plain_bce",
       "reconstruction_mse",
       "shuffled_bce",
     ]
     #expect(Set(terms.keys) == Set(names))
-    #expect(records[7].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step"])
+    #expect(records[8].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step", "time"])
+  }
+
+  /// Which machine and program computed what, and when.
+  @Test func whatComputesARunIsRecorded() throws {
+    let directory = try TemporaryDirectory()
+    let before = Date()
+    let run = ["run", "--output", "r"] + Program.tiny + Program.tinyData
+    #expect(try Program.run(run, in: directory).status == 0)
+    let more = ["run", "--output", "r", "--resume", "--allow-changed", "epochs", "--epochs", "3", "--workers", "1"]
+    #expect(try Program.run(more, in: directory).status == 0)
+    func object(_ text: Data) throws -> [String: Any] {
+      try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any])
+    }
+    let records = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
+      .split(separator: "\n").map { try object(Data($0.utf8)) }
+    let starts = records.filter { $0["event"] as? String == "start" }
+    #expect(starts.map { $0["step"] as? Int } == [0, 4] && starts[1]["workers"] as? Int == 1)
+    let result = try object(Data(contentsOf: URL(fileURLWithPath: directory.file("r/result.json"))))
+    let format = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+    // Times are cut to milliseconds.
+    var last = before.addingTimeInterval(-0.001)
+    for record in records + [result] {
+      let time = try format.parse(try #require(record["time"] as? String, "\(record)"))
+      #expect(time >= last && time <= Date())
+      last = time
+    }
+    let version = try Program.run(["--version"], in: directory).output
+    let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+    let host = try String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)
+    for record in starts + [result] {
+      let environment = try #require(record["environment"] as? [String: String])
+      #expect(environment.keys.sorted() == ["cpu_model", "host", "instruction_set", "program"])
+      for key in ["program", "instruction_set"] { #expect(version.contains(try #require(environment[key]))) }
+      #expect(host.hasPrefix(try #require(environment["host"])))
+      let model = try #require(environment["cpu_model"])
+      #expect(processor.contains(model) || model == "an unknown processor")
+    }
   }
 
   @Test func theDigestDoesNotDependOnTheWorkers() throws {

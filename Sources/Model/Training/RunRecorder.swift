@@ -1,4 +1,5 @@
 import Files
+import Foundation
 
 /// What rank 0 writes of a run: logs at once; checkpoints and the best weights in the background, from copies.
 final class RunRecorder {
@@ -35,8 +36,21 @@ final class RunRecorder {
 
   // MARK: Logs
 
-  func append(_ record: some Encodable) throws { try metrics.append(record) }
+  /// A record of `metrics.jsonl`, which gets the time.
+  func append(_ record: some Encodable) throws { try metrics.append(Timed(record: record)) }
   func append(digests record: StepDigests) throws { try digests?.append(record) }
+
+  private struct Timed<Record: Encodable>: Encodable {
+    let record: Record
+
+    private enum CodingKeys: String, CodingKey { case time }
+
+    func encode(to encoder: any Swift.Encoder) throws {
+      try record.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(timestamp(), forKey: .time)
+    }
+  }
 
   // MARK: Weights and checkpoints
 
@@ -82,3 +96,6 @@ final class RunRecorder {
   /// - Throws: what went wrong in the background, once.
   func wait() throws(DataError) { try writer.wait() }
 }
+
+/// The present time in UTC, to the millisecond, as ISO 8601 writes it.
+func timestamp() -> String { Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)) }

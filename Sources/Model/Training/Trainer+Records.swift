@@ -11,6 +11,16 @@ extension Trainer {
     case evaluating(split: String, done: Int, count: Int)
   }
 
+  /// That the run begins, or goes on from a checkpoint.
+  package struct StartRecord: Encodable, Sendable {
+    package let event = "start"
+    /// Steps that were taken before.
+    package let step: Int
+    package let workers: Int
+    package let ranks: Int
+    package let environment: RunEnvironment
+  }
+
   /// One training step.
   public struct StepRecord: Codable, Sendable {
     public let event: String
@@ -99,11 +109,15 @@ extension Trainer {
     public let workers: Int
     public let ranks: Int
     package let placement: PlacementSummary
+    /// What ended the run; nil in results of earlier versions.
+    package let environment: RunEnvironment?
+    /// When it ended, in UTC as ISO 8601 writes it; nil in results of earlier versions.
+    public let time: String?
     /// SHA-256 of the whole training state after the last step; empty on ranks above 0.
     public let digest: String
 
     private enum CodingKeys: String, CodingKey {
-      case test, valid, steps, workers, ranks, placement, digest
+      case test, valid, steps, workers, ranks, placement, environment, time, digest
       case bestEpoch = "best_epoch"
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"

@@ -93,6 +93,7 @@ public final class Trainer {
         return RunRecorder(
           directory, snapshots, logs: try directory.newLogs(digests: options.logsDigests), keep: options.keep)
       }
+      try recordStart()
       return
     }
     let record = checkpoint.record
@@ -115,6 +116,7 @@ public final class Trainer {
       try directory.goOn(settings, from: checkpoint)
       if best != nil { recorder.writeBest() }
     }
+    try recordStart()
   }
 
   /// Plans a run of this process, into a directory that is made if it is not there.
@@ -140,6 +142,12 @@ public final class Trainer {
       settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory,
       team: .alone(workers: workers))
     self.lock = lock
+  }
+
+  private func recordStart() throws {
+    try recorder?.append(
+      StartRecord(
+        step: state.step, workers: team.ranks.workerCount, ranks: team.ranks.size, environment: .current))
   }
 
   private var communicator: any Communicator { team.ranks.communicator }
@@ -298,7 +306,8 @@ public final class Trainer {
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
       maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil,
-      workers: team.ranks.workerCount, ranks: team.ranks.size, placement: summary, digest: digest)
+      workers: team.ranks.workerCount, ranks: team.ranks.size, placement: summary,
+      environment: .current, time: timestamp(), digest: digest)
   }
 
   // MARK: Checkpoints

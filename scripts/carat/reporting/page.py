@@ -87,6 +87,7 @@ def _one(run: JudgedRun, several: bool) -> str:
     facts = [f"{result['steps']} steps", f"{result['samples_per_second']:.1f} samples/s", f"{result['workers']} workers",
              f"{result['ranks']} ranks" if result["ranks"] > 1 else "", f"peak {result['peak_mib']:.0f} MiB", f"seed {config['seed']}",
              "stopped early" if result.get("stopped_early") else ""]
+    machine = [str(value) for value in (*result.get("environment", {}).values(), result.get("time")) if value]
     title = f"{run.name}: " if several else ""
     parts = [
         _section(f"{title}Labels of the test split", _table(head, rows),
@@ -96,7 +97,8 @@ def _one(run: JudgedRun, several: bool) -> str:
         _section(f"{title}Labels that come together", figures.co_occurrence(run),
                  "Of the samples that have the row's label, the share that have the column's."),
         _section(f"{title}Terms of the loss", figures.losses(run), "Unweighted, by step; “loss” is their weighted sum."),
-        f"<h2>{_text(title)}Run</h2><p>{_text(', '.join(f for f in facts if f))}<br>digest <code>{_text(result['digest'])}</code>"
+        f"<h2>{_text(title)}Run</h2><p>{_text(', '.join(f for f in facts if f))}"
+        f"<br>{_text(', '.join(machine))}<br>digest <code>{_text(result['digest'])}</code>"
         f"<br><span class=soft>{_text(run.path)}</span></p>"
         f"<details><summary>All settings (config.json)</summary><pre>{_text(_settings(config))}</pre></details>",
     ]
