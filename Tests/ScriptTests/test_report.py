@@ -1,4 +1,5 @@
 """The page of runs. Needs the built trainer and matplotlib."""
+import html
 import html.parser
 import math
 import os
@@ -78,6 +79,8 @@ class ReportTests(FileTestCase):
             self.assertIn(name, page.cells)
             self.assertIn(f"{f1:.4f}", page.cells)
         self.assertIn(result["digest"], text)
+        for value in (*result["environment"].values(), result["time"]):
+            self.assertIn(html.escape(value), text)
         # Nothing is fetched; every figure is well-formed, and its ids are its own.
         self.assertEqual(page.fetched, [])
         figures = re.findall(r"<svg.*?</svg>", text, re.S)
@@ -96,6 +99,15 @@ class ReportTests(FileTestCase):
         self.assertEqual(both.headings[0], "CARAT: 2 runs")
         self.assertIn("other: Precision and recall", both.headings)
         self.assertIn("mean ± sd", both.cells)
+        from carat import Run
+        from carat.errors import OutputError
+        file = Run(self.path("a<b>")).report(self.path("p.html"), self.path("other"))
+        with open(file, encoding="utf-8") as page_file:
+            same = Page(page_file.read())
+        self.assertEqual((same.headings, same.cells), (both.headings, both.cells))
+        with self.assertRaisesRegex(OutputError, "p.html: there is something"):
+            Run(self.path("a<b>")).report(file)
+        Run(self.path("a<b>")).report(file, force=True)
 
     def test_what_can_not_be_reported(self) -> None:
         done = self.run_script("report", self.path("none"), "-o", self.path("r.html"))

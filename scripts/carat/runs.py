@@ -101,6 +101,27 @@ class Run:
         said = program_output(["predict", self.path, *_arguments({"data": data, **options})])
         return pandas.read_csv(io.StringIO(said), dtype={"id": str}, keep_default_na=False)
 
+    def report(self, output: Path, *others: Union["Run", Path], force: bool = False) -> str:
+        """Writes one HTML page of this run, and of others beside it: what `carat report` writes. Needs matplotlib.
+
+        Args:
+            output: the page's file.
+            others: finished runs to compare with this one.
+            force: whether a file that is there is replaced.
+
+        Returns:
+            The file.
+
+        Raises:
+            FormatError: if a run has not finished.
+            OutputError: if the file is there or can't be written.
+        """
+        _needed("matplotlib", "matplotlib", "report()")
+        from .reporting.report import write_report
+        file = os.fspath(output)
+        write_report([self, *(Run(other) for other in others)], file, force=force)
+        return file
+
     def weights(self) -> Any:
         """The best epoch's weights as a PyTorch state dict."""
         load = _needed("safetensors.torch", "torch", "weights()").load_file
