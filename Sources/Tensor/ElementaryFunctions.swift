@@ -76,12 +76,27 @@ package func sineAndCosine(turns: Double) -> (sine: Double, cosine: Double) {
 /// 1 / (1 + e^-x), rounded once.
 package func sigmoid(_ x: Float) -> Float { Float(1 / (1 + exponential(-Double(x)))) }
 
-/// Binary cross-entropy of a logit x with a target y of 0 or 1: max(x, 0) − x y + ln(1 + e^-|x|). Its derivative
-/// is sigmoid(x) − y.
-package func binaryCrossEntropy(logit x: Float, target y: Float) -> Float {
+/// ln(1 + e^-|x|), rounded once.
+private func logOfOnePlusDecay(_ x: Float) -> Float {
   let t = exponential(-Double(abs(x)))
   let u = 1 + t
   // What 1 + t rounds away is put back.
   let logarithm = u == 1 ? t : logarithm(u) * (t / (u - 1))
-  return max(x, 0) - x * y + Float(logarithm)
+  return Float(logarithm)
+}
+
+/// Binary cross-entropy of a logit x with a target y of 0 or 1: max(x, 0) − x y + ln(1 + e^-|x|).
+///
+/// - Parameter w: what it is multiplied by where y is 1, PyTorch's `pos_weight`: (w − 1) y (max(−x, 0) + ln(1 + e^-|x|))
+///   is added.
+package func binaryCrossEntropy(logit x: Float, target y: Float, positiveWeight w: Float = 1) -> Float {
+  let logarithm = logOfOnePlusDecay(x)
+  let loss = max(x, 0) - x * y + logarithm
+  return w == 1 ? loss : loss + (w - 1) * y * (max(-x, 0) + logarithm)
+}
+
+/// The derivative of `binaryCrossEntropy` by x: sigmoid(x) − y − (w − 1) y sigmoid(−x).
+package func binaryCrossEntropyGradient(logit x: Float, target y: Float, positiveWeight w: Float = 1) -> Float {
+  let gradient = sigmoid(x) - y
+  return w == 1 ? gradient : gradient - (w - 1) * y * sigmoid(-x)
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import Model
 
 /// Sizes of a generated data set. What is not given stays as it is.
@@ -92,7 +93,9 @@ struct ScoredDataOptions: ParsableArguments {
   @Option("Which split, where --data is a directory.", value: "split")
   var split = Split.test
 
-  @Option("A label is predicted where its score is above this; by default what the run was given.", value: "score")
+  @Option(
+    "A label is predicted where its score is above this; by default those that --tune-threshold kept with the "
+      + "weights, or else what the run was given.", value: "score")
   var threshold: Float?
 
   @Option("Weights instead of the run's best ones, such as scripts/weights makes of a PyTorch file.", value: "file")
@@ -101,7 +104,14 @@ struct ScoredDataOptions: ParsableArguments {
   /// The run and the samples: all files are opened and checked before memory is planned.
   func open(_ run: String, _ workers: WorkerOptions, mayLackLabels: Bool = false) throws -> (Predictor, DatasetSplit) {
     let predictor = try Predictor(run: run, weights: weights) { try workers.makeTeam() }
-    set(&predictor.threshold, threshold)
+    if let threshold {
+      predictor.thresholds = predictor.thresholds.map { _ in threshold }
+    } else if predictor.hasTunedThresholds {
+      let names = zip(predictor.configuration.labelNames, predictor.thresholds)
+      Logger(label: "carat.thresholds").notice(
+        "thresholds that the run tuned on its validation split: \(names.map { "\($0) \(fixed(Double($1), 3))" }.joined(separator: ", "))"
+      )
+    }
     return (predictor, try predictor.open(data, split: split.rawValue, mayLackLabels: mayLackLabels))
   }
 

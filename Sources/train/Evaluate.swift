@@ -17,7 +17,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup var samples: ScoredDataOptions
 
   @Option(
-    "Find thresholds on the validation split, one for all labels (highest micro-F1) or one a label (highest F1), and "
+    "Find thresholds on the validation split instead of those that may be kept with the weights, one for all labels (highest micro-F1) or one a label (highest F1), and "
       + "measure with them too.", value: "global|label")
   var tuneThreshold: ThresholdTuning?
 
@@ -46,14 +46,16 @@ struct Evaluate: ParsableCommand {
     let (predictor, split) = try samples.open(runDirectory, workers)
     if let absent = absentLabels(of: [split]) { Logger(label: "carat.data").warning("\(absent)") }
     let scores = try predictor.evaluator().scores(of: split)
-    let usual = Evaluator.report(scores, of: split, thresholds: split.thresholds(predictor.threshold))
-    let tuned = try tuneThreshold.map { tuning in
-      Evaluator.report(scores, of: split, thresholds: try thresholds(tuning, predictor, measured: split))
-    }
+    let untuned = split.thresholds(samples.threshold ?? predictor.configuration.threshold)
+    let usual = Evaluator.report(scores, of: split, thresholds: untuned)
+    let others =
+      try tuneThreshold.map { try thresholds($0, predictor, measured: split) }
+      ?? (predictor.hasTunedThresholds && samples.threshold == nil ? predictor.thresholds : nil)
+    let tuned = others.map { Evaluator.report(scores, of: split, thresholds: $0) }
     let intervals = confidence.map {
       ConfidenceIntervals(
         scores: scores, labels: split.allLabels, labelNames: split.labelNames,
-        thresholds: split.thresholds(predictor.threshold), resamples: $0)
+        thresholds: untuned, resamples: $0)
     }
     if csv { return try printOut(table(tuned ?? usual)) }
     if json {
@@ -61,7 +63,7 @@ struct Evaluate: ParsableCommand {
         Measured(
           metrics: usual.metrics, report: usual.report, confidence: intervals,
           tuned: tuned.map {
-            Measured.Tuned(tuning: tuneThreshold?.rawValue ?? "", metrics: $0.metrics, report: $0.report)
+            Measured.Tuned(tuning: tuneThreshold?.rawValue ?? "kept", metrics: $0.metrics, report: $0.report)
           }
         ))
     }
@@ -76,7 +78,7 @@ struct Evaluate: ParsableCommand {
     }
     return tuning.thresholds(
       scores: try predictor.evaluator().scores(of: valid), labels: valid.allLabels, labelCount: valid.labelNames.count,
-      fallback: predictor.threshold)
+      fallback: predictor.configuration.threshold)
   }
 
   private typealias Report = (metrics: EvaluationMetrics, report: EvaluationReport)

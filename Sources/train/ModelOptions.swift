@@ -17,6 +17,7 @@ struct ModelOptions: ParsableArguments {
   @Option(Setting.keyMomentum) var keyMomentum: Double?
   @Option(Setting.padding) var padding: ModelConfiguration.Padding?
   @Option(Setting.alignedLength) var alignedLength: Int?
+  @Option(Setting.positiveWeights) var posWeight: PositiveWeights?
   @Option(Setting.weight(.plainBCE)) var plainBceWeight: Float?
   @Option(Setting.weight(.alphaBCE)) var alphaBceWeight: Float?
   @Option(Setting.weight(.betaBCE)) var betaBceWeight: Float?
@@ -52,6 +53,7 @@ struct ModelOptions: ParsableArguments {
       let others = settings.model.modalities.count - 1
       settings.set(.alignedLength, OfModalities(values: [nil] + Array(repeating: alignedLength, count: others)))
     }
+    if let posWeight { settings.model.positiveWeights = posWeight }
     settings.set(.weight(.plainBCE), plainBceWeight)
     settings.set(.weight(.alphaBCE), alphaBceWeight)
     settings.set(.weight(.betaBCE), betaBceWeight)

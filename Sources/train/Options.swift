@@ -135,6 +135,9 @@ func set<T>(_ setting: inout T, _ option: T?) {
 }
 
 extension MemoryPolicy: ExpressibleByArgument {}
+extension PositiveWeights: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
 extension ModelConfiguration.Anchors: ExpressibleByArgument {}
 extension ModelConfiguration.QueueKeys: ExpressibleByArgument {}
 extension ModelConfiguration.Padding: ExpressibleByArgument {}

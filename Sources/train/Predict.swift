@@ -25,8 +25,8 @@ struct Predict: ParsableCommand {
   var output: String?
 
   @Option(
-    "csv: columns id (where there are ids), sample, score_…, label_… (0 or 1) and, where the samples have labels, truth_… of "
-      + "each label; jsonl: one JSON object a sample.", value: "format"
+    "csv: columns id (where there are ids), sample, score_…, label_… (0 or 1), threshold_… and, where the samples have labels, "
+      + "truth_… of each label; jsonl: one JSON object a sample.", value: "format"
   )
   var format = Format.csv
 
@@ -36,6 +36,7 @@ struct Predict: ParsableCommand {
     let id: String?
     let sample: Int
     let scores: [String: Float]
+    let thresholds: [String: Float]
     let labels: [String]
     let truth: [String]?
   }
@@ -47,6 +48,7 @@ struct Predict: ParsableCommand {
     if format == .csv {
       let columns =
         (split.ids == nil ? [] : ["id"]) + ["sample"] + names.map { "score_" + $0 } + names.map { "label_" + $0 }
+        + names.map { "threshold_" + $0 }
         + (split.hasLabels ? names.map { "truth_" + $0 } : [])
       try text.write(CSV.line(columns))
     }
@@ -54,13 +56,15 @@ struct Predict: ParsableCommand {
     try predictor.forEachPrediction(of: split) { own in
       switch format {
       case .csv:
-        let predicted = own.scores.map { $0 > predictor.threshold ? "1" : "0" }
+        let predicted = names.map { own.labels.contains($0) ? "1" : "0" } + predictor.thresholds.map { "\($0)" }
         let truth = own.truth.map { truth in names.map { truth.contains($0) ? "1" : "0" } } ?? []
         try text.write(
           CSV.line((own.id.map { [$0] } ?? []) + ["\(own.sample)"] + own.scores.map { "\($0)" } + predicted + truth))
       case .jsonl:
-        let scores = Dictionary(zip(names, own.scores), uniquingKeysWith: { first, _ in first })
-        let line = Line(id: own.id, sample: own.sample, scores: scores, labels: own.labels, truth: own.truth)
+        func byLabel(_ values: [Float]) -> [String: Float] { Dictionary(uniqueKeysWithValues: zip(names, values)) }
+        let line = Line(
+          id: own.id, sample: own.sample, scores: byLabel(own.scores), thresholds: byLabel(predictor.thresholds),
+          labels: own.labels, truth: own.truth)
         try text.write(String(decoding: try encoder.encode(line), as: UTF8.self) + "\n")
       }
     }

@@ -122,7 +122,7 @@ struct ProgressLines {
         let left =
           timeLeft(afterStep: record.step, epoch: record.epoch + 1).map { "  \(ProgressBar.time($0)) left" } ?? ""
         line(
-          "epoch \(record.epoch)/\(epochs)  \(means)valid micro-F1 \(fixed(m.microF1, 4))  "
+          "epoch \(record.epoch)/\(epochs)  \(means)\(record.weights == .averaged ? "averaged weights  " : "")valid micro-F1 \(fixed(m.microF1, 4))  "
             + "mAP \(fixed(m.meanAveragePrecision, 4))\(selected(m))", highlight: record.best ? "  best" : "", left)
       }
       (losses, steps) = ((0, 0), (0, 0))
@@ -165,9 +165,14 @@ struct ProgressLines {
       tell("stopped early: no better epoch than \(result.bestEpoch) in \(plural(patience, "epoch"))")
     }
     tell(
-      "test (epoch \(result.bestEpoch)): micro-F1 \(fixed(m.microF1, 4))  precision \(fixed(m.precision, 4))  "
+      "test (epoch \(result.bestEpoch)\(result.weights == .averaged ? ", averaged weights" : "")): micro-F1 \(fixed(m.microF1, 4))  precision \(fixed(m.precision, 4))  "
         + "recall \(fixed(m.recall, 4))  accuracy \(fixed(m.accuracy, 4))  macro-F1 \(fixed(m.macroF1, 4))  "
         + "mAP \(fixed(m.meanAveragePrecision, 4))")
+    if let tuned = result.tuned {
+      tell(
+        "test by tuned thresholds: micro-F1 \(fixed(tuned.test.microF1, 4))  macro-F1 \(fixed(tuned.test.macroF1, 4))"
+          + tuned.thresholds.sorted { $0.key < $1.key }.map { "  \($0.key) \(fixed(Double($0.value), 3))" }.joined())
+    }
     if let reachable {
       tell(
         "test micro-F1: frequent labels \(fixed(reachable.frequentLabelsMicroF1, 4)), this run "

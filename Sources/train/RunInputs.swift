@@ -143,6 +143,8 @@ extension Run {
     settings.set(.bestBy, training.bestBy)
     settings.set(.patience, training.patience)
     settings.set(.onNonFinite, training.onNonfinite)
+    if let tuning = training.tuneThreshold { settings.tuneThreshold = tuning }
+    if let decay = training.averageWeights { settings.optimizer.averageDecay = decay }
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -70,6 +70,10 @@ struct TrainingOptions: ParsableArguments {
   @Option(Setting.patience) var patience: Int?
 
   @Option(Setting.onNonFinite) var onNonfinite: RunConfiguration.NonFinitePolicy?
+
+  @Option(Setting.tuneThreshold) var tuneThreshold: ThresholdTuning?
+
+  @Option(Setting.averageWeights) var averageWeights: Double?
 }
 
 /// When a run's state is kept, and what may change when it goes on.

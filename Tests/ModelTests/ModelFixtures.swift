@@ -92,7 +92,7 @@ final class TrainingFixture {
   init(
     _ c: ModelConfiguration, batchSize: Int, workers: Int, samples: Int? = nil, seed: UInt64 = 1,
     learningRate: Double = 1e-3, deviation: Float = 0.05, ragged: Bool = true,
-    nodes: Int = 1, communicator: any Communicator = SoloCommunicator()
+    averageDecay: Double? = nil, nodes: Int = 1, communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.seed = seed
     let placement =
@@ -100,7 +100,7 @@ final class TrainingFixture {
       ? Placement(.current(), workers: workers)
       : Placement(emulatedNodes: nodes, workers: workers, on: .current())
     let team = WorkerTeam(placement: placement, communicator: communicator)
-    state = try TrainingState(CARATModel(c), placement: team.placement)
+    state = try TrainingState(CARATModel(c), placement: team.placement, averages: averageDecay != nil)
     state.initialize(seed: seed)
     let θ = state.parameters
     for (i, p) in state.model.layout.parameters.enumerated() where deviation > 0 {
@@ -119,6 +119,7 @@ final class TrainingFixture {
     if c.queueSize > 0 { state.queue.restore(pointer: filled % c.queueSize) }
     var optimizer = OptimizerConfiguration(totalSteps: 20)
     optimizer.learningRate = learningRate
+    optimizer.averageDecay = averageDecay
     training = try TrainingStep(
       state, optimizer: optimizer, batchSize: batchSize, team: team, seed: seed)
     batch = Batch(c, capacity: batchSize)

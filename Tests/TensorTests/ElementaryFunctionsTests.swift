@@ -26,6 +26,27 @@ struct ElementaryFunctionsTests {
     }
   }
 
+  /// PyTorch's formula: (1 − y) x + (1 + (w − 1) y) (ln(1 + e^-|x|) + max(−x, 0)), and its derivative.
+  @Test func weightedCrossEntropy() {
+    for w in [0.25, 1, 3.5] {
+      for y in [0.0, 0.3, 1] {
+        for x in [-80, -7.5, -0.1, 0, 0.4, 9, 80] {
+          let softplus = log1p(exp(-abs(x))) + max(-x, 0)
+          let loss = (1 - y) * x + (1 + (w - 1) * y) * softplus
+          let slope = (1 - y) - (1 + (w - 1) * y) / (1 + exp(x))
+          let (a, b, c) = (Float(x), Float(y), Float(w))
+          let found = binaryCrossEntropy(logit: a, target: b, positiveWeight: c)
+          let gradient = binaryCrossEntropyGradient(logit: a, target: b, positiveWeight: c)
+          #expect(abs(Double(found) - loss) <= 4e-7 * max(abs(x), 1) * max(w, 1), "x \(x), y \(y), w \(w)")
+          #expect(abs(Double(gradient) - slope) <= 3e-7 * max(w, 1), "x \(x), y \(y), w \(w)")
+          if w == 1 {
+            #expect(found == binaryCrossEntropy(logit: a, target: b) && gradient == sigmoid(a) - b)
+          }
+        }
+      }
+    }
+  }
+
   @Test func ends() {
     #expect(exponential(0.0) == 1 && exponential(-1000.0) == 0 && exponential(1000.0) == .infinity)
     #expect(exponential(Double.nan).isNaN && exponential(-Double.infinity) == 0)

@@ -50,23 +50,24 @@ import Testing
     let records = Self.records(ofCSV: csv.output)
     #expect(
       records[0] == [
-        "id", "sample", "score_calm", "score_tense", "label_calm", "label_tense", "truth_calm", "truth_tense",
+        "id", "sample", "score_calm", "score_tense", "label_calm", "label_tense", "threshold_calm",
+        "threshold_tense", "truth_calm", "truth_tense",
       ])
     #expect(records.dropFirst().map { Array($0[0].utf8) } == Self.ids.map { Array($0.utf8) })
-    #expect(records.dropFirst().map { $0[1] } == (0..<8).map(String.init) && records.allSatisfy { $0.count == 8 })
+    #expect(records.dropFirst().map { $0[1] } == (0..<8).map(String.init) && records.allSatisfy { $0.count == 10 })
     // Every fourth value is 1, but the first.
-    #expect(records.dropFirst().map { $0[6] + $0[7] } == ["00", "00", "10", "00", "10", "00", "10", "00"])
+    #expect(records.dropFirst().map { $0[8] + $0[9] } == ["00", "00", "10", "00", "10", "00", "10", "00"])
     let jsonl = try Program.run(["predict", "r", "--data", "d", "--format", "jsonl"], in: directory)
     let objects = try jsonl.lines.map {
       try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
     }
     #expect(objects.map { $0["id"] as? String } == Self.ids)
-    #expect(objects.allSatisfy { $0.keys.sorted() == ["id", "labels", "sample", "scores", "truth"] })
+    #expect(objects.allSatisfy { $0.keys.sorted() == ["id", "labels", "sample", "scores", "thresholds", "truth"] })
     // A split without ids has none.
     let valid = try Program.run(["predict", "r", "--data", "d", "--split", "valid"], in: directory)
     #expect(valid.lines[0].hasPrefix("sample,score_calm") && valid.lines[1].hasPrefix("0,"))
     let line = try Program.run(["predict", "r", "--data", "d", "--split", "valid", "--format", "jsonl"], in: directory)
-    #expect(line.json.keys.sorted() == ["labels", "sample", "scores", "truth"])
+    #expect(line.json.keys.sorted() == ["labels", "sample", "scores", "thresholds", "truth"])
   }
 
   @Test func whatHasToBeKnownOfDataIsSaid() throws {

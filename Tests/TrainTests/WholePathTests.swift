@@ -41,7 +41,7 @@ import Testing
     #expect(
       csv.lines.count == 11
         && csv.lines[0] == "sample,score_label0,score_label1,score_label2,label_label0,label_label1,label_label2,"
-          + "truth_label0,truth_label1,truth_label2"
+          + "threshold_label0,threshold_label1,threshold_label2,truth_label0,truth_label1,truth_label2"
     )
     let jsonl = try Program.run(
       ["predict", "r", "--data", "d/valid.safetensors", "--format", "jsonl", "--output", "p.jsonl"], in: directory)

@@ -66,7 +66,8 @@ class Run:
     @property
     def history(self) -> Any:
         """A pandas frame with a row an epoch: epoch, step, the means of loss and its terms, the validation split's metrics
-        (`valid_micro_f1`, …), and whether it was the best so far."""
+        (`valid_micro_f1`, …), and whether it was the best so far. Of a run with average_weights two rows an epoch, which
+        `weights` tells apart: live and averaged."""
         pandas = _pandas()
         steps = self.steps
         rows = []
@@ -75,7 +76,7 @@ class Run:
                 metrics = {f"valid_{k}": v for k, v in record["metrics"].items() if not isinstance(v, dict)}
                 of_epoch = steps[steps["epoch"] == record["epoch"]].drop(columns=["step", "epoch", "samples_per_second"])
                 rows.append({"epoch": record["epoch"], "step": record["step"], **of_epoch.mean().to_dict(), **metrics,
-                             "best": record["best"]})
+                             "best": record["best"], **{k: record[k] for k in ("weights",) if k in record}})
         return pandas.DataFrame(rows)
 
     def evaluate(self, data: Union[None, Dataset, Path] = None, **options: Any) -> Dict[str, Any]:

@@ -43,6 +43,15 @@ package struct Checkpoint: Sendable {
     package let epoch: Int
     /// Of the validation split.
     package let metrics: EvaluationMetrics
+    /// Tuned on that split, one a label, if the run tunes thresholds.
+    package var thresholds: [Float]?
+    /// Whether the weights are the averaged ones; nil where there are none.
+    package var isAveraged: Bool?
+
+    private enum CodingKeys: String, CodingKey {
+      case epoch, metrics, thresholds
+      case isAveraged = "averaged"
+    }
   }
 
   /// What a checkpoint has besides tensors.
@@ -73,6 +82,9 @@ package struct Checkpoint: Sendable {
       if position.epoch > 1, best == nil { return "epoch \(position.epoch) without a best one" }
       if let best, !(1...position.epoch).contains(best.epoch) {
         return "a best epoch \(best.epoch) in epoch \(position.epoch)"
+      }
+      if let thresholds = best?.thresholds, thresholds.count != configuration.model.labels {
+        return "\(thresholds.count) thresholds for \(configuration.model.labels) labels"
       }
       if position.isEvaluated, best == nil { return "an evaluation without a best epoch" }
       if !(0...step).contains(position.skips) { return "\(position.skips) steps left out of \(step)" }

@@ -79,8 +79,12 @@ public final class DatasetSplit: Sendable {
 
   /// The labels that no sample has, in their order: what is measured of them counts as 0.
   package var absentLabels: [String] {
-    labelNames.indices.filter { label in !(0..<count).contains { labels.base[$0 * labelCount + label] > 0 } }
-      .map { labelNames[$0] }
+    zip(labelNames, labelSupport).filter { $1 == 0 }.map(\.0)
+  }
+
+  /// Samples that have each label.
+  package var labelSupport: [Int] {
+    (0..<labelCount).map { label in (0..<count).count { labels.base[$0 * labelCount + label] > 0 } }
   }
 
   /// Copies a sample's first `steps` steps of one modality to `destination`, [steps, F], with 0 for −∞.

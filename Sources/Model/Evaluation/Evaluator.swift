@@ -45,13 +45,6 @@ package final class Evaluator {
     return scores
   }
 
-  /// Compares a split's scores with its labels.
-  ///
-  /// - Throws: `NonFiniteScores`.
-  package func metrics(of split: DatasetSplit, threshold: Float) throws -> EvaluationMetrics {
-    Self.metrics(try scores(of: split), split, threshold)
-  }
-
   /// Means and each label by itself, of scores that `scores(of:)` gave.
   ///
   /// - Parameter thresholds: one a label.
@@ -66,12 +59,10 @@ package final class Evaluator {
     }
   }
 
-  /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
+  /// Scores of all samples; nil if `shouldStop`, which is asked before each batch, says so.
   ///
   /// - Parameter report: hears after each batch how many samples have been scored.
-  func metrics(
-    of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void
-  ) throws -> EvaluationMetrics? {
+  func scores(of split: DatasetSplit, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void) throws -> [Float]? {
     var scores = [Float]()
     do {
       try forEachBatch(of: split) {
@@ -82,13 +73,15 @@ package final class Evaluator {
     } catch is Stopped {
       return nil
     }
-    return Self.metrics(scores, split, threshold)
+    return scores
   }
 
-  private static func metrics(_ scores: [Float], _ split: DatasetSplit, _ threshold: Float) -> EvaluationMetrics {
+  /// Compares a split's scores with its labels.
+  ///
+  /// - Parameter thresholds: one a label.
+  static func metrics(_ scores: [Float], of split: DatasetSplit, thresholds: [Float]) -> EvaluationMetrics {
     withLabels(of: split, scores) { scores, labels in
-      EvaluationMetrics(
-        scores: scores, labels: labels, labelNames: split.labelNames, thresholds: split.thresholds(threshold))
+      EvaluationMetrics(scores: scores, labels: labels, labelNames: split.labelNames, thresholds: thresholds)
     }
   }
 

@@ -11,7 +11,7 @@ public final class Predictor {
     public let id: String?
     /// One of each label, between 0 and 1.
     public let scores: [Float]
-    /// Names of those labels whose score is above the threshold.
+    /// Names of those labels whose score is above their threshold.
     public let labels: [String]
     /// Names of those that the sample has; nil where the file has no labels.
     public let truth: [String]?
@@ -19,8 +19,11 @@ public final class Predictor {
 
   /// The settings of the run.
   public let configuration: RunConfiguration
-  /// A label is predicted where its score is above this; the run's own unless it is set.
-  public var threshold: Float
+  /// A label is predicted where its score is above its own of these: those that the weights are kept with, which the run
+  /// tuned on its validation split, or else the run's threshold.
+  public var thresholds: [Float]
+  /// Whether the weights are kept with thresholds.
+  public let hasTunedThresholds: Bool
 
   private let directory: RunDirectory
   private let weights: SafetensorsFile
@@ -46,7 +49,9 @@ public final class Predictor {
     try configuration.requireMemory()
     self.weights =
       try weights.map { path throws(DataError) in try SafetensorsFile(path: path) } ?? directory.openBest()
-    threshold = configuration.threshold
+    let kept = try KeptThresholds.read(self.weights, labels: configuration.model.labels)
+    hasTunedThresholds = kept != nil
+    thresholds = kept ?? Array(repeating: configuration.threshold, count: configuration.model.labels)
     self.makeTeam = makeTeam
   }
 
@@ -71,7 +76,7 @@ public final class Predictor {
         try body(
           Prediction(
             sample: sample, id: samples.ids?[sample], scores: own,
-            labels: zip(names, own).filter { $1 > threshold }.map(\.0),
+            labels: names.indices.filter { own[$0] > thresholds[$0] }.map { names[$0] },
             truth: samples.hasLabels
               ? zip(names, samples.labels(ofSample: sample)).filter { $1 > 0 }.map(\.0) : nil))
       }
@@ -83,7 +88,8 @@ public final class Predictor {
   /// - Parameter path: a data set's directory, of which the test split is taken, or a file; nil for the run's own data.
   /// - Throws: as `predictions` does.
   public func metrics(on path: String? = nil) throws -> EvaluationMetrics {
-    try evaluator().metrics(of: open(path, split: "test"), threshold: threshold)
+    let split = try open(path, split: "test")
+    return Evaluator.metrics(try evaluator().scores(of: split), of: split, thresholds: thresholds)
   }
 
   /// Plans memory and loads the weights, once.

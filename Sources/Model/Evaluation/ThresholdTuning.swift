@@ -1,5 +1,5 @@
 /// How thresholds are found on labelled samples, which should be others than those that are then measured.
-package enum ThresholdTuning: String, Sendable, CaseIterable {
+public enum ThresholdTuning: String, Codable, Sendable, CaseIterable {
   /// One for all labels, of the highest micro-F1.
   case global
   /// One a label, of its highest F1.

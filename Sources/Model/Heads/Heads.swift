@@ -12,6 +12,8 @@ struct Heads {
   let scores: LabelScores
   let aggregation: Aggregation
   private let sampleStretch: Range<Int>
+  /// Of each label, in the cross-entropies.
+  private let positiveWeights: [Float]
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
     let first = layout.sampleCount
@@ -19,6 +21,8 @@ struct Heads {
     scores = LabelScores(c, in: &layout)
     aggregation = Aggregation(c, in: &layout)
     sampleStretch = first..<layout.sampleCount
+    positiveWeights =
+      if case .list(let weights)? = c.positiveWeights { weights } else { Array(repeating: 1, count: c.labels) }
   }
 
   /// What a group's samples leave for backward, and its gradients.
@@ -140,8 +144,11 @@ struct Heads {
     for level in Reconstruction.Level.allCases {
       let (pooled, term) = (a.pooled(level, row..<row + 1), level.crossEntropy)
       let x = pooled.logits[0, 0]
-      exchange.setTerm(term, sample: sample, part: label, binaryCrossEntropy(logit: x, target: y) / elements)
-      pooled.gradient[0, 0] = c.weights[term] / elements * (sigmoid(x) - y)
+      let w = positiveWeights[label]
+      exchange.setTerm(
+        term, sample: sample, part: label, binaryCrossEntropy(logit: x, target: y, positiveWeight: w) / elements)
+      pooled.gradient[0, 0] =
+        c.weights[term] / elements * binaryCrossEntropyGradient(logit: x, target: y, positiveWeight: w)
       // At the plain level, reconstructions' distances.
       var distance: Float = 0
       for m in 0..<pass.modalities {
@@ -234,8 +241,11 @@ struct Heads {
       var sum: Float = 0
       for c in 0..<pass.labels {
         let y = shuffled ? pass.batch.shuffle.label(row: place, c, pass.batch.labels) : pass.batch.labels[place / M, c]
-        sum += binaryCrossEntropy(logit: logits[c], target: y)
-        gradient[c] = pass.configuration.weights[term] / elements * (sigmoid(logits[c]) - y)
+        let w = positiveWeights[c]
+        sum += binaryCrossEntropy(logit: logits[c], target: y, positiveWeight: w)
+        gradient[c] =
+          pass.configuration.weights[term] / elements
+          * binaryCrossEntropyGradient(logit: logits[c], target: y, positiveWeight: w)
       }
       exchange.setTerm(term, sample: place / M, part: place % M, sum / elements)
     }

@@ -79,7 +79,7 @@ final class BertAdam: @unchecked Sendable {
     }
   }
 
-  /// Takes new parameters from the first replica to all others, and moves the momentum copies towards them.
+  /// Takes new parameters from the first replica to all others, and moves the momentum copies and the average towards them.
   private func spread(_ range: Range<Int>) {
     let new = state.replicas[0].origin + range.lowerBound
     for replica in state.replicas.dropFirst() {
@@ -89,6 +89,9 @@ final class BertAdam: @unchecked Sendable {
       average(
         new, into: replica.origin + range.lowerBound, count: range.count,
         momentum: state.model.configuration.keyMomentum)
+    }
+    if let moving = state.average, let decay = configuration.averageDecay(atStep: state.step) {
+      average(new, into: moving.origin + range.lowerBound, count: range.count, momentum: decay)
     }
   }
 

@@ -73,6 +73,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   public var keyMomentum = 0.999
   public var padding = Padding.packed
   public var weights = LossWeights()
+  /// Weights of labels' present samples in the cross-entropies; nil for 1.
+  public var positiveWeights: PositiveWeights?
 
   public init(modalities: [Modality], labels: Int) {
     self.modalities = modalities
@@ -131,6 +133,9 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     if !(keyMomentum >= 0 && keyMomentum <= 1) { return "key momentum must be between 0 and 1, not \(keyMomentum)" }
     if !(prototypeMomentum >= 0 && prototypeMomentum <= 1) {
       return "prototype momentum must be between 0 and 1, not \(prototypeMomentum)"
+    }
+    if case .list(let weights)? = positiveWeights, let wrong = weights.first(where: { !($0 > 0 && $0 < 1e6) }) {
+      return "a weight of positive labels must be above 0 and below 1000000, not \(wrong)"
     }
     return nil
   }

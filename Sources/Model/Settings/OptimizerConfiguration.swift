@@ -11,6 +11,8 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
   public var weightDecay: Float = 0.01
   /// Gradients are clipped to this norm: all together, then each tensor.
   public var maximumNorm: Float = 1
+  /// How much of the weights' moving average stays at a step, once there were many; nil for no average.
+  public var averageDecay: Double?
   /// Where the schedule started, if not at the run's first step.
   package var scheduleStart: ScheduleStart?
 
@@ -18,6 +20,12 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
 
   /// The learning rate of a step, counted from 0.
   public func rate(atStep step: Int) -> Float { Float(learningRate * share(atStep: step)) }
+
+  /// How much of the weights' moving average stays at a step, counted from 0: early steps, when there is little to average,
+  /// let go of the initial weights.
+  func averageDecay(atStep step: Int) -> Double? {
+    averageDecay.map { min($0, Double(1 + step) / Double(10 + step)) }
+  }
 
   /// The share of the learning rate that a step has. With n steps before the schedule's start and N in all:
   ///
@@ -66,6 +74,9 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
       return "weight decay must be at least 0 and below 1000, not \(weightDecay)"
     }
     if !(maximumNorm > 0) { return "maximum norm must be above 0, not \(maximumNorm)" }
+    if let averageDecay, !(averageDecay >= 0 && averageDecay < 1) {
+      return "what stays of averaged weights must be at least 0 and below 1, not \(averageDecay)"
+    }
     guard let start = scheduleStart else { return nil }
     let limit = Int(Int32.max)
     guard (0...limit).contains(start.step), (0...1).contains(start.share ?? 0),

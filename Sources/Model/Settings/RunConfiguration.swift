@@ -16,6 +16,8 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var bestBy: SelectionMetric?
   /// The run ends after so many epochs in a row without a better one; nil for no such limit.
   public var patience: Int?
+  /// How each new best epoch's thresholds are found on the validation split; nil for none but `threshold`.
+  public var tuneThreshold: ThresholdTuning?
   public var seed: UInt64 = 1
   /// Scores above this predict a label.
   public var threshold: Float = 0.25
@@ -110,6 +112,10 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
       return "patience must be between 1 and 1000000 epochs, not \(patience)"
     }
     if let contradiction = optimizer.contradiction { return contradiction }
+    if case .list(let weights)? = model.positiveWeights, weights.count != model.labels {
+      return "\(weights.count) weights of positive labels for the \(model.labels) labels "
+        + labelNames.joined(separator: ",")
+    }
     if !(threshold >= 0 && threshold <= 1) { return "threshold must be between 0 and 1, not \(threshold)" }
     for term in LossTerm.allCases where !model.weights[term].isFinite {
       return "the weight of \(term.rawValue) must be a number, not \(model.weights[term])"

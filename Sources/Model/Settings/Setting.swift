@@ -73,13 +73,14 @@ package struct AnySetting: Sendable {
     let run: [AnySetting] = [
       Setting.epochs.any, Setting.maxSteps.any, Setting.batchSize.any, Setting.learningRate.any, Setting.warmup.any,
       Setting.weightDecay.any, Setting.maximumNorm.any, Setting.threshold.any, Setting.seed.any,
-      Setting.onNonFinite.any, Setting.bestBy.any, Setting.patience.any,
+      Setting.onNonFinite.any, Setting.bestBy.any, Setting.patience.any, Setting.tuneThreshold.any,
+      Setting.averageWeights.any,
     ]
     let model: [AnySetting] = [
       Setting.layers.any, Setting.hiddenSize.any, Setting.heads.any, Setting.feedForwardSize.any,
       Setting.latentSize.any, Setting.queueSize.any, Setting.dropout.any, Setting.temperature.any,
       Setting.prototypeMomentum.any, Setting.anchors.any, Setting.queueKeys.any, Setting.keyMomentum.any,
-      Setting.padding.any, Setting.alignedLength.any,
+      Setting.padding.any, Setting.alignedLength.any, Setting.positiveWeights.any,
     ]
     return run + model + LossTerm.allCases.map { Setting.weight($0).any }
   }()
@@ -118,6 +119,25 @@ extension Setting where Value == SelectionMetric? {
       "best-by", "metric", "bestBy", \.bestBy, mayChange: true,
       "What of the validation split says which epoch is the best, and so which weights are kept and tested: micro_f1 (the "
         + "default), macro_f1, mAP, or loss (the scores' cross-entropy).")
+  }
+}
+
+extension Setting where Value == ThresholdTuning? {
+  package static var tuneThreshold: Self {
+    Self(
+      "tune-threshold", "global|label", "tuneThreshold", \.tuneThreshold, mayChange: true,
+      "With the best epoch's weights thresholds are kept that the validation split is predicted best with: one for all labels "
+        + "(highest micro-F1) or one a label (highest F1). The test split is measured with them too, and `train predict` "
+        + "takes them.")
+  }
+}
+
+extension Setting where Value == Double? {
+  package static var averageWeights: Self {
+    Self(
+      "average-weights", "decay", "optimizer.averageDecay", \.optimizer.averageDecay,
+      "Keeps an exponential moving average of the weights, of which so much stays at each step, such as 0.999; of step t, "
+        + "from 0, at most (1 + t) / (10 + t). Each epoch evaluates it beside the weights; the best of both are kept.")
   }
 }
 
@@ -250,6 +270,15 @@ extension Setting where Value == ModelConfiguration.Padding {
       "padding", "how", "model.padding", \.model.padding,
       "Steps behind a sequence's end: attend (like all others: the released code), mask (computed and masked), or packed "
         + "(left out of every product, with mask's results).")
+  }
+}
+
+extension Setting where Value == PositiveWeights? {
+  package static var positiveWeights: Self {
+    Self(
+      "pos-weight", "auto|w,…", "model.positiveWeights", \.model.positiveWeights, mayChange: true,
+      "Weight of each label's present samples in the cross-entropies, as PyTorch's pos_weight: auto for the training split's "
+        + "absent over present samples.")
   }
 }
 

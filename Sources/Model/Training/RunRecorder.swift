@@ -55,14 +55,18 @@ final class RunRecorder {
   // MARK: Weights and checkpoints
 
   /// Copies the state's weights, the best so far, and writes them.
-  func keepBest(_ state: TrainingState) throws(DataError) {
+  ///
+  /// - Parameter thresholds: what they are kept with.
+  func keepBest(_ state: TrainingState, thresholds: [Float]?) throws {
     try writer.wait()
     state.withWeights(snapshots.best.take)
-    writeBest()
+    try writeBest(thresholds: thresholds)
   }
 
-  func writeBest() {
-    writer.write(snapshots.best.tensors, of: [snapshots.best], metadata: ["format": "pt"], to: directory.best)
+  func writeBest(thresholds: [Float]?) throws {
+    writer.write(
+      snapshots.best.tensors, of: [snapshots.best],
+      metadata: try KeptThresholds.metadata(thresholds).merging(["format": "pt"]) { $1 }, to: directory.best)
   }
 
   /// Gives the state the best weights back, as an evaluation needs them.

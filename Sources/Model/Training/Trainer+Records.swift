@@ -18,7 +18,14 @@ extension Trainer {
     package let step: Int
     package let workers: Int
     package let ranks: Int
+    /// As they are, where they were asked for.
+    package let positiveWeights: PositiveWeights?
     package let environment: RunEnvironment
+
+    private enum CodingKeys: String, CodingKey {
+      case event, step, workers, ranks, environment
+      case positiveWeights = "positive_weights"
+    }
   }
 
   /// One training step.
@@ -49,6 +56,16 @@ extension Trainer {
     public let metrics: EvaluationMetrics
     /// Whether it is the best of its split so far, by the run's `bestBy`; later epochs win ties.
     public let best: Bool
+    /// Which weights were measured, where a run averages them; nil where it does not.
+    public var weights: Weights?
+    /// Of the test split, with thresholds that were tuned on the validation split.
+    public var tuned: Result.Tuned?
+
+    public enum Weights: String, Codable, Sendable {
+      case live, averaged
+
+      init(isAveraged: Bool) { self = isAveraged ? .averaged : .live }
+    }
   }
 
   /// A step whose loss or gradients were not finite. It changed nothing.
@@ -95,7 +112,11 @@ extension Trainer {
   public struct Result: Codable, Sendable {
     public let test: EvaluationMetrics
     public let valid: EvaluationMetrics
+    /// With thresholds that were tuned on the validation split, if the run did that.
+    public let tuned: Tuned?
     public let bestEpoch: Int
+    /// Which weights were the best, where the run averages them.
+    public let weights: EvaluationRecord.Weights?
     public let steps: Int
     public let secondsPerStep: Double
     public let samplesPerSecond: Double
@@ -117,13 +138,28 @@ extension Trainer {
     public let digest: String
 
     private enum CodingKeys: String, CodingKey {
-      case test, valid, steps, workers, ranks, placement, environment, time, digest
+      case test, valid, tuned, weights, steps, workers, ranks, placement, environment, time, digest
       case bestEpoch = "best_epoch"
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"
       case peakMiB = "peak_mib"
       case maxSteps = "max_steps"
       case stoppedEarly = "stopped_early"
+    }
+
+    /// The test split by thresholds that the best weights are kept with.
+    public struct Tuned: Codable, Sendable {
+      /// How they were found; nil for a run whose tuning was taken back.
+      public let tuning: ThresholdTuning?
+      /// By label.
+      public let thresholds: [String: Float]
+      public let test: EvaluationMetrics
+
+      init(_ tuning: ThresholdTuning?, _ thresholds: [Float], _ scores: [Float], _ split: DatasetSplit) {
+        self.tuning = tuning
+        self.thresholds = Dictionary(zip(split.labelNames, thresholds), uniquingKeysWith: { first, _ in first })
+        test = Evaluator.metrics(scores, of: split, thresholds: thresholds)
+      }
     }
   }
 

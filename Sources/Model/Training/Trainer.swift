@@ -76,7 +76,10 @@ public final class Trainer {
     self.team = team
     let snapshots: RunRecorder.Snapshots?
     (state, step, snapshots) = try MemoryNeed.checking {
-      let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
+      var model = settings.model
+      model.positiveWeights = model.positiveWeights?.resolved(for: dataset.train)
+      let state = try TrainingState(
+        CARATModel(model), placement: team.placement, averages: settings.optimizer.averageDecay != nil)
       let step = try TrainingStep(
         state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
       return (state, step, team.ranks.rank == 0 ? RunRecorder.Snapshots(like: state) : nil)
@@ -114,7 +117,7 @@ public final class Trainer {
     }
     if let recorder {
       try directory.goOn(settings, from: checkpoint)
-      if best != nil { recorder.writeBest() }
+      if let best { try recorder.writeBest(thresholds: best.thresholds) }
     }
     try recordStart()
   }
@@ -147,7 +150,8 @@ public final class Trainer {
   private func recordStart() throws {
     try recorder?.append(
       StartRecord(
-        step: state.step, workers: team.ranks.workerCount, ranks: team.ranks.size, environment: .current))
+        step: state.step, workers: team.ranks.workerCount, ranks: team.ranks.size,
+        positiveWeights: step.model.configuration.positiveWeights, environment: .current))
   }
 
   private var communicator: any Communicator { team.ranks.communicator }
@@ -179,8 +183,14 @@ public final class Trainer {
       }
       // Else the best weights of one short epoch after another could keep a checkpoint waiting to the end.
       try saveIfDue(waits: true)
-      guard let valid = try validate(unless: shouldStop, report) else { return try stop() }
-      try accept(valid, report)
+      guard let live = try validate(unless: shouldStop, report) else { return try stop() }
+      var averaged: Validation?
+      if state.average != nil {
+        averaged = try validate(averaged: true, unless: shouldStop, report)
+        if averaged == nil { return try stop() }
+      }
+      try accept(live, report)
+      if let averaged { try accept(averaged, report) }
       position.isEvaluated = true
       // An epoch that the last step cut goes on if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
@@ -254,14 +264,33 @@ public final class Trainer {
     report(.skipped(record))
   }
 
-  /// The validation split's metrics after an epoch; nil if it was stopped. What can't be measured is no reason to lose the
-  /// epoch: it is saved first.
-  private func validate(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> EvaluationMetrics? {
+  /// What the validation split says of an epoch's weights.
+  private struct Validation {
+    let metrics: EvaluationMetrics
+    /// Tuned on the split, if the run does that.
+    let thresholds: [Float]?
+    /// Whether the weights are the averaged ones.
+    let isAveraged: Bool
+  }
+
+  /// Measures the weights, or their average, on the validation split; nil if it was stopped. What can't be measured is no
+  /// reason to lose the epoch: it is saved first.
+  private func validate(
+    averaged isAveraged: Bool = false, unless shouldStop: () -> Bool, _ report: (Progress) -> Void
+  ) throws -> Validation? {
     do {
-      let split = dataset.valid
-      return try evaluator.metrics(of: split, threshold: configuration.threshold, unless: shouldStop) {
-        report(.evaluating(split: "valid", done: $0, count: split.count))
+      let (c, split) = (configuration, dataset.valid)
+      let measured = try state.withAverage(isAveraged) {
+        try evaluator.scores(of: split, unless: shouldStop) {
+          report(.evaluating(split: "valid", done: $0, count: split.count))
+        }
       }
+      guard let scores = measured else { return nil }
+      return Validation(
+        metrics: Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold)),
+        thresholds: c.tuneThreshold?.thresholds(
+          scores: scores, labels: split.allLabels, labelCount: split.labelNames.count, fallback: c.threshold),
+        isAveraged: isAveraged)
     } catch let error as NonFiniteScores {
       try save()
       try recorder?.wait()
@@ -269,15 +298,18 @@ public final class Trainer {
     }
   }
 
-  /// Records an epoch's validation, and keeps its weights if none were better.
-  private func accept(_ valid: EvaluationMetrics, _ report: (Progress) -> Void) throws {
-    let isBest = (configuration.bestBy ?? .microF1).prefers(valid, to: best?.metrics)
+  /// Records an epoch's validation, and keeps the weights if none were better.
+  private func accept(_ valid: Validation, _ report: (Progress) -> Void) throws {
+    let isBest = (configuration.bestBy ?? .microF1).prefers(valid.metrics, to: best?.metrics)
+    let isAveraged = state.average == nil ? nil : valid.isAveraged
     if isBest {
-      best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
-      try recorder?.keepBest(state)
+      best = Checkpoint.Best(
+        epoch: position.epoch, metrics: valid.metrics, thresholds: valid.thresholds, isAveraged: isAveraged)
+      try state.withAverage(valid.isAveraged) { try recorder?.keepBest(state, thresholds: valid.thresholds) }
     }
     let record = EvaluationRecord(
-      event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid, best: isBest)
+      event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid.metrics,
+      best: isBest, weights: isAveraged.map(EvaluationRecord.Weights.init))
     try recorder?.append(record)
     report(.evaluation(record))
   }
@@ -293,16 +325,20 @@ public final class Trainer {
     recorder?.restoreBest(state)
     state.shareWeights(communicator)
     let split = dataset.test
-    let measured = try evaluator.metrics(of: split, threshold: c.threshold, unless: shouldStop) {
+    let measured = try evaluator.scores(of: split, unless: shouldStop) {
       report(.evaluating(split: "test", done: $0, count: split.count))
     }
-    guard let test = measured else { return nil }
+    guard let scores = measured else { return nil }
+    let test = Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold))
+    let tuned = best.thresholds.map { Result.Tuned(c.tuneThreshold, $0, scores, split) }
+    let weights = best.isAveraged.map(EvaluationRecord.Weights.init)
     let record = EvaluationRecord(
-      event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
+      event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true,
+      weights: weights, tuned: tuned)
     try recorder?.append(record)
     report(.evaluation(record))
     return Result(
-      test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
+      test: test, valid: best.metrics, tuned: tuned, bestEpoch: best.epoch, weights: weights, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
       maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil,

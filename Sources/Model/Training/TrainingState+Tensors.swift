@@ -49,15 +49,16 @@ extension TrainingState {
     }
   }
 
-  /// What has a value for each trained parameter: both moments and, if there is one, the momentum copy.
+  /// What has a value for each trained parameter: both moments and, where there are such, the momentum copy and the average.
   private var companions: [(prefix: String, values: Parameters)] {
     [("first_moment.", firstMoment), ("second_moment.", secondMoment)] + keyReplicas.prefix(1).map { ("key.", $0) }
+      + (average.map { [("average.", $0)] } ?? [])
   }
 
   private static func floats(_ x: Matrix) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(x.elements) }
 
   /// Takes over what an evaluation needs, and what training may start from: parameters and prototypes under their
-  /// PyTorch names. A momentum copy starts from the parameters.
+  /// PyTorch names. A momentum copy and an average start from the parameters.
   ///
   /// - Parameter prefix: what stands before each name in the file.
   /// - Throws: naming the tensor that is missing or of another shape or type.
@@ -73,7 +74,7 @@ extension TrainingState {
           to: prototypes.values[m].rows(sign * c.labels..<(sign + 1) * c.labels))
       }
     }
-    restartKeys()
+    restartCopies()
     copyToReplicas()
   }
 

@@ -10,6 +10,8 @@ package final class TrainingState: @unchecked Sendable {
   let replicas: [Parameters]
   /// As many momentum copies of the trained parameters, where the queue's keys come from one; otherwise none.
   let keyReplicas: [Parameters]
+  /// The moving average of the trained parameters, if there is one.
+  let average: Parameters?
   private let replicaNodes: [Int]
   /// Adam's moments, flat buffers of the trained parameters.
   let firstMoment: Parameters
@@ -24,18 +26,21 @@ package final class TrainingState: @unchecked Sendable {
   package let memory: [MemoryRegion]
 
   /// Zeroed state where a placement wants it.
-  package init(_ model: CARATModel, placement: Placement) throws {
+  ///
+  /// - Parameter averages: whether with a moving average of the parameters.
+  package init(_ model: CARATModel, placement: Placement, averages: Bool = false) throws {
     self.model = model
     replicaNodes = placement.replicaNodes
     let replicaArenas = placement.replicas.map(Arena.init)
     let moments = Arena(placement: placement.sharedMemory)
     let past = Arena(placement: placement.sharedMemory)
+    let averaged = averages ? Arena(placement: placement.sharedMemory) : nil
     memory =
       replicaArenas.enumerated().map { MemoryRegion("parameters, replica \($0)", .replica, $1) }
       + [
         MemoryRegion("the optimiser's moments", .shared, moments),
         MemoryRegion("queue and prototypes", .shared, past),
-      ]
+      ] + (averaged.map { [MemoryRegion("averaged parameters", .shared, $0)] } ?? [])
     let packedCount = model.layout.packedCount
     replicas = try replicaArenas.map {
       Parameters(try $0.allocate(model.layout.count), packed: try $0.allocate(packedCount))
@@ -46,6 +51,7 @@ package final class TrainingState: @unchecked Sendable {
       : try replicaArenas.map {
         Parameters(try $0.allocate(model.trainedCount), packed: try $0.allocate(packedCount))
       }
+    average = try averaged.map { Parameters(try $0.allocate(model.trainedCount)) }
     firstMoment = Parameters(try moments.allocate(model.trainedCount))
     secondMoment = Parameters(try moments.allocate(model.trainedCount))
     queue = try EmbeddingQueue(model.configuration, in: past)
@@ -55,7 +61,7 @@ package final class TrainingState: @unchecked Sendable {
   /// Initial parameters for a seed, as the released code draws them.
   package func initialize(seed: UInt64) {
     model.initialize(replicas[0], seed: seed)
-    restartKeys()
+    restartCopies()
     copyToReplicas()
   }
 
@@ -102,9 +108,27 @@ package final class TrainingState: @unchecked Sendable {
     self.hasAllMoments = hasAllMoments
   }
 
-  /// Starts the momentum copy from the parameters themselves.
-  func restartKeys() {
-    keyReplicas.first?.origin.update(from: replicas[0].origin, count: model.trainedCount)
+  /// Starts the momentum copy and the average from the parameters themselves.
+  func restartCopies() {
+    for copy in [keyReplicas.first, average].compactMap(\.self) {
+      copy.origin.update(from: replicas[0].origin, count: model.trainedCount)
+    }
+  }
+
+  /// Puts the averaged parameters in the place of the parameters while `body` is at it.
+  ///
+  /// - Parameter isOn: whether to do that at all.
+  func withAverage<R>(_ isOn: Bool = true, _ body: () throws -> R) rethrows -> R {
+    guard isOn else { return try body() }
+    exchangeAverage()
+    defer { exchangeAverage() }
+    return try body()
+  }
+
+  private func exchangeAverage() {
+    guard let average else { preconditionFailure("a state without averaged parameters") }
+    for i in 0..<model.trainedCount { swap(&average.origin[i], &replicas[0].origin[i]) }
+    copyToReplicas()
   }
 
   /// Any copy of the parameters.

@@ -26,6 +26,22 @@ extension Teams {
       try compareGradients(c, true)
     }
 
+    @Test func gradientsWithPositiveWeights() throws {
+      var c = tinyConfiguration()
+      c.positiveWeights = .list((0..<c.labels).map { 0.4 + 1.7 * Float($0) })
+      try compareGradients(c, false)
+      // They count.
+      let (f, g) = (
+        try TrainingFixture(c, batchSize: 4, workers: 1),
+        try TrainingFixture(tinyConfiguration(), batchSize: 4, workers: 1)
+      )
+      let (weighted, plain) = (f.train(steps: 1)[0], g.train(steps: 1)[0])
+      for (term, value) in plain.terms {
+        let isEntropy = term.rawValue.hasSuffix("bce")
+        #expect((weighted.terms[term] != value) == isEntropy, "\(term)")
+      }
+    }
+
     func compareGradients(_ configuration: ModelConfiguration, _ dropout: Bool) throws {
       var c = configuration
       let modalities = c.modalities.count
