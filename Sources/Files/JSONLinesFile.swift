@@ -75,6 +75,13 @@ package final class JSONLinesFile {
     FaultInjection.reach(.record)
   }
 
+  /// Keeps the first `bytes` only, which end with a record.
+  package func cut(to bytes: Int) throws(DataError) {
+    precondition(bytes <= length, "\(bytes) of \(length) bytes of records")
+    guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw failure(.writing, "to cut it to \(bytes) bytes") }
+    length = bytes
+  }
+
   /// Puts all records on disk.
   package func sync() throws(DataError) {
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(.writing, "to sync it") }

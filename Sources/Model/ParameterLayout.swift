@@ -165,6 +165,20 @@ package struct Parameters: @unchecked Sendable {
   ///
   /// - Parameter backward: whether also for products in backward.
   func pack(_ layout: ParameterLayout, part: Int = 0, parts: Int = 1, backward: Bool = true) {
+    forEachPacked(layout, part: part, parts: parts, backward: backward) { weight, packed, panels, isForward in
+      if isForward {
+        packed.fill(fromTransposed: self[weight], panels: panels)
+      } else {
+        packed.fill(from: self[weight], panels: panels)
+      }
+    }
+  }
+
+  /// Calls `body` with the panels of a part, see `pack`.
+  func forEachPacked(
+    _ layout: ParameterLayout, part: Int, parts: Int, backward: Bool,
+    _ body: (_ weight: Parameter, PackedMatrix, _ panels: Range<Int>, _ isForward: Bool) -> Void
+  ) {
     // Panels differ in height: a part is those whose first float lies in its share of all floats.
     let own = slice(of: layout.packedCount, part: part, parts: parts)
     func panels(_ matrix: PackedMatrix, at place: Int) -> Range<Int> {
@@ -174,10 +188,10 @@ package struct Parameters: @unchecked Sendable {
     }
     for weight in layout.packed {
       let forward = forward(weight)
-      forward.fill(fromTransposed: self[weight.weight], panels: panels(forward, at: weight.forward))
+      body(weight.weight, forward, panels(forward, at: weight.forward), true)
       if !backward { continue }
       let other = self.backward(weight)
-      other.fill(from: self[weight.weight], panels: panels(other, at: weight.backward))
+      body(weight.weight, other, panels(other, at: weight.backward), false)
     }
   }
 

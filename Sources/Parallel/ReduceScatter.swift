@@ -95,10 +95,20 @@ package final class ReduceScatter: @unchecked Sendable {
 
   /// The worker's share of adding the rank's own nodes, once all its workers have theirs.
   package func combine(worker: Int, segment: Int) {
+    let own = share(worker, segment)
+    for (sum, target) in combinations[worker] { sum.reduce(slice: own, into: target) }
+  }
+
+  /// Calls `body` with what `combine` wrote for a worker.
+  package func forEachCombined(worker: Int, segment: Int, _ body: (Matrix) -> Void) {
+    let own = share(worker, segment)
+    for (_, target) in combinations[worker] { body(Matrix(target + own.lowerBound, rows: 1, columns: own.count)) }
+  }
+
+  private func share(_ worker: Int, _ segment: Int) -> Range<Int> {
     let range = segments[segment]
     let share = slice(of: range.count, part: worker, parts: combinations.count, alignment: 16)
-    let own = range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound
-    for (sum, target) in combinations[worker] { sum.reduce(slice: own, into: target) }
+    return range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound
   }
 
   /// Starts to exchange a segment's parts, once all of this rank's workers have combined it.

@@ -16,6 +16,7 @@ package final class WorkerTeam: Sendable {
   package let ranks: Ranks
   private let shared: Shared
   private let blocks = DispatchGroup()
+  private let seating: Mutex<Seating>
 
   /// The largest team.
   package static let maxCount = classes.count * workersPerClass
@@ -28,6 +29,7 @@ package final class WorkerTeam: Sendable {
     precondition(placement.count <= limit, "\(placement.count) workers in a team, at most \(limit)")
     self.placement = placement
     ranks = Ranks(communicator, groups: placement.groups.map(\.count))
+    seating = Mutex(Seating(placement))
     let shared = Shared(placement)
     self.shared = shared
     for worker in 0..<placement.count {
@@ -43,7 +45,7 @@ package final class WorkerTeam: Sendable {
         queue.async(group: blocks) { shared.serve(worker) }
       }
     }
-    run { _ in }
+    run { [ranks] worker in ProductFault.setCore(ranks.number(ofWorker: worker)) }
   }
 
   /// The team of a process that has the machine for itself.
@@ -76,6 +78,34 @@ package final class WorkerTeam: Sendable {
 
   /// Inside a body: waits until every worker is here. Every worker has to call it equally often.
   package func barrier() { shared.barrier.arrive() }
+
+  // MARK: Seats
+
+  /// The seats of a team: those of the workers, then of cores that have none.
+  package var seats: Seating { seating.withLock { $0 } }
+
+  /// Moves all workers to the seats that they have in the k-th computation of something, 0 for their usual ones.
+  ///
+  /// - Parameter suspects: seats that have no worker then.
+  /// - Returns: each worker's seat.
+  @discardableResult package func move(toPass pass: Int, without suspects: Set<Int> = []) -> [Int] {
+    let (seating, placement) = (seats, placement)
+    let places = seating.seats(ofPass: pass, without: suspects)
+    let isHeld = !placement.isEmulated && !placement.isOversubscribed
+    run { [ranks] worker in
+      let seat = places[worker]
+      ProductFault.setCore(seat < placement.count ? ranks.number(ofWorker: seat) : nil)
+      // Where that fails, the same is computed where the kernel likes.
+      if isHeld { try? NUMA.setThreadCPUs([seating.cpus[seat]]) }
+    }
+    return places
+  }
+
+  /// Keeps workers off a seat from now on: its worker moves to a core that has none, or shares another's.
+  package func avoid(seat: Int) {
+    seating.withLock { $0.avoid(seat) }
+    move(toPass: 0)
+  }
 
   /// Dispatch runs at most 255 blocks of a class of service at once, and blocks that wait for one another must all
   /// run. On Linux the classes differ in nothing else, so large teams use several, each nearly whole; `userInteractive` is not

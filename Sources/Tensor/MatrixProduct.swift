@@ -22,6 +22,12 @@ package struct PackedMatrix: @unchecked Sendable {
   /// Panels, which may be filled independently of one another.
   package var panelCount: Int { (columns + MatrixKernel.tileColumns - 1) / MatrixKernel.tileColumns }
 
+  /// The floats of some panels, as rows one after the other: [1, n].
+  package func floats(ofPanels range: Range<Int>) -> Matrix {
+    let size = MatrixKernel.tileColumns * inner
+    return Matrix(base + range.lowerBound * size, rows: 1, columns: range.count * size)
+  }
+
   private func panels(_ range: Range<Int>) -> (columns: Range<Int>, base: UnsafeMutablePointer<Float>) {
     let width = MatrixKernel.tileColumns
     let columns = min(range.lowerBound * width, columns)..<min(range.upperBound * width, columns)
@@ -72,6 +78,7 @@ package enum MatrixProduct {
         rows: min(block, a.rows - i), inner: inner, columns: b.columns, a.base + i * a.stride, row: a.stride, step: 1,
         tile: MatrixKernel.tileRows * a.stride, packed: b.base, into: target.rows(from: i))
     }
+    if ProductFault.isPlanned { ProductFault.spoil(c) }
   }
 
   /// c ← a b for b [inner, columns]. Scratch: `PackedMatrix.capacity`.
@@ -146,6 +153,7 @@ package enum MatrixProduct {
           packed: packed.base, into: target.rows(from: i))
       }
     }
+    if ProductFault.isPlanned { ProductFault.spoil(c) }
   }
 
   private static func requireShapes(_ rows: Int, _ inner: Int, _ bInner: Int, _ columns: Int, _ c: Matrix) {

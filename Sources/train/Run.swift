@@ -31,6 +31,7 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "What most runs need") var basics: BasicOptions
   @OptionGroup(title: "What is printed and logged") var printing: PrintingOptions
   @OptionGroup(title: "Checkpoints, stopping and resuming") var checkpoints: CheckpointOptions
+  @OptionGroup(title: "Cores that compute wrongly") var audits: AuditOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Workers") var ranks: RankOptions
@@ -167,7 +168,9 @@ struct Run: ParsableCommand {
     let place = basics.output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(printing.logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
+      ("--log-digests", "\(printing.logDigests)"),
+      ("--audit-every and --audit", "\(audits.kind.map { "\($0)" } ?? "none")"),
+      ("--on-fault", "\(audits.onFault?.rawValue ?? "")"), ("--output", (try? absolutePath(place)) ?? place),
     ]
     if let path = training.`init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: settings, and: options)
@@ -178,6 +181,8 @@ struct Run: ParsableCommand {
     set(&options.interval, checkpoints.checkpointEvery)
     set(&options.keep, checkpoints.keep)
     options.logsDigests = printing.logDigests
+    options.audit = audits.kind
+    set(&options.onFault, audits.onFault)
     return options
   }
 }
@@ -188,5 +193,6 @@ extension CheckpointInterval: ExpressibleByArgument {
 
 extension RunConfiguration.NonFinitePolicy: ExpressibleByArgument {}
 extension ScheduleChange: ExpressibleByArgument {}
+extension FaultPolicy: ExpressibleByArgument {}
 extension SelectionMetric: ExpressibleByArgument {}
 extension Preset: ExpressibleByArgument {}

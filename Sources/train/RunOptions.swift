@@ -103,6 +103,38 @@ struct CheckpointOptions: ParsableArguments {
   var requeueExit: Int32 = 0
 }
 
+/// How far cores are trusted.
+struct AuditOptions: ParsableArguments {
+  @Option(
+    "Compute the gradients of every n-th step once more on other cores before they are applied, to find cores that compute "
+      + "wrongly; costs the n-th part of the time.", value: "n")
+  var auditEvery: Int?
+
+  @Option(
+    "replay: repeat all steps since the last checkpoint on other cores before the next one is written. Takes twice the time; "
+      + "a fault in any step is found, and the run goes back to the checkpoint.", value: "replay")
+  var audit: Replay?
+
+  @Option(
+    "What to do about a core that computed otherwise than two others: avoid (it gets no more work) or stop (with a checkpoint).",
+    value: "avoid|stop", base: FaultPolicy.avoid.rawValue)
+  var onFault: FaultPolicy?
+
+  enum Replay: String, ExpressibleByArgument, CaseIterable { case replay }
+
+  func validate() throws {
+    if let auditEvery, auditEvery < 1 { throw ValidationError("--audit-every must be at least 1, not \(auditEvery).") }
+    if auditEvery != nil && audit != nil {
+      throw ValidationError("--audit replay covers every step: give it or --audit-every.")
+    }
+    if onFault != nil && auditEvery == nil && audit == nil {
+      throw ValidationError("--on-fault goes with --audit-every or --audit replay.")
+    }
+  }
+
+  var kind: Audit? { audit != nil ? .replay : auditEvery.map(Audit.every) }
+}
+
 /// What a run tells.
 struct PrintingOptions: ParsableArguments {
   @Flag(help: "Print the result as one JSON object on the last line.")

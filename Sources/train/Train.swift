@@ -129,7 +129,7 @@ struct Train: ParsableCommand {
     case is Diverged, is NonFiniteScores: 2
     case is LaunchError: 69
     case is RunLocked: 75
-    case is MemoryShortage, is MemoryError: 71
+    case is MemoryShortage, is MemoryError, is FaultyProcessor, is Unsettled, is DifferentCopies: 71
     default: nil
     }
   }

@@ -5,10 +5,14 @@ import Model
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Compare a run's files, and its data set, with their checksums.",
+    abstract: "Compare a run's files with their checksums, or its steps with a repetition.",
     discussion: """
       Reads every byte of the run's checkpoints and best weights, and of the data set that it was trained on. Prints one \
       line a file; exits with 1 if any is damaged, changed or missing.
+
+      With --replay, the steps between the checkpoints that are there (see `run --keep`) are taken again, on this machine and \
+      with these workers, and loss terms and digests are compared: proof that the run can be reproduced, or the first \
+      step that can't, and then 1.
       """)
 
   @Argument(help: ArgumentHelp("The --output directory of a run, or one .safetensors file.", valueName: "path"))
@@ -17,10 +21,36 @@ struct Verify: ParsableCommand {
   @Option("Where the run's data set is now; by default where it was.", value: "directory")
   var data: String?
 
+  @Flag(help: "Repeat the steps between the run's checkpoints and compare bits.")
+  var replay = false
+
+  @Flag(
+    help: "With --replay: also those before the first checkpoint, from the initial weights; not of a run with --init.")
+  var fromStart = false
+
+  @OptionGroup(title: "Workers") var workers: WorkerOptions
+
+  func validate() throws {
+    if fromStart && !replay { throw ValidationError("--from-start goes with --replay.") }
+    if replay && path.hasSuffix(".safetensors") {
+      throw ValidationError("--replay repeats a run: give its directory, not a file.")
+    }
+  }
+
   func run() throws {
+    if replay { return try repeatSteps() }
     let findings = try path.hasSuffix(".safetensors") ? [Finding(file: path)] : findings(in: RunDirectory(path))
     for finding in findings { try say("\(finding.file): \(finding.problem ?? "good")") }
     if findings.contains(where: { $0.problem != nil }) { throw ExitCode(1) }
+  }
+
+  private func repeatSteps() throws {
+    var isSame = true
+    try RunReplay(RunDirectory(path), data: data, team: try workers.makeTeam()).run(fromStart: fromStart) {
+      try say($0.text)
+      isSame = isSame && $0.isSame
+    }
+    if !isSame { throw ExitCode(1) }
   }
 
   private func findings(in directory: RunDirectory) throws -> [Finding] {

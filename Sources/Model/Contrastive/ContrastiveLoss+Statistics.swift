@@ -30,6 +30,21 @@ extension ContrastiveLoss {
     for b in slice(of: blocks.count, part: worker, parts: workers, alignment: 1) { sumClasses(b) }
   }
 
+  /// Calls `body` with what a worker wrote of both.
+  ///
+  /// - Parameter local: its number among the workers of this rank.
+  func forEachStatistic(worker: Int, workers: Int, local: Int, of count: Int, _ body: (Matrix) -> Void) {
+    func row(_ slot: Int, _ range: Range<Int>) -> Matrix {
+      Matrix(partialSums.row(slot) + range.lowerBound, rows: 1, columns: range.count)
+    }
+    for item in items[items(ofWorker: worker, workers: workers)] {
+      body(row(item.rowSlot, item.rows))
+      if let slot = item.columnSlot { body(row(slot, item.columns)) }
+      if item.pulls { body(queuePull.rows(item.rows)) }
+    }
+    for b in slice(of: blocks.count, part: local, parts: count, alignment: 1) { body(classPartials.rows(b..<b + 1)) }
+  }
+
   private func add(_ item: Item, _ scratch: Matrix) {
     let rowSums = partialSums.row(item.rowSlot)
     (rowSums + item.rows.lowerBound).update(repeating: 0, count: item.rows.count)

@@ -158,10 +158,15 @@ package final class ContrastiveLoss: @unchecked Sendable {
 
   /// Packs one part of several of all rows, once live rows and queue are as this step's tiles need them.
   func pack(part: Int, parts: Int) {
-    for columns in columns[slice(of: columns.count, part: part, parts: parts, alignment: 1)] {
+    for columns in columns(part: part, parts: parts) {
       columns.transposed.fill(fromTransposed: rows(columns.rows))
       columns.asInner.fill(from: rows(columns.rows))
     }
+  }
+
+  /// What `pack` fills.
+  func columns(part: Int, parts: Int) -> ArraySlice<Columns> {
+    columns[slice(of: columns.count, part: part, parts: parts, alignment: 1)]
   }
 
   /// Calls `body` with each tile of similarities x between some rows and some whole blocks, rows fastest; pairs that take

@@ -20,12 +20,22 @@ final class EmbeddingQueue: @unchecked Sendable {
 
   /// Writes one worker's share of `live` [N, P] behind the pointer, in order; of more rows than fit, the newest.
   func enqueue(_ live: Matrix, _ liveClasses: UnsafePointer<Int32>, part: Int, parts: Int) {
-    let kept = min(live.rows, capacity)
-    for i in slice(of: kept, part: part, parts: parts, alignment: 1) {
-      let k = live.rows - kept + i
-      let target = (pointer + k) % capacity
+    forEachPlace(live.rows, part: part, parts: parts) { k, target in
       rows.row(target).update(from: live.row(k), count: rows.columns)
       classes[target] = liveClasses[k]
+    }
+  }
+
+  /// Calls `body` with what `enqueue` wrote of so many live rows, before `advance`.
+  func forEachWritten(_ liveRows: Int, part: Int, parts: Int, _ body: (Matrix) -> Void) {
+    forEachPlace(liveRows, part: part, parts: parts) { _, target in body(rows.rows(target..<target + 1)) }
+  }
+
+  private func forEachPlace(_ liveRows: Int, part: Int, parts: Int, _ body: (_ live: Int, _ place: Int) -> Void) {
+    let kept = min(liveRows, capacity)
+    for i in slice(of: kept, part: part, parts: parts, alignment: 1) {
+      let k = liveRows - kept + i
+      body(k, (pointer + k) % capacity)
     }
   }
 

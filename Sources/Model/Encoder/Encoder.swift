@@ -14,7 +14,7 @@ struct Encoder {
   let attention: LabelAttention
   let modality: Int
   /// Its stretch of a sample's gradients.
-  private let sampleStretch: Range<Int>
+  let sampleStretch: Range<Int>
   /// What a sample costs, and rows of one at full length.
   let cost: Cost
   private let mostRows: Int

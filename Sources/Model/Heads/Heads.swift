@@ -11,7 +11,8 @@ struct Heads {
   let reconstruction: Reconstruction
   let scores: LabelScores
   let aggregation: Aggregation
-  private let sampleStretch: Range<Int>
+  /// Its stretch of a sample's gradients.
+  let sampleStretch: Range<Int>
   /// Of each label, in the cross-entropies.
   private let positiveWeights: [Float]
 

@@ -14,6 +14,8 @@ final class BatchPart: @unchecked Sendable {
   let encoders: [Encoder.Activations]
   let heads: Heads.Activations
   let gradients: GradientRows
+  /// Where backward leaves what the gradients of each encoder's weights are made of.
+  let encoderSources: [[WeightSource]]
   private let runs: EncoderRuns
   private let costs: [Encoder.Cost]
   private let model: CARATModel
@@ -36,6 +38,7 @@ final class BatchPart: @unchecked Sendable {
       let gradients = Encoder.Gradients(c, modality: m, samples: n, in: &next)
       return try Encoder.Activations(c, modality: m, samples: samples, gradients: gradients, in: arena)
     }
+    encoderSources = zip(model.encoders, encoders).map { $0.weightSources($1) }
     heads = try Heads.Activations(model, samples: samples, exchange: exchange, in: arena)
     gradients = GradientRows(values: try arena.matrix(rows: n, columns: model.layout.sampleCount))
     // The heads' own gradients of a sample are dealt beside the encoders.
@@ -70,10 +73,13 @@ final class BatchPart: @unchecked Sendable {
       scratch: scratch)
   }
 
-  /// Where backward left what the gradients of all weights are made of, in the order of the layout.
-  var weightSources: [WeightSource] {
-    zip(model.encoders, encoders).flatMap { $0.weightSources($1) } + model.heads.weightSources(heads)
+  /// The runs of samples that a worker takes through an encoder.
+  func runs(ofWorker worker: Int, modality: Int) -> UnsafeBufferPointer<Range<Int>> {
+    runs.ofWorker(worker, modality: modality)
   }
+
+  /// Where backward left what the gradients of all weights are made of, in the order of the layout.
+  var weightSources: [WeightSource] { encoderSources.flatMap(\.self) + model.heads.weightSources(heads) }
 }
 
 /// Which runs of samples each worker of a group takes through which encoder: dealt by cost, for each batch anew.

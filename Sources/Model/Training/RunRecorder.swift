@@ -89,6 +89,17 @@ final class RunRecorder {
       after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
+  /// Forgets what was written since a checkpoint: records, and the best weights.
+  ///
+  /// - Parameter state: is used to read weights with.
+  func goBack(to checkpoint: Checkpoint, _ state: TrainingState) throws {
+    try metrics.cut(to: checkpoint.record.metricsBytes)
+    if let bytes = checkpoint.record.digestsBytes { try digests?.cut(to: bytes) }
+    guard let best = checkpoint.record.best else { return try DurableFile.remove(directory.best) }
+    try checkpoint.loadBest(into: state)
+    try keepBest(state, thresholds: best.thresholds)
+  }
+
   /// Whether a file is still being written.
   var isBusy: Bool { writer.isBusy }
 

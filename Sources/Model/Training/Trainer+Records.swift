@@ -129,6 +129,8 @@ extension Trainer {
     /// Of all ranks.
     public let workers: Int
     public let ranks: Int
+    /// Of a run with audits.
+    package let audit: AuditCounts?
     package let placement: PlacementSummary
     /// What ended the run; nil in results of earlier versions.
     package let environment: RunEnvironment?
@@ -138,7 +140,7 @@ extension Trainer {
     public let digest: String
 
     private enum CodingKeys: String, CodingKey {
-      case test, valid, tuned, weights, steps, workers, ranks, placement, environment, time, digest
+      case test, valid, tuned, weights, steps, workers, ranks, audit, placement, environment, time, digest
       case bestEpoch = "best_epoch"
       case secondsPerStep = "seconds_per_step"
       case samplesPerSecond = "samples_per_second"

@@ -16,36 +16,42 @@ public final class Trainer {
     package var keep = 2
     /// Whether to write the digests of each step, for `RunDifference`.
     package var logsDigests = false
+    /// What is computed again on other cores, to find those that compute wrongly.
+    package var audit: Audit?
+    package var onFault = FaultPolicy.avoid
 
     package init() {}
   }
 
   public let configuration: RunConfiguration
-  private let options: Options
-  private let dataset: Dataset
+  let options: Options
+  let dataset: Dataset
   private let data: DatasetFingerprint
-  private let directory: RunDirectory
-  private let state: TrainingState
-  private let step: TrainingStep
+  let directory: RunDirectory
+  let state: TrainingState
+  let step: TrainingStep
   private let evaluator: Evaluator
-  private let batch: Batch
-  private let team: WorkerTeam
+  let batches: EpochBatches
+  let team: WorkerTeam
   /// Keeps other runs out of the directory, where the trainer itself does.
   private var lock: RunLock?
 
   /// Writes the run's files, on rank 0; nil on others.
-  private let recorder: RunRecorder?
+  let recorder: RunRecorder?
   private let logsDigests: Bool
   private let snapshotBytes: Int
 
-  private var position = Checkpoint.Position()
-  private var best: Checkpoint.Best?
-  private var seconds = 0.0
+  var position = Checkpoint.Position()
+  var best: Checkpoint.Best?
+  var seconds = 0.0
+  /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
+  var sinceCheckpoint: [StepTrace] = []
+  var auditCounts = AuditCounts()
   private var lastSave = ContinuousClock.now
   /// Whether a checkpoint is due that had to wait for the one before.
   private var isSaveDue = false
   private var placement: PlacementCheck?
-  private var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
+  var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
 
   /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings, or goes on
   /// from a checkpoint of it.
@@ -76,17 +82,13 @@ public final class Trainer {
     self.team = team
     let snapshots: RunRecorder.Snapshots?
     (state, step, snapshots) = try MemoryNeed.checking {
-      var model = settings.model
-      model.positiveWeights = model.positiveWeights?.resolved(for: dataset.train)
-      let state = try TrainingState(
-        CARATModel(model), placement: team.placement, averages: settings.optimizer.averageDecay != nil)
-      let step = try TrainingStep(
-        state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
+      let step = try TrainingStep(settings, dataset: dataset, team: team)
+      let state = step.state
       return (state, step, team.ranks.rank == 0 ? RunRecorder.Snapshots(like: state) : nil)
     }
     snapshotBytes = snapshots?.bytes ?? 0
     evaluator = Evaluator(step)
-    batch = Batch(settings.model, capacity: settings.batchSize)
+    batches = EpochBatches(settings, dataset.train, step)
     logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
@@ -154,7 +156,7 @@ public final class Trainer {
         positiveWeights: step.model.configuration.positiveWeights, environment: .current))
   }
 
-  private var communicator: any Communicator { team.ranks.communicator }
+  var communicator: any Communicator { team.ranks.communicator }
 
   /// Of the model that is trained.
   public var parameterCount: Int { step.model.parameterCount }
@@ -174,15 +176,25 @@ public final class Trainer {
   {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
-    while !isAtEnd {
-      let order = sampleOrder(epoch: position.epoch)
-      while position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps {
+    if options.audit == .replay && directory.checkpoints.files().isEmpty { try save() }
+    while true {
+      if isAtEnd {
+        try save()
+        // An audit may have found that the run has to go back.
+        if isAtEnd { break }
+      }
+      if hasStepsInEpoch {
         if shouldStop() { return try stop() }
-        try trainOneStep(order, report)
-        try saveIfDue()
+        try trainOneStep(report)
+        noteWhetherSaveIsDue()
+        if try isSaveDue(waits: false) { try save() }
+        continue
       }
       // Else the best weights of one short epoch after another could keep a checkpoint waiting to the end.
-      try saveIfDue(waits: true)
+      if try isSaveDue(waits: true) {
+        try save()
+        if hasStepsInEpoch { continue }
+      }
       guard let live = try validate(unless: shouldStop, report) else { return try stop() }
       var averaged: Validation?
       if state.average != nil {
@@ -195,7 +207,6 @@ public final class Trainer {
       // An epoch that the last step cut goes on if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
-    try save()
     try recorder?.wait()
     guard let result = try test(unless: shouldStop, report) else { return try stop() }
     if recorder != nil { try DurableFile.write(json: result, to: directory.result) }
@@ -205,19 +216,18 @@ public final class Trainer {
   /// Whether all is trained and evaluated, and only the test is left.
   private var isAtEnd: Bool { position.isEnd(of: configuration, steps: state.step, best: best) }
 
-  private func trainOneStep(_ order: [Int], _ report: (Progress) -> Void) throws {
+  /// Whether the present epoch has steps that are still to be taken.
+  private var hasStepsInEpoch: Bool {
+    position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps
+  }
+
+  private func trainOneStep(_ report: (Progress) -> Void) throws {
     let c = configuration
     let start = ContinuousClock.now
-    let first = position.step * c.batchSize
-    let next = first + c.batchSize
-    batch.fill(order[first..<next], of: dataset.train)
-    batch.shuffle.draw(seed: c.seed, step: state.step)
-    dataset.train.prepare(
-      step.own(order[next..<min(next + c.batchSize, order.count)]),
-      done: step.own(order[max(0, first - c.batchSize)..<first]))
-    let result = step.train(on: batch)
+    let batch = batches.fill(epoch: position.epoch, step: position.step)
+    let (result, faults) = try trainAudited(on: batch)
     let digests = try gatherDigests(result)
-    if result.isFinite { position.skips = 0 } else { try skipOrStop(report) }
+    if result.isFinite { position.skips = 0 } else { try skipOrStop(batch, report) }
     position.step += 1
     position.isEvaluated = false
     let elapsed = (ContinuousClock.now - start).seconds
@@ -229,6 +239,7 @@ public final class Trainer {
     try recorder?.append(record)
     if let digests { try recorder?.append(digests: digests) }
     report(.step(record))
+    if !faults.isEmpty { try tell(faults) }
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()
@@ -248,7 +259,7 @@ public final class Trainer {
   }
 
   /// The step that was just taken changed nothing: its loss or gradients are not finite.
-  private func skipOrStop(_ report: (Progress) -> Void) throws {
+  private func skipOrStop(_ batch: Batch, _ report: (Progress) -> Void) throws {
     let found = step.findNonFinite(in: batch)
     let skipped = configuration.onNonFinite == .skip && position.skips < RunConfiguration.maximumSkips
     let record = NonFiniteRecord(
@@ -280,11 +291,7 @@ public final class Trainer {
   ) throws -> Validation? {
     do {
       let (c, split) = (configuration, dataset.valid)
-      let measured = try state.withAverage(isAveraged) {
-        try evaluator.scores(of: split, unless: shouldStop) {
-          report(.evaluating(split: "valid", done: $0, count: split.count))
-        }
-      }
+      let measured = try state.withAverage(isAveraged) { try scores(of: split, unless: shouldStop, report) }
       guard let scores = measured else { return nil }
       return Validation(
         metrics: Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold)),
@@ -325,10 +332,7 @@ public final class Trainer {
     recorder?.restoreBest(state)
     state.shareWeights(communicator)
     let split = dataset.test
-    let measured = try evaluator.scores(of: split, unless: shouldStop) {
-      report(.evaluating(split: "test", done: $0, count: split.count))
-    }
-    guard let scores = measured else { return nil }
+    guard let scores = try scores(of: split, unless: shouldStop, report) else { return nil }
     let test = Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold))
     let tuned = best.thresholds.map { Result.Tuned(c.tuneThreshold, $0, scores, split) }
     let weights = best.isAveraged.map(EvaluationRecord.Weights.init)
@@ -342,31 +346,35 @@ public final class Trainer {
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
       maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil,
-      workers: team.ranks.workerCount, ranks: team.ranks.size, placement: summary,
+      workers: team.ranks.workerCount, ranks: team.ranks.size, audit: options.audit == nil ? nil : auditCounts,
+      placement: summary,
       environment: .current, time: timestamp(), digest: digest)
   }
 
   // MARK: Checkpoints
 
-  /// Saves after a step, if that is due and no file is still being written; before an epoch's validation what is due
-  /// waits for that file.
-  private func saveIfDue(waits: Bool = false) throws {
-    try recorder?.check()
-    if !waits {
-      switch options.interval {
-      case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
-      case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
-      }
+  /// Notes after a step whether a checkpoint is due.
+  private func noteWhetherSaveIsDue() {
+    switch options.interval {
+    case .steps(let steps): isSaveDue = isSaveDue || state.step % steps == 0
+    case .seconds(let seconds): isSaveDue = (ContinuousClock.now - lastSave).seconds >= seconds
     }
-    if communicator.agree(on: isSaveDue && (waits || !(recorder?.isBusy ?? false))) { try save() }
   }
 
-  /// Copies the state, then writes it in the background. All ranks have to call it.
-  private func save() throws {
+  /// Whether a checkpoint that is due is to be written now: while a file is still being written only if it waits for that.
+  private func isSaveDue(waits: Bool) throws -> Bool {
+    try recorder?.check()
+    return communicator.agree(on: isSaveDue && (waits || !(recorder?.isBusy ?? false)))
+  }
+
+  /// Copies the state, then writes it in the background; where audits repeat the steps before, only if these prove it, and
+  /// otherwise the run goes back to the last checkpoint. All ranks have to call it.
+  func save() throws {
     try recorder?.wait()
-    step.gatherMoments()
     isSaveDue = false
     lastSave = .now
+    guard try confirmByReplay() else { return }
+    step.gatherMoments()
     try recorder?.save(state) { metricsBytes, digestsBytes in
       Checkpoint.Record(
         step: state.step, position: position, best: best, configuration: configuration, data: data,
@@ -382,14 +390,15 @@ public final class Trainer {
     return .stopped(step: state.step, checkpoint: directory.checkpoints.file(state.step))
   }
 
-  /// The training split's samples in an epoch's order.
-  private func sampleOrder(epoch: Int) -> [Int] {
-    let key = RandomKey(seed: configuration.seed).derived(RandomPurpose.sampleOrder.rawValue)
-    let count = dataset.train.count
-    let order = [Int32](unsafeUninitializedCapacity: count) { buffer, filled in
-      if let base = buffer.baseAddress { key.fillPermutation(base, count: count, stream: UInt32(epoch)) }
-      filled = count
+  /// A split's scores; nil if it was stopped. Audited runs compute them on other cores again.
+  private func scores(
+    of split: DatasetSplit, unless shouldStop: () -> Bool, _ report: (Progress) -> Void
+  ) throws -> [Float]? {
+    func compute() throws -> [Float]? {
+      try evaluator.scores(of: split, unless: shouldStop) {
+        report(.evaluating(split: split.name, done: $0, count: split.count))
+      }
     }
-    return order.map(Int.init)
+    return options.audit == nil ? try compute() : try settleScores(compute)
   }
 }

@@ -151,10 +151,9 @@ extension TrainingStep {
 
   /// Starts to exchange the gradients of a segment with the other ranks, if there are any: they travel while the next
   /// segment is computed.
-  func send(_ worker: Int, _ segment: Int) {
+  func send(_ worker: Int, _ segment: Int, _ x: Inputs) {
     if ranks.size == 1 { return }
-    reduction.scatter.combine(worker: worker, segment: segment)
-    team.barrier()
+    phase(worker, .combining(segment: segment), x) { reduction.scatter.combine(worker: worker, segment: segment) }
     if worker == 0 && overlapsExchange { reduction.scatter.start(segment: segment) }
   }
 

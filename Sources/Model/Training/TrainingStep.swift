@@ -20,7 +20,7 @@ package final class TrainingStep: @unchecked Sendable {
   let parts: [BatchPart]
   let weightGradients: [WeightGradients]
   let workspaces: [Workspace]
-  private let packingShares: [TrainingState.PackingShare]
+  let packingShares: [TrainingState.PackingShare]
   /// What steps use, the state included.
   package let memory: [MemoryRegion]
   private let seed: UInt64
@@ -62,6 +62,8 @@ package final class TrainingStep: @unchecked Sendable {
     let rate: Float
     /// Looks for the first value that is not finite, in a step that is repeated for it.
     let probe: NonFiniteProbe?
+    /// Gets checksums of what the stages write, in a step that is audited.
+    var notes: StepNotes?
   }
 
   /// Plans all memory that steps use; nothing is allocated later.
@@ -128,16 +130,47 @@ package final class TrainingStep: @unchecked Sendable {
       + own.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
   }
 
+  /// Plans the state and the steps of a run.
+  convenience init(_ settings: RunConfiguration, dataset: Dataset, team: WorkerTeam) throws {
+    var model = settings.model
+    model.positiveWeights = model.positiveWeights?.resolved(for: dataset.train)
+    let state = try TrainingState(
+      CARATModel(model), placement: team.placement, averages: settings.optimizer.averageDecay != nil)
+    try self.init(
+      state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
+  }
+
   /// Trains on a full batch. Where the loss or a gradient is not finite, the state stays as it was.
   ///
   /// - Parameters:
   ///   - batch: B samples, its shuffle drawn.
   ///   - dropout: whether dropout is on; replays of recorded steps turn it off.
+  ///   - notes: gets checksums of what the whole step writes.
   /// - Returns: the loss terms, unweighted, and their weighted sum.
   @discardableResult
-  package func train(on batch: Batch, dropout: Bool = true) -> StepResult {
-    let inputs = inputs(batch, dropout)
-    team.run { [self] worker in perform(worker, inputs) }
+  package func train(on batch: Batch, dropout: Bool = true, notes: StepNotes? = nil) -> StepResult {
+    var inputs = inputs(batch, dropout)
+    inputs.notes = notes
+    let x = inputs
+    team.run { [self] worker in
+      computeGradients(worker, x)
+      update(worker, x)
+    }
+    return finish()
+  }
+
+  /// The same with gradients that are computed on other cores again before they are applied.
+  ///
+  /// - Returns: what was found, besides.
+  /// - Throws: `Unsettled`, and then the state is as it was.
+  func trainAudited(on batch: Batch) throws -> (result: StepResult, faults: [Fault]) {
+    let x = inputs(batch, true)
+    let faults = try settle(x)
+    team.run { [self] worker in update(worker, x) }
+    return (finish(), faults)
+  }
+
+  private func finish() -> StepResult {
     guard var result else { preconditionFailure("a step without a result") }
     result.isFinite = isFinite
     if result.isFinite { state.commit(rows: exchange.live.rows, hasAllMoments: ranks.size == 1) }
@@ -149,7 +182,7 @@ package final class TrainingStep: @unchecked Sendable {
   package func findNonFinite(in batch: Batch, dropout: Bool = true) -> NonFinite {
     let probe = NonFiniteProbe()
     let inputs = inputs(batch, dropout, probe)
-    team.run { [self] worker in perform(worker, inputs) }
+    team.run { [self] worker in computeGradients(worker, inputs) }
     return probe.first(self, batch)
   }
 
@@ -174,45 +207,52 @@ package final class TrainingStep: @unchecked Sendable {
     }
   }
 
-  /// A step's phases, on one worker; with a probe as far as the gradients.
-  private func perform(_ worker: Int, _ x: Inputs) {
-    phase(worker, "packing") { state.pack(packingShares[worker], training: true) }
+  /// A step's phases up to the sum of the gradients, on one worker; with a probe as far as the gradients. It changes nothing of
+  /// the state and may be repeated.
+  func computeGradients(_ worker: Int, _ x: Inputs) {
+    phase(worker, .packing, x) { state.pack(packingShares[worker], training: true) }
     if model.configuration.queueKeys == .momentum && x.probe == nil {
-      phase(worker, "key encoders") { encodeKeys(worker, x) }
-      phase(worker, "key latents") { makeKeys(worker, x) }
+      phase(worker, .keyEncoders, x) { encodeKeys(worker, x) }
+      phase(worker, .keyLatents, x) { makeKeys(worker, x) }
     }
-    phase(worker, "encoders forward") { encode(worker, x) }
-    phase(worker, "heads forward") { makeLatents(worker, x) }
+    phase(worker, .encodersForward, x) { encode(worker, x) }
+    phase(worker, .headsForward, x) { makeLatents(worker, x) }
     communicate(worker, "gather rows") { communicator.exchange(exchange.forward) }
-    phase(worker, "packing rows") { contrastive.pack(part: worker, parts: team.count) }
-    phase(worker, "contrastive statistics") { addStatistics(worker, x) }
+    phase(worker, .packingRows, x) { contrastive.pack(part: worker, parts: team.count) }
+    phase(worker, .statistics, x) { addStatistics(worker, x) }
     communicate(worker, "gather statistics") { gatherStatistics() }
-    phase(worker, "anchor factors") { finishStatistics(worker, x) }
-    phase(worker, "contrastive gradient") { contrastiveGradient(worker) }
+    phase(worker, .anchorFactors, x) { finishStatistics(worker, x) }
+    phase(worker, .contrastiveGradient, x) { contrastiveGradient(worker) }
     communicate(worker, "gather aggregates") { communicator.exchange(exchange.aggregated) }
-    if let probe = x.probe { phase(worker, "search") { search(worker, probe) } }
-    phase(worker, "heads backward") { heads(worker, x) { model.heads.backward($1, $0) } }
+    if let probe = x.probe { phase(worker, .search, x) { search(worker, probe) } }
+    phase(worker, .headsBackward, x) { heads(worker, x) { model.heads.backward($1, $0) } }
     for (number, turn) in model.turns.enumerated() {
-      phase(worker, "encoders backward") {
+      phase(worker, .encodersBackward(turn: number), x) {
         if number == 0 { addHeadGradients(worker, x) }
         encodersBackward(worker, turn, x)
       }
       for segment in reduction.slices.segments.count == 1 ? [0] : turn.segments {
-        phase(worker, "weight gradients") { computeWeightGradients(worker, segment, x) }
-        send(worker, segment)
+        phase(worker, .weightGradients(segment: segment), x) { computeWeightGradients(worker, segment, x) }
+        send(worker, segment, x)
       }
     }
     communicate(worker, "exchange gradients") { finishExchange() }
     if x.probe != nil { return }
-    phase(worker, "all-reduce") { reduce(worker, x) }
+    phase(worker, .allReduce, x) { reduce(worker, x) }
     communicate(worker, "gather norms") { communicator.exchange(reduction.gatherSquares) }
+  }
+
+  /// The phases that change the state, on one worker, if the gradients are finite.
+  private func update(_ worker: Int, _ x: Inputs) {
     if isFinite { optimizer.prepare(worker: worker) }
     for segment in reduction.slices.segments.indices {
-      phase(worker, "update") { if isFinite { optimizer.update(segment: segment, worker: worker, rate: x.rate) } }
+      phase(worker, .update(segment: segment), x) {
+        if isFinite { optimizer.update(segment: segment, worker: worker, rate: x.rate) }
+      }
       communicate(worker, "send parameters") { communicator.start(optimizer.gatherParameters[segment]) }
     }
     communicate(worker, "gather parameters") { communicator.finish() }
-    phase(worker, "queue and prototypes") { if isFinite { remember(worker, x) } }
+    phase(worker, .queueAndPrototypes, x) { if isFinite { remember(worker, x) } }
   }
 
   /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
@@ -221,25 +261,32 @@ package final class TrainingStep: @unchecked Sendable {
     for part in parts { part.begin(batch) }
     let x = Inputs(batch: batch, dropouts: .none, training: false, rate: 0, probe: nil)
     team.run { [self] worker in
-      phase(worker, "packing") { state.pack(packingShares[worker], training: false) }
-      phase(worker, "encoders forward") { encode(worker, x) }
-      phase(worker, "heads forward") { makeLatents(worker, x) }
-      phase(worker, "aggregation") { aggregate(worker, x) }
-      phase(worker, "scores") { finishScores(worker, x) }
+      phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }
+      phase(worker, .encodersForward, x) { encode(worker, x) }
+      phase(worker, .headsForward, x) { makeLatents(worker, x) }
+      phase(worker, .aggregation, x) { aggregate(worker, x) }
+      phase(worker, .scores, x) { finishScores(worker, x) }
     }
     communicator.exchange(exchange.evaluated)
     return exchange.scores.rows(0..<batch.count)
   }
 
   /// What one phase does on this worker, then the barrier that ends it.
-  private func phase(_ worker: Int, _ name: String, _ body: () -> Void) {
-    if let turns { turns.take(worker, name) { span(worker, name, body) } } else { span(worker, name, body) }
+  func phase(_ worker: Int, _ stage: Stage, _ x: Inputs, _ body: () -> Void) {
+    work(worker, stage.name, body)
+    if let notes = x.notes { note(worker, stage, x, in: notes) }
     span(worker, "wait", team.barrier)
+  }
+
+  private func work(_ worker: Int, _ name: String, _ body: () -> Void) {
+    if let turns { turns.take(worker, name) { span(worker, name, body) } } else { span(worker, name, body) }
   }
 
   /// What worker 0 does with the other ranks, if there are any, while the others wait.
   private func communicate(_ worker: Int, _ name: String, _ body: () -> Void) {
-    if ranks.size > 1 { phase(worker, name) { if worker == 0 { body() } } }
+    guard ranks.size > 1 else { return }
+    work(worker, name) { if worker == 0 { body() } }
+    span(worker, "wait", team.barrier)
   }
 
   /// Records a stretch of a worker's time if someone wants to see it.

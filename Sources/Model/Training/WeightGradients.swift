@@ -163,6 +163,24 @@ final class WeightGradients: @unchecked Sendable {
     }
   }
 
+  /// Calls `body` with what a worker has computed of a segment.
+  func forEachResult(segment: Int, worker: Int, _ body: (Parameter, Matrix) -> Void) {
+    let segment = segments[segment]
+    for task in segment.deal.tasks(ofWorker: worker) {
+      for node in nodes {
+        if task < segment.tiles.count {
+          let (tile, parameter) = (segment.tiles[task], sources[segment.tiles[task].source].parameter)
+          body(parameter, Parameters(node.base)[parameter].rows(tile.outputs).columns(tile.inputs))
+        } else {
+          let vector = segment.vectors[task - segment.tiles.count]
+          body(
+            parameters[vector.parameter],
+            Matrix(node.base + vector.shift + vector.range.lowerBound, rows: 1, columns: vector.range.count))
+        }
+      }
+    }
+  }
+
   /// target ← a tile's value of a node of the tree.
   private func sum(
     _ tile: WeightTile, over node: Range<Int>, into target: Matrix, scratch: Scratch, _ inspect: Inspection?

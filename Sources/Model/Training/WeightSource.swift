@@ -42,6 +42,18 @@ struct WeightSource {
     }
   }
 
+  /// Calls `body` with what the gradient is made of, of some samples.
+  func forEachOperand(of samples: Range<Int>, _ body: (Matrix) -> Void) {
+    switch kind {
+    case .product(let pieces):
+      pieces(samples) { dy, x in
+        body(dy)
+        body(x)
+      }
+    case .positions(let steps): body(steps(samples).rows)
+    }
+  }
+
   /// A tile's value of a block of samples: one chain of additions over its rows.
   func leaf(_ samples: Range<Int>, _ tile: WeightTile, into target: Matrix, scratch: Scratch) {
     switch kind {

@@ -1,0 +1,44 @@
+import Parallel
+
+/// A core that computed something else than others did.
+package struct Fault: Codable, Sendable, Equatable {
+  /// Of the run, counted from 1.
+  package let step: Int
+  /// The part of the step in which the results parted.
+  package let stage: String
+  /// What was written otherwise; nil where only the stage is known.
+  package let tensor: String?
+  package let rank: Int
+  package let host: String
+  package let cpu: Int
+  /// The core's place among those of its rank.
+  package let seat: Int
+
+  package var description: String {
+    "step \(step): CPU \(cpu) of host \(host) computed \(tensor.map { "\($0) (\(stage))" } ?? stage) otherwise than other cores"
+  }
+}
+
+/// A faulty core, of a run that is to stop then.
+package struct FaultyProcessor: Error, CustomStringConvertible, Sendable {
+  let faults: [Fault]
+  /// The state that is known to be right.
+  let checkpoint: String
+
+  package var description: String {
+    faults.map(\.description).joined(separator: "; ")
+      + "; the state in \(checkpoint) is right: take the CPU out of use, and go on with --resume on others"
+  }
+}
+
+/// Computations of which no two are the same: nothing tells which is right.
+package struct Unsettled: Error, CustomStringConvertible, Sendable {
+  let step: Int
+  let passes: Int
+  let host: String
+
+  package var description: String {
+    "step \(step): \(passes) computations on different cores gave \(passes) different results, first on host \(host): no result "
+      + "of this machine can be trusted; the last checkpoint is right, go on with --resume on another machine"
+  }
+}
