@@ -10,7 +10,7 @@ struct AuditTests {
     "--epochs", "2", "--learning-rate", "3e-3", "--workers", "2", "--quiet", "--json",
   ]
 
-  func run(_ more: [String], fault: String? = nil, in directory: TemporaryDirectory) throws -> Program.Result {
+  func run(_ more: [String], fault: String? = nil, in directory: TemporaryDirectory) throws -> Program.Outcome {
     try Program.run(
       Self.options + ["--output", "r", "--overwrite"] + more, in: directory,
       environment: fault.map { ["CARAT_FAULT": $0] } ?? [:])

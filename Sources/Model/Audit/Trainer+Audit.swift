@@ -73,7 +73,11 @@ extension Trainer {
       let result = step.train(on: batch, notes: notes)
       sinceCheckpoint.append(StepTrace(notes))
       return (result, [])
-    default: return (step.train(on: batch), [])
+    case .every:
+      let result = step.train(on: batch)
+      // What is not finite changes nothing, and may be a core's fault.
+      return result.isFinite ? (result, []) : try step.trainAudited(on: batch)
+    case nil: return (step.train(on: batch), [])
     }
   }
 
@@ -104,6 +108,7 @@ extension Trainer {
   func confirmByReplay() throws -> Bool {
     guard !sinceCheckpoint.isEmpty else { return true }
     guard let checkpoint = try directory.checkpoints.newest() else { return true }
+    let last = state.step
     defer { team.move(toPass: 0) }
     /// Of each computation of the steps, as far as it came, and where its workers sat.
     var computations = [(traces: sinceCheckpoint, seats: team.move(toPass: 0))]
@@ -128,7 +133,7 @@ extension Trainer {
       }
       // Only where all steps are the first computation's is the state what the run had.
       let isConfirmed = agreeing == 0
-      if !isConfirmed { try goBack(to: checkpoint) }
+      if isConfirmed { state.step = last } else { try goBack(to: checkpoint) }
       auditCounts.steps += sinceCheckpoint.count
       sinceCheckpoint = []
       if !faults.isEmpty { try tell(faults) }
@@ -143,7 +148,7 @@ extension Trainer {
   private func replay(from checkpoint: Checkpoint, _ before: [[StepTrace]]) throws -> ([StepTrace], agreeing: Int?) {
     try checkpoint.load(into: state)
     var (traces, agreeing) = ([StepTrace](), Int?.some(0))
-    try batches.forEachStep(from: checkpoint.record.position, count: before[0].count) { k, batch in
+    batches.forEachStep(from: checkpoint.record.position, count: before[0].count) { k, batch in
       let notes = StepNotes(workers: team.count)
       let result = step.train(on: batch, notes: notes)
       // A step that was left out.

@@ -226,6 +226,11 @@ public final class Trainer {
     let start = ContinuousClock.now
     let batch = batches.fill(epoch: position.epoch, step: position.step)
     let (result, faults) = try trainAudited(on: batch)
+    // What is not finite may be a core's fault, in this step or before.
+    if !result.isFinite, options.audit == .replay {
+      try recorder?.wait()
+      guard try confirmByReplay() else { return }
+    }
     let digests = try gatherDigests(result)
     if result.isFinite { position.skips = 0 } else { try skipOrStop(batch, report) }
     position.step += 1

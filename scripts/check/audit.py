@@ -1,0 +1,112 @@
+"""Lets cores compute wrongly (CARAT_FAULT=flip:…) in small audited runs: each fault has to be found and the right core named, and the
+run has to end with the digest of one without fault.
+
+  scripts/check/audit --faults 20                        a few, a second each
+  scripts/check/audit --faults 1000 --results FILE       what docs/DURABILITY.md reports; FILE holds what is done already
+
+Faults fall on a random product of a random worker, once or again and again; audits are of every step or by replay; on 1 to 4
+workers (seats, where there are fewer cores), and with --mpi PROGRAM also on two ranks. A fault that changes nothing that is
+read later can't be found, and has to leave the digest as it is: it counts as harmless.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+
+from carat import places
+from carat.errors import OutputError
+from carat.program import Parser, result
+from carat.program import run as run_program
+
+SIZES = (
+    "--layers 1,1,1 --hidden-size 16 --heads 2 --feed-forward-size 16 --latent-size 8 --queue-size 100 --batch-size 8 --epochs 2 "
+    "--samples 64,16,16 --steps 5 --features 8,7,9 --labels 3 --learning-rate 3e-3 --json --quiet --overwrite"
+).split()
+AUDITS = {"every step": ["--audit-every", "1"], "replay": ["--audit", "replay", "--checkpoint-every", "5"]}
+
+
+def run(program, folder, workers, ranks, *options, fault=None):
+    command = [program, "run", "--output", f"{folder}/run", "--workers", str(workers), *options, *SIZES]
+    if ranks > 1:
+        command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks), *command]
+    environment = {**os.environ, **({"CARAT_FAULT": fault} if fault else {})}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    found = []
+    if os.path.exists(f"{folder}/run/metrics.jsonl"):
+        with open(f"{folder}/run/metrics.jsonl", encoding="utf-8") as file:
+            found = [r for r in map(json.loads, file) if r["event"] == "fault"]
+    said = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else {}
+    # Of an evaluation nothing tells which core erred.
+    found += [None] * (said.get("audit", {}).get("faults", 0) - len(found))
+    return said.get("digest"), found, ended
+
+
+def draw(number, seed, ranks_program):
+    """The n-th fault: a function of the seed and its number alone."""
+    random_source = random.Random(seed * 1_000_003 + number)
+    ranks = random_source.choice([1, 2]) if ranks_program else 1
+    workers = random_source.choice([1, 2, 3, 4]) if ranks == 1 else random_source.choice([1, 2])
+    worker = random_source.randrange(workers * ranks)
+    kind = random_source.choice(sorted(AUDITS))
+    again = random_source.random() < 0.3
+    product = random_source.randint(20, 2000) if again else random_source.randint(1, 12_000 // (workers * ranks))
+    return {"audit": kind, "workers": workers, "ranks": ranks, "worker": worker,
+            "fault": f"flip:{worker}:{product}" + (":every" if again else "")}
+
+
+def judge(case, right, digest, found):
+    """What became of a fault, in a word."""
+    place = (case["worker"] // case["workers"], case["worker"] % case["workers"])
+    if digest != right:
+        return "wrong digest"
+    if any(r and (r["rank"], r["seat"]) != place for r in found):
+        return "wrong core"
+    return "harmless" if not found else "found" if any(found) else "found in an evaluation"
+
+
+def main(words):
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=20, metavar="N", help="how many, those of the results file included")
+    parser.add_argument("--seed", type=int, default=1, help="of their draw")
+    parser.add_argument("--results", metavar="FILE", help="a line a fault; what is there is not repeated")
+    parser.add_argument("--mpi", metavar="PROGRAM", help="a program built with ranks, for faults on two of them")
+    a = parser.parse_args(words)
+    done = []
+    if a.results and os.path.exists(a.results):
+        with open(a.results, encoding="utf-8") as file:
+            done = [json.loads(line) for line in file]
+    folder = tempfile.mkdtemp(prefix="carat-audit-")
+    try:
+        program = places.train()
+        right, _, ended = run(program, folder, 2, 1)
+        if right is None:
+            raise OutputError(f"the run without fault failed: {ended.stderr}", 1)
+        for number in range(len(done), a.faults):
+            case = draw(number, a.seed, a.mpi)
+            digest, found, ended = run(a.mpi if case["ranks"] > 1 else program, folder, case["workers"], case["ranks"],
+                                       *AUDITS[case["audit"]], fault=case["fault"])
+            case = {"number": number, **case, "outcome": judge(case, right, digest, found),
+                    "stage": next((r["stage"] for r in found if r), None)}
+            done.append(case)
+            if a.results:
+                with open(a.results, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(case) + "\n")
+            if case["outcome"].startswith("wrong"):
+                raise OutputError(f"fault {number}: {case}, expected digest {right}, found {digest}, {found}\n{ended.stderr}", 1)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    counts = collections.Counter((c["audit"], c["ranks"], c["outcome"]) for c in done)
+    for (audit, ranks, outcome), count in sorted(counts.items()):
+        result(f"{audit}, {ranks} rank{'s' if ranks > 1 else ''}: {count} {outcome}")
+    result(f"{len(done)} faults, {sum(c['outcome'] == 'found' for c in done)} found on the right core, "
+           f"{sum(c['outcome'] == 'found in an evaluation' for c in done)} in evaluations, the others changed nothing; every digest "
+           "that of the run without fault")
+
+
+if __name__ == "__main__":
+    run_program("audit", main)
