@@ -70,6 +70,27 @@ import Testing
     #expect(line.json.keys.sorted() == ["labels", "sample", "scores", "thresholds", "truth"])
   }
 
+  @Test func reasonsAreTold() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try trained(in: directory).status == 0)
+    let options = ["predict", "r", "--data", "d", "--threshold", "0", "--explain"]
+    let csv = try Program.run(options + ["--embeddings", "e.safetensors"], in: directory)
+    let records = Self.records(ofCSV: csv.output)
+    #expect(records[0].suffix(4) == ["modality_calm", "modality_tense", "steps_calm", "steps_tense"], "\(csv)")
+    for record in records.dropFirst() {
+      #expect(record.suffix(4).prefix(2).allSatisfy { ["text", "visual", "audio"].contains($0) })
+      #expect(record.suffix(2).allSatisfy { $0.contains(":") })
+    }
+    #expect(directory.exists("e.safetensors"))
+    // No file is replaced.
+    let again = try Program.run(options + ["--embeddings", "e.safetensors"], in: directory)
+    #expect(again.status == 73 && again.output.isEmpty)
+    #expect(try Program.run(options + ["--embeddings", "e.npz"], in: directory).status == 64)
+    let jsonl = try Program.run(options + ["--format", "jsonl"], in: directory)
+    let explanations = try #require(jsonl.json["explanations"] as? [String: [String: Any]])
+    #expect(explanations.keys.sorted() == ["calm", "tense"])
+  }
+
   @Test func whatHasToBeKnownOfDataIsSaid() throws {
     let directory = try TemporaryDirectory()
     let run = try trained(in: directory)

@@ -102,6 +102,23 @@ class Run:
         said = program_output(["predict", self.path, *_arguments({"data": data, **options})])
         return pandas.read_csv(io.StringIO(said), dtype={"id": str}, keep_default_na=False)
 
+    def embeddings(self, data: Union[None, Dataset, Path] = None, **options: Any) -> Dict[str, Any]:
+        """What the best weights make of each sample, NumPy arrays by name: `plain.text`, `alpha.…`, `beta.…` [N, C, D],
+        `latent.plain.text`, … [N, C, P], `attention.text` [N, C, T] and so on, `prototypes.text` [2, C, P], `scores` and, where
+        they are known, `labels` [N, C]: what `train predict --embeddings` writes.
+
+        Args:
+            data: a data set, whose split `split` is taken (test by default), or a file of samples; by default the run's own.
+            options: those of `train predict`: split="valid", …
+        """
+        import tempfile
+        from safetensors.numpy import load_file
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "embeddings.safetensors")
+            program_output(["predict", self.path, "--embeddings", file, *_arguments({"data": data, **options})])
+            found: Dict[str, Any] = load_file(file)
+        return found
+
     def report(self, output: Path, *others: Union["Run", Path], force: bool = False) -> str:
         """Writes one HTML page of this run, and of others beside it: what `carat report` writes. Needs matplotlib.
 

@@ -17,16 +17,18 @@ package final class Evaluator {
   /// Gives the scores of all samples to `body`, batch by batch: the samples' numbers and their scores [n, C] row by
   /// row, between 0 and 1, valid within the call.
   ///
+  /// - Parameter inspects: whether `inspected` is to have latents of all levels within the call.
   /// - Throws: what `body` throws; `NonFiniteScores` before `body` sees any that is not finite.
   package func forEachBatch(
-    of source: any SampleSource, _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
+    of source: any SampleSource, inspects: Bool = false,
+    _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
   ) throws {
     for first in stride(from: 0, to: source.count, by: batch.capacity) {
       let samples = first..<min(first + batch.capacity, source.count)
       batch.fill(samples, of: source)
       let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
       source.prepare(step.own(next), done: step.own(max(0, first - batch.capacity)..<first))
-      let scores = step.evaluate(batch)
+      let scores = step.evaluate(batch, inspects: inspects)
       if let row = (0..<samples.count).first(where: { !scores.rows($0..<$0 + 1).isFinite }) {
         let parameter = step.model.layout.parameters.first { !step.state.parameters[$0].isFinite }
         throw NonFiniteScores(
@@ -35,6 +37,12 @@ package final class Evaluator {
       try body(samples, UnsafeBufferPointer(scores.elements))
     }
   }
+
+  /// Within a call of `forEachBatch`: what the model made of the n-th sample of the batch.
+  func inspected(_ sample: Int) -> InspectedSample { step.inspected(sample) }
+
+  /// Prototypes [2, C, P] of a modality: positive, then negative.
+  func prototypes(modality: Int) -> Matrix { step.state.prototypes.values[modality] }
 
   /// Scores of all samples, [N, C] row by row, between 0 and 1.
   ///

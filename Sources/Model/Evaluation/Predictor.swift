@@ -15,6 +15,22 @@ public final class Predictor {
     public let labels: [String]
     /// Names of those that the sample has; nil where the file has no labels.
     public let truth: [String]?
+    /// Why, of each predicted label; nil unless it was asked for.
+    public let explanations: [Explanation]?
+  }
+
+  /// What a label's prediction rests on.
+  public struct Explanation: Sendable, Encodable {
+    /// The modality whose score won the max-pooling.
+    public let modality: String
+    /// Its most attended time steps, of those that the encoder has seen, the most attended first.
+    public let steps: [AttendedStep]
+  }
+
+  /// A time step, counted from 0, and its share of a label's attention.
+  public struct AttendedStep: Sendable, Encodable {
+    public let step: Int
+    public let weight: Float
   }
 
   /// The settings of the run.
@@ -57,30 +73,65 @@ public final class Predictor {
 
   /// Scores samples of the shape that the run was trained on.
   ///
-  /// - Parameter path: a `.safetensors` file; it may lack labels.
+  /// - Parameters:
+  ///   - path: a `.safetensors` file; it may lack labels.
+  ///   - explains: whether to say what each predicted label rests on.
   /// - Throws: `DataError` if it is wrong, `NonFiniteScores` for scores that are no numbers.
-  public func predictions(ofFile path: String) throws -> [Prediction] {
+  public func predictions(ofFile path: String, explains: Bool = false) throws -> [Prediction] {
     var predictions: [Prediction] = []
-    try forEachPrediction(of: open(path, split: "test", mayLackLabels: true)) { predictions.append($0) }
+    try forEachPrediction(of: open(path, split: "test", mayLackLabels: true), explains: explains) {
+      predictions.append($0)
+    }
     return predictions
   }
 
   /// Gives every sample's prediction to `body`, in their order, as soon as it is made.
   ///
+  /// - Parameters:
+  ///   - explains: whether to say what each predicted label rests on.
+  ///   - embeddings: takes what the model makes of each sample, if given.
   /// - Throws: what `body` throws; `NonFiniteScores`.
-  package func forEachPrediction(of samples: DatasetSplit, _ body: (Prediction) throws -> Void) throws {
+  package func forEachPrediction(
+    of samples: DatasetSplit, explains: Bool = false, embeddings: Embeddings? = nil,
+    _ body: (Prediction) throws -> Void
+  ) throws {
     let names = configuration.labelNames
-    try evaluator().forEachBatch(of: samples) { numbers, scores in
+    let evaluator = try evaluator()
+    try evaluator.forEachBatch(of: samples, inspects: embeddings != nil) { numbers, scores in
       for (i, sample) in numbers.enumerated() {
         let own = Array(scores[i * names.count..<(i + 1) * names.count])
+        let predicted = names.indices.filter { own[$0] > thresholds[$0] }
+        embeddings?.take(evaluator.inspected(i), sample: sample, scores: own)
         try body(
           Prediction(
             sample: sample, id: samples.ids?[sample], scores: own,
-            labels: names.indices.filter { own[$0] > thresholds[$0] }.map { names[$0] },
+            labels: predicted.map { names[$0] },
             truth: samples.hasLabels
-              ? zip(names, samples.labels(ofSample: sample)).filter { $1 > 0 }.map(\.0) : nil))
+              ? zip(names, samples.labels(ofSample: sample)).filter { $1 > 0 }.map(\.0) : nil,
+            explanations: explains ? predicted.map { explanation(evaluator.inspected(i), label: $0) } : nil))
       }
     }
+  }
+
+  private static let explainedSteps = 3
+
+  private func explanation(_ sample: InspectedSample, label: Int) -> Explanation {
+    let winner = sample.winner(label: label)
+    let weights = sample.attention(modality: winner).rows(label..<label + 1)
+    let steps = (0..<weights.columns).map { AttendedStep(step: $0, weight: weights[0, $0]) }
+      .sorted { ($1.weight, $0.step) < ($0.weight, $1.step) }
+    return Explanation(
+      modality: configuration.model.modalities[winner].name, steps: Array(steps.prefix(Self.explainedSteps)))
+  }
+
+  /// Room for what the model makes of some samples.
+  ///
+  /// - Throws: `MemoryShortage` where it does not fit.
+  package func makeEmbeddings(of samples: DatasetSplit) throws -> Embeddings {
+    let evaluator = try evaluator()
+    return try Embeddings(
+      configuration, samples: samples,
+      prototypes: configuration.model.modalities.indices.map { evaluator.prototypes(modality: $0) })
   }
 
   /// Measures the run's best weights on labelled samples.

@@ -89,6 +89,8 @@ struct Heads {
     let prototypes: Prototypes
     let θ: Parameters
     let training: Bool
+    /// Whether alpha and beta get latents, as in training.
+    let allLatents: Bool
 
     var labels: Int { configuration.labels }
     var modalities: Int { configuration.modalities.count }
@@ -109,8 +111,8 @@ struct Heads {
   func makeLatents(_ rows: Range<Int>, _ pass: Pass) {
     let a = pass.activations
     reconstruction.forward(
-      a.reconstruction, rows, pass.θ, prototypes: pass.prototypes, training: pass.training, mixWeights: a.mixWeights,
-      unit: a.unit)
+      a.reconstruction, rows, pass.θ, prototypes: pass.prototypes, training: pass.training, allLatents: pass.allLatents,
+      mixWeights: a.mixWeights, unit: a.unit)
   }
 
   /// Scores of some rows' levels; their betas, to the exchange buffers; in training their loss terms and the gradients of

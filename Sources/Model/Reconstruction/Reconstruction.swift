@@ -93,9 +93,10 @@ struct Reconstruction {
   /// - Parameters:
   ///   - all: of each modality, all that a group has.
   ///   - range: the rows to make.
+  ///   - allLatents: whether alpha and beta get latents: scores do not need them.
   func forward(
-    _ all: [Rows], _ range: Range<Int>, _ θ: Parameters, prototypes: Prototypes, training: Bool, mixWeights: [Matrix],
-    unit: UnitLatents
+    _ all: [Rows], _ range: Range<Int>, _ θ: Parameters, prototypes: Prototypes, training: Bool, allLatents: Bool,
+    mixWeights: [Matrix], unit: UnitLatents
   ) {
     let M = modalities.count
     for m in 0..<M {
@@ -123,7 +124,7 @@ struct Reconstruction {
         x.level(level).copy(from: fusing.output)
       }
     }
-    guard training else { return }
+    guard allLatents else { return }
     for m in 0..<M {
       let x = all[m].rows(range)
       for level in Level.reconstructed {

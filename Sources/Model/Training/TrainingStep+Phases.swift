@@ -42,7 +42,8 @@ extension TrainingStep {
     Heads.Pass(
       configuration: model.configuration, activations: parts[w.group].heads, exchange: exchange, batch: x.batch,
       prototypes: state.prototypes,
-      θ: keys ? state.keyParameters(onNode: w.node) : state.parameters(onNode: w.node), training: x.training)
+      θ: keys ? state.keyParameters(onNode: w.node) : state.parameters(onNode: w.node), training: x.training,
+      allLatents: x.training || x.isInspected)
   }
 
   /// Reconstruction and scores of the worker's rows; live rows and betas go to the exchange buffers.

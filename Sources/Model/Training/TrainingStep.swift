@@ -58,6 +58,8 @@ package final class TrainingStep: @unchecked Sendable {
     let batch: Batch
     let dropouts: DropoutSites
     let training: Bool
+    /// Whether an evaluation makes what it does not need for scores.
+    var isInspected = false
     /// The learning rate.
     let rate: Float
     /// Looks for the first value that is not finite, in a step that is repeated for it.
@@ -256,10 +258,13 @@ package final class TrainingStep: @unchecked Sendable {
   }
 
   /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
-  package func evaluate(_ batch: Batch) -> Matrix {
+  ///
+  /// - Parameter inspects: whether latents of all levels are made too, for `inspected`.
+  package func evaluate(_ batch: Batch, inspects: Bool = false) -> Matrix {
     precondition(batch.count <= batchSize, "a batch of \(batch.count) samples, planned for \(batchSize)")
     for part in parts { part.begin(batch) }
-    let x = Inputs(batch: batch, dropouts: .none, training: false, rate: 0, probe: nil)
+    let x = Inputs(
+      batch: batch, dropouts: .none, training: false, isInspected: inspects, rate: 0, probe: nil)
     team.run { [self] worker in
       phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }
       phase(worker, .encodersForward, x) { encode(worker, x) }
