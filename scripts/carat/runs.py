@@ -112,6 +112,7 @@ class Run:
             options: those of `train predict`: split="valid", …
         """
         import tempfile
+
         from safetensors.numpy import load_file
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "embeddings.safetensors")
