@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,6 +145,8 @@ class SearchTests(SearchTestCase):
         self.assert_refused_by(wrong, 64, "trial-0: Unknown option '--epoch'")
         self.found(*words)
         before = self.bytes_of("out/search.csv", "out/study.journal")
+        shutil.rmtree(self.path("out/trial-0"))                              # what has ended needs its runs no more
+        shutil.rmtree(self.path("out/trial-1"))
         other = self.path("other")
         subprocess.run([places.train(), "generate", "--output", other, "--samples", "64,32,32", "--steps", "4", "--seed", "2"], check=True,
                        capture_output=True)

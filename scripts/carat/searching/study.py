@@ -85,8 +85,10 @@ def _mend(plan: Plan) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path + ".lock")
     with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if content[whole:].startswith(b"{"):
+            file.truncate(whole)
 
 
 def _study(plan: Plan) -> optuna.Study:
@@ -99,7 +101,8 @@ def _study(plan: Plan) -> optuna.Study:
         raise OutputError(f"{path}: expected the journal of a search, found another file or a damaged one ({error}); "
                           "choose another --output", USAGE)
     if found and found != wanted:
-        if any(os.path.exists(os.path.join(plan.directory(t.number), "config.json")) for t in study.trials):
+        if any(t.state != TrialState.RUNNING or t.intermediate_values or os.path.exists(os.path.join(
+                plan.directory(t.number), "config.json")) for t in study.trials):
             differing = [name for name in wanted if found.get(name) != wanted[name]]
             raise OutputError(f"{plan.output}: has trials of another search: " + "; ".join(
                 f"expected {name} {found.get(name)}, found {wanted[name]}" for name in differing)
