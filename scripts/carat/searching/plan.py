@@ -90,9 +90,11 @@ def plan(train: str, output: str, data: str, space: Sequence[Tuple[str, Values]]
         raise UsageError("expected settings to search, found none; give --space NAME=VALUES, such as --space learning-rate=1e-5..1e-3:log")
     if metric not in METRICS:
         raise UsageError(f"--metric {metric}: expected one of {', '.join(METRICS)}; choose one of them")
-    for name, least in (("trials", trials), ("jobs", jobs)):
-        if least is not None and least < 1:
-            raise UsageError(f"--{name} {least}: expected 1 or more; give how many there are to be")
+    for name, number, least, most in (
+            ("trials", trials, 1, 1 << 20), ("jobs", jobs, 1, 1 << 20), ("search-seed", seed, 0, (1 << 32) - 1),
+            ("whole-trials", pruning.whole_trials if pruning else 1, 1, 1 << 20), ("prune-from", pruning.from_epoch if pruning else 1, 1, 1 << 20)):
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"--{name} {number}: expected {least} to {most}; give another")
     if jobs > 1:
         side_by_side.places(train, jobs)
     read = space_of(space, known)
