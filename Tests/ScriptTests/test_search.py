@@ -174,7 +174,7 @@ class SearchTests(SearchTestCase):
 
 
 class InterruptionTests(SearchTestCase):
-    WORDS = ("--space", "learning-rate=1e-3..1e-2:log", "--trials", "2", "--epochs", "60", "--no-pruning")
+    WORDS = ("--space", "learning-rate=1e-3..1e-2:log", "--trials", "2", "--epochs", "100", "--no-pruning")
 
     def interrupted(self, trial: int, sign: int) -> "subprocess.Popen[str]":
         """A search that got a signal when a trial had some epochs."""

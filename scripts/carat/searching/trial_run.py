@@ -102,7 +102,7 @@ class TrialRun:
         """Whether the run has; then `conclude` tells how. One that found its directory in use only waits."""
         if self.waits or (self._started and self._started.process.poll() is None):
             return False
-        if self._started and self._started.process.returncode == _IN_USE:
+        if self._started and self._started.process.returncode == _IN_USE and not self._pruned:
             self.waits, self._again = True, time.monotonic() + 1
             return False
         return True
