@@ -6,7 +6,7 @@ import unittest
 
 from support import SCRIPTS, FileTestCase, aligned
 
-PROGRAMS = ("convert", "weights", "sweep", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report")
+PROGRAMS = ("convert", "weights", "sweep", "search", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report")
 
 
 class StreamTests(FileTestCase):
@@ -30,7 +30,7 @@ class StreamTests(FileTestCase):
             "convert a.pkl -o out --force", "ablations --list --train ./train",
             "sweep settings.txt --output runs --table --train ./train")
     BAD = {"convert none -o out": 65, "weights none w.pt": 65, "sweep none": 66, "ablations --train none": 66, "convert": 64,
-           "report none -o r.html": 65,
+           "report none -o r.html": 65, "search --output out": 64,
            "fit-scaling none": 65, "weights a.pkl": 64, "sweep settings.txt --seeds x --train ./train": 64}
 
     def test_a_result_that_cannot_be_written(self) -> None:
@@ -144,7 +144,7 @@ class PythonTests(FileTestCase):
         with open(self.path("log")) as file:
             calls = file.read().splitlines()
         self.assertEqual(len(calls), 1)
-        self.assertTrue(calls[0].endswith("numpy h5py safetensors pandas scikit-learn matplotlib"), calls)
+        self.assertTrue(calls[0].endswith("numpy h5py safetensors pandas scikit-learn matplotlib optuna nbclient ipykernel"), calls)
 
     @unittest.skipIf(subprocess.run(["/usr/bin/python3", "-c", "import safetensors"], capture_output=True).returncode == 0,
                      "the system's Python has the packages")

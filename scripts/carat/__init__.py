@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from .data import Dataset
     from .errors import ProgramError
     from .runs import Run, fit
+    from .searching.from_python import SearchResult, search
 
-__all__ = ["Dataset", "ProgramError", "Run", "fit"]
+__all__ = ["Dataset", "ProgramError", "Run", "SearchResult", "fit", "search"]
 
-_PLACES = {"Dataset": "data", "ProgramError": "errors", "Run": "runs", "fit": "runs"}
+_PLACES = {"Dataset": "data", "ProgramError": "errors", "Run": "runs", "fit": "runs",
+           "SearchResult": "searching.from_python", "search": "searching.from_python"}
 
 
 def __getattr__(name: str) -> Any:

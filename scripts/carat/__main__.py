@@ -10,6 +10,7 @@ COMMANDS: Dict[str, str] = {
     "convert": "data sets as people have them, to a data set directory",
     "weights": "PyTorch weights to ours, and back",
     "sweep": "settings × seeds, and a table of means and deviations",
+    "search": "settings that do best, at random or on a grid, by Optuna",
     "ablations": "what each part of the model contributes",
     "report": "a page of finished runs to look at",
     "fit-scaling": "larger machines, predicted from what was measured and emulated",

@@ -57,9 +57,9 @@ def need(*packages: str) -> None:
         return
     if _running is not None and not _restarted and os.path.isfile(_PYTHON):
         os.environ[_RESTARTED] = "1"
-        plots = ["--plots"] if "matplotlib" in missing else []
+        extras = [extra for package, extra in (("matplotlib", "--plots"), ("optuna", "--search")) if package in missing]
         command = ["-m", *_running.split()] if " " in _running else [os.path.abspath(sys.argv[0])]
-        os.execv(_PYTHON, [_PYTHON, *plots, *command, *sys.argv[1:]])
+        os.execv(_PYTHON, [_PYTHON, *extras[:1], *command, *sys.argv[1:]])
     raise OutputError(f"{sys.executable} has no {' and no '.join(missing)}; install the packages with pip", MISSING_PACKAGE)
 
 

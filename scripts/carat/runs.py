@@ -61,14 +61,14 @@ class Run:
         the loss."""
         rows = [{**{k: r[k] for k in ("step", "epoch", "loss", "learning_rate", "samples_per_second")}, **r["terms"]}
                 for r in self.records() if r["event"] == "step"]
-        return _pandas().DataFrame(rows)
+        return pandas_frames().DataFrame(rows)
 
     @property
     def history(self) -> Any:
         """A pandas frame with a row an epoch: epoch, step, the means of loss and its terms, the validation split's metrics
         (`valid_micro_f1`, …), and whether it was the best so far. Of a run with average_weights two rows an epoch, which
         `weights` tells apart: live and averaged."""
-        pandas = _pandas()
+        pandas = pandas_frames()
         steps = self.steps
         rows = []
         for record in self.records():
@@ -86,7 +86,7 @@ class Run:
             data: by default the run's own data set.
             options: those of `train evaluate`: split="valid", tune_threshold="label", …
         """
-        said = program_output(["evaluate", self.path, "--json", *_arguments({"data": data, **options})])
+        said = program_output(["evaluate", self.path, "--json", *arguments_of({"data": data, **options})])
         found: Dict[str, Any] = json.loads(said)
         return found
 
@@ -98,8 +98,8 @@ class Run:
             options: those of `train predict`: split="valid", threshold=0.5, …
         """
         import io
-        pandas = _pandas()
-        said = program_output(["predict", self.path, *_arguments({"data": data, **options})])
+        pandas = pandas_frames()
+        said = program_output(["predict", self.path, *arguments_of({"data": data, **options})])
         return pandas.read_csv(io.StringIO(said), dtype={"id": str}, keep_default_na=False)
 
     def embeddings(self, data: Union[None, Dataset, Path] = None, **options: Any) -> Dict[str, Any]:
@@ -116,7 +116,7 @@ class Run:
         from safetensors.numpy import load_file
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "embeddings.safetensors")
-            program_output(["predict", self.path, "--embeddings", file, *_arguments({"data": data, **options})])
+            program_output(["predict", self.path, "--embeddings", file, *arguments_of({"data": data, **options})])
             found: Dict[str, Any] = load_file(file)
         return found
 
@@ -135,7 +135,7 @@ class Run:
             FormatError: if a run has not finished.
             OutputError: if the file is there or can't be written.
         """
-        _needed("matplotlib", "matplotlib", "report()")
+        needed("matplotlib", "matplotlib", "report()")
         from .reporting.report import write_report
         file = os.fspath(output)
         write_report([self, *(Run(other) for other in others)], file, force=force)
@@ -143,7 +143,7 @@ class Run:
 
     def weights(self) -> Any:
         """The best epoch's weights as a PyTorch state dict."""
-        load = _needed("safetensors.torch", "torch", "weights()").load_file
+        load = needed("safetensors.torch", "torch", "weights()").load_file
         return load(os.path.join(self.path, "best.safetensors"))
 
     def _json(self, name: str) -> Dict[str, Any]:
@@ -186,7 +186,7 @@ def fit(data: Union[None, Dataset, Path] = None, output: Optional[Path] = None, 
         if name in options:
             raise TypeError(f"fit() takes no {name}: the result is run.result, and progress=False is quiet")
     path = os.fspath(output) if output is not None else _own_directory()
-    arguments = ["run", *_arguments({"data": data, "output": path, **options})]
+    arguments = ["run", *arguments_of({"data": data, "output": path, **options})]
     _follow(arguments if progress else [*arguments, "--quiet"], progress)
     return Run(path)
 
@@ -197,7 +197,7 @@ def _own_directory() -> str:
     return next(name for name in names if not os.path.exists(name))
 
 
-def _arguments(options: Mapping[str, Any]) -> List[str]:
+def arguments_of(options: Mapping[str, Any]) -> List[str]:
     """Options of the command line: True is a flag, None and False are left out, lists are joined by commas."""
     arguments = []
     for name, value in options.items():
@@ -318,11 +318,11 @@ def program_output(arguments: List[str]) -> str:
     return said
 
 
-def _pandas() -> Any:
-    return _needed("pandas", "pandas", "frames")
+def pandas_frames() -> Any:
+    return needed("pandas", "pandas", "frames")
 
 
-def _needed(module: str, package: str, what: str) -> Any:
+def needed(module: str, package: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -13,6 +13,7 @@ import os
 import shlex
 import subprocess
 
+from ..command_line import split_arguments, value_of
 from ..errors import one_line
 from ..program import Parser, result
 from . import sweep
@@ -24,17 +25,6 @@ MODALITIES = ["text", "visual", "audio"]
 
 def without(*weights):
     return [word for weight in weights for word in (f"--{weight}-weight", "0")]
-
-
-def value_of(option, common):
-    """The last value of an option, given as `--option value` or `--option=value`; None without."""
-    found = None
-    for i, word in enumerate(common):
-        if word == option and i + 1 < len(common):
-            found = common[i + 1]
-        elif word.startswith(option + "="):
-            found = word[len(option) + 1:]
-    return found
 
 
 def modalities(common):
@@ -78,7 +68,7 @@ def settings(help_text, common):
 
 
 def main(_):
-    own, common = sweep.split_arguments()
+    own, common = split_arguments()
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sweep.add_options(parser, "runs/ablations")
     parser.add_argument("--list", action="store_true", help="show the settings, train nothing")

@@ -19,7 +19,6 @@ written to table.txt, table.md and table.csv in the output.
 
 import argparse
 import concurrent.futures
-import csv
 import json
 import math
 import os
@@ -33,9 +32,11 @@ import tempfile
 import threading
 import time
 
-from .. import core_sets, places
+from .. import durable, places, side_by_side, tables
+from ..command_line import given, split_arguments
 from ..errors import OutputError, one_line
 from ..program import Parser, diagnostic, result
+from ..side_by_side import duration
 
 METRICS = "micro_f1,macro_f1,mAP,accuracy"
 # Seconds that the steps for an estimate may take.
@@ -93,9 +94,9 @@ def read_seeds(text):
 
 def refuse_seeds(where, options):
     """--seeds names them; a run's directory and the table go by those, so another would be told as one that it is not."""
-    given = [o for o in options if o == "--seed" or o.startswith("--seed=")]
-    if given:
-        fail(f"{where} {given[0]}: expected no seed in the options of runs, for each is trained with all of --seeds; take it "
+    word = given("--seed", options)
+    if word:
+        fail(f"{where} {word}: expected no seed in the options of runs, for each is trained with all of --seeds; take it "
              "out and say --seeds, such as --seeds 1-5")
 
 
@@ -108,7 +109,7 @@ class Sweep:
         self.settings, self.seeds, self.output, self.train, self.common = settings, seeds, output, train, common
         self.stopped = threading.Event()
         self.running = {}
-        # CPUs and workers of each run that goes on at a time: none in particular.
+        # Of each run that goes on at a time: none in particular.
         self.places = queue.SimpleQueue()
         folders = {}
         for name, _ in settings:
@@ -147,16 +148,10 @@ class Sweep:
 
     def divide(self, jobs):
         """Gives each of so many runs at a time cores of its own, and returns a line that says so."""
-        machine = core_sets.look(self.train)
-        if jobs > machine.cores:
-            fail(f"--jobs {jobs}: expected a core for each run at a time, found {machine.cores}; give at most --jobs {machine.cores}")
-        sets = core_sets.core_sets(machine.nodes, jobs)
-        # A limit of time is of all runs together, and each sees it as its own.
-        share = max(1, int(machine.limit / jobs)) if machine.limit else None
-        for cores in sets:
-            self.places.put((core_sets.cpus(cores), ["--workers", str(share)] if share and share < len(cores) else []))
-        limit = f", {share} worker{'' if share == 1 else 's'} each by a limit of CPU time ({machine.limit:g} CPUs)" if share else ""
-        return f"{jobs} at a time, on CPUs {'; '.join(core_sets.written(core_sets.cpus(s)) for s in sets)}{limit}"
+        found, told = side_by_side.places(self.train, jobs)
+        for place in found:
+            self.places.put(place)
+        return told
 
     def train_one(self, run):
         """The program's status, that of Control-C for a run that was not started because of it."""
@@ -164,20 +159,11 @@ class Sweep:
             return 130
         place = None if self.places.empty() else self.places.get()
         directory, *options = self.arguments(run)
-        os.makedirs(directory, exist_ok=True)
         if place:
-            # Of this thread; the process that it starts inherits it.
-            os.sched_setaffinity(0, place[0])
-            diagnostic(one_line(f"{run[0]}, seed {run[2]}: on CPUs {core_sets.written(place[0])}"))
-            if not any(o == "--workers" or o.startswith("--workers=") for o in options):
-                options += place[1]
-        # Beside the run's own files, which belong to the program.
-        with open(directory + ".log", "a") as log:
-            start = log.tell()
-            process = subprocess.Popen([self.train, "run", *options, "--output", directory, "--resume", "auto"],
-                                       stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            self.running[run[0], run[2]] = process, directory + ".log", start
-            status = process.wait()
+            diagnostic(one_line(f"{run[0]}, seed {run[2]}: {place}"))
+        started = side_by_side.Started(self.train, directory, options, place)
+        self.running[run[0], run[2]] = started
+        status = started.process.wait()
         del self.running[run[0], run[2]]
         if place:
             self.places.put(place)
@@ -207,16 +193,13 @@ class Sweep:
 
     def stop(self):
         self.stopped.set()
-        for process, *_ in list(self.running.values()):
-            process.terminate()
+        for started in list(self.running.values()):
+            started.process.terminate()
 
     def epochs(self):
         """Of each run that goes on its name, its epoch and the number of them, as its log tells."""
-        for (name, seed), (_, path, start) in list(self.running.items()):
-            with open(path, "rb") as file:
-                file.seek(start)
-                found = re.findall(rb"^epoch (\d+)/(\d+)", file.read(), re.MULTILINE)
-            yield f"{name}, seed {seed}", *((int(n) for n in found[-1]) if found else (0, 0))
+        for (name, seed), started in list(self.running.items()):
+            yield f"{name}, seed {seed}", *started.epoch()
 
     def time_left(self, began, ended, count):
         share = ended + sum(epoch / epochs for _, epoch, epochs in self.epochs() if epochs)
@@ -237,7 +220,7 @@ class Sweep:
     def plan(self, here, jobs):
         """Tells what will run, and how long that will take as far as it is known."""
         todo, everything = self.unfinished(), len(self.runs())
-        without_data = [r for r in todo if not any(w == "--data" or w.startswith("--data=") for w in (*self.common, *r[1]))]
+        without_data = [r for r in todo if not given("--data", (*self.common, *r[1]))]
         if everything > len(todo):
             diagnostic(f"{everything - len(todo)} of {everything} runs are finished")
         if not todo:
@@ -329,11 +312,6 @@ class Sweep:
         return found
 
 
-def duration(seconds):
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def step_rates(path):
     """Samples per second of each step that a run's metrics.jsonl tells of."""
     try:
@@ -376,15 +354,9 @@ def write_tables(sweep, metrics):
             exact_row += ["" if v is None else repr(v) for v in (mean, deviation)]
         shown.append(row)
         exact.append(exact_row)
-    widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-    text = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in shown) + "\n"
-    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in shown]
-    rows.insert(1, "|" + "---|" * len(shown[0]))
-    for suffix, content in (("txt", text), ("md", "\n".join(rows) + "\n")):
-        with open(os.path.join(sweep.output, f"table.{suffix}"), "w", encoding="utf-8") as file:
-            file.write(content)
-    with open(os.path.join(sweep.output, "table.csv"), "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(exact)
+    text = tables.as_text(shown)
+    for suffix, content in (("txt", text), ("md", tables.as_markdown(shown)), ("csv", tables.as_csv(exact))):
+        durable.write(os.path.join(sweep.output, f"table.{suffix}"), content)
     result(text.rstrip("\n"))
 
 
@@ -402,14 +374,6 @@ def add_options(parser, output):
     parser.add_argument("--train", default=places.train(), help="the program")
 
 
-def split_arguments():
-    """Arguments before and after --."""
-    if "--" not in sys.argv:
-        return sys.argv[1:], []
-    at = sys.argv.index("--")
-    return sys.argv[1:at], sys.argv[at + 1:]
-
-
 def run(settings, arguments, common):
     if not settings:
         fail("no settings", 65)
@@ -424,8 +388,7 @@ def run(settings, arguments, common):
     signal.signal(signal.SIGTERM, lambda *_: sweep.stop())
     failed = []
     if not arguments.table:
-        if not os.access(arguments.train, os.X_OK):
-            fail(f"no program {arguments.train}; build it: swift build -c release", 66)
+        side_by_side.check_program(arguments.train)
         without_data = sweep.plan(not (arguments.slurm or arguments.slurm_print), arguments.jobs)
         if without_data and not arguments.yes:
             fail(f"{len(without_data)} of these runs have no --data and would train on generated data: give -- --data DIRECTORY, "

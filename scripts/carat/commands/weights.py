@@ -1,10 +1,10 @@
 """Turns a PyTorch state dict of CARAT into a safetensors file of weights, and such a file into a state dict that torch.load
 reads. What is written follows from the output's name: .safetensors, or .pt, .pth or .bin. docs/DATA.md tells more."""
 import os
-import tempfile
 from typing import Any, Dict, List, Optional, Sequence
 
-from ..errors import CANNOT_CREATE, CANNOT_WRITE, OutputError, UsageError, one_line
+from .. import durable
+from ..errors import CANNOT_CREATE, OutputError, UsageError, one_line
 from ..program import Parser, need, result
 
 # What is written under a name that ends so.
@@ -67,26 +67,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
 
 
 def write(path: str, weights: Dict[str, Any], to_torch: bool) -> None:
-    """The whole file or nothing: under a temporary name first."""
+    """The whole file or nothing."""
     from ..formats import safetensors_file, torch_file
-    path = os.path.abspath(path)
-    directory = os.path.dirname(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{os.path.basename(path)}.", dir=directory) as temporary:
-            part = os.path.join(temporary, "weights")
-            if to_torch:
-                torch_file.write_state_dict(part, weights)
-                with open(part, "rb+") as file:
-                    os.fsync(file.fileno())
-            else:
-                safetensors_file.save(part, weights, {"format": "pt"})
-            os.replace(part, path)
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError as error:
-        raise OutputError(f"{path}: can't create it: {error.strerror}", CANNOT_CREATE)
-    except OSError as error:
-        raise OutputError(f"{path}: can't write it: {error.strerror}", CANNOT_WRITE)
+    with durable.beside(path) as temporary:
+        part = os.path.join(temporary, "weights")
+        if to_torch:
+            torch_file.write_state_dict(part, weights)
+        else:
+            safetensors_file.save(part, weights, {"format": "pt"})
+        durable.put(part, path)

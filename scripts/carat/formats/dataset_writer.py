@@ -1,15 +1,14 @@
 """Writes a data set directory, or a file of samples: all of it or nothing, a portion of a split in memory at a time."""
-import errno
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from .. import durable
 from ..errors import CANNOT_CREATE, CANNOT_WRITE, OutputError
-from .dataset import ALL, MODALITIES, SPLITS, SourceDataset, SourceSplit
+from .dataset import ALL, MODALITIES, SourceDataset, SourceSplit
 from .mapped import Workspace
 from .progress import Progress
 from .repairs import Repairs, infer_lengths, mend, usable_lengths
@@ -82,23 +81,19 @@ def write_dataset(plan: Plan, output: str, force: bool, workspace: Workspace) ->
         room = shutil.disk_usage(parent).free
         if plan.bytes > room:
             raise OutputError(f"{output}: needs {plan.bytes >> 20} MiB, and {room >> 20} are free", CANNOT_WRITE)
-        temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(output)}.", dir=parent)
     except OSError as error:
         raise OutputError(f"{output}: can't create it: {error.strerror}", CANNOT_CREATE)
     progress = Progress(plan.bytes)
     try:
-        splits = {name: _write_split(plan, name, os.path.join(temporary, name + ".safetensors"), progress, workspace)
-                  for name in plan.source.splits}
-        if one_file:
-            os.replace(os.path.join(temporary, ALL + ".safetensors"), output)
-            _sync(parent)
-        else:
-            _move(temporary, output)
-    except OSError as error:
-        raise OutputError(f"{output}: can't write it: {error.strerror}", CANNOT_WRITE)
+        with durable.beside(output) as temporary:
+            splits = {name: _write_split(plan, name, os.path.join(temporary, name + ".safetensors"), progress, workspace)
+                      for name in plan.source.splits}
+            if one_file:
+                durable.put(os.path.join(temporary, ALL + ".safetensors"), output)
+            else:
+                durable.put_directory(temporary, output)
     finally:
         progress.close()
-        shutil.rmtree(temporary, ignore_errors=True)
     return splits
 
 
@@ -147,35 +142,3 @@ def _write_split(plan: Plan, name: str, path: str, progress: Progress, workspace
         summary["labels"] = {n: int(k) for n, k in zip(plan.source.label_names, split.labels.sum(0))}
         summary["without_labels"] = int((split.labels.sum(1) == 0).sum())
     return summary
-
-
-def _move(temporary: str, output: str) -> None:
-    """The directory as a whole where there is none, else file by file into the one there is."""
-    _sync(temporary)
-    os.chmod(temporary, 0o777 & ~_umask())
-    try:
-        os.rename(temporary, output)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        for name in SPLITS:
-            os.replace(os.path.join(temporary, name + ".safetensors"), os.path.join(output, name + ".safetensors"))
-        _sync(output)
-    _sync(os.path.dirname(output))
-
-
-def _sync(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):                 # some network file systems can't
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,6 +2,7 @@
 import os
 from typing import Sequence
 
+from .. import durable
 from ..errors import CANNOT_CREATE, OutputError, UsageError
 from ..runs import Run
 from .judged_run import judge
@@ -27,10 +28,4 @@ def write_report(runs: Sequence[Run], output: str, force: bool = False) -> None:
     if os.path.exists(output) and not force:
         raise OutputError(f"{output}: there is something in it already; --force replaces it", CANNOT_CREATE)
     text = page([judge(run, name) for run, name in zip(runs, names_of([run.path for run in runs]))])
-    temporary = f"{output}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, output)
-    except OSError as error:
-        raise OutputError(f"{output}: {error.strerror}; choose another --output", CANNOT_CREATE)
+    durable.write(output, text)
