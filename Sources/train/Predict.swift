@@ -31,9 +31,9 @@ struct Predict: ParsableCommand {
   var format = Format.csv
 
   @Flag(
-    help:
+    help: ArgumentHelp(
       "Say what each predicted label rests on: the modality that won the max-pooling, and its most attended time steps "
-      + "(CSV: columns modality_… and steps_…; jsonl: explanations).")
+        + "(CSV: columns modality_… and steps_…; jsonl: explanations)."))
   var explain = false
 
   @Option(

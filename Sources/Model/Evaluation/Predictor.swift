@@ -92,7 +92,7 @@ public final class Predictor {
   ///   - embeddings: takes what the model makes of each sample, if given.
   /// - Throws: what `body` throws; `NonFiniteScores`.
   package func forEachPrediction(
-    of samples: DatasetSplit, explains: Bool = false, embeddings: Embeddings? = nil,
+    of samples: DatasetSplit, explains: Bool = false, embeddings: SampleEmbeddings? = nil,
     _ body: (Prediction) throws -> Void
   ) throws {
     let names = configuration.labelNames
@@ -127,9 +127,9 @@ public final class Predictor {
   /// Room for what the model makes of some samples.
   ///
   /// - Throws: `MemoryShortage` where it does not fit.
-  package func makeEmbeddings(of samples: DatasetSplit) throws -> Embeddings {
+  package func makeEmbeddings(of samples: DatasetSplit) throws -> SampleEmbeddings {
     let evaluator = try evaluator()
-    return try Embeddings(
+    return try SampleEmbeddings(
       configuration, samples: samples,
       prototypes: configuration.model.modalities.indices.map { evaluator.prototypes(modality: $0) })
   }

@@ -11,7 +11,7 @@ import Tensor
 /// - `scores` [N, C]; `labels` [N, C] where the samples have them.
 ///
 /// Samples are in the order of their file. The metadata has `label_names` and `modalities`.
-package final class Embeddings {
+package final class SampleEmbeddings {
   private let configuration: RunConfiguration
   private let samples: DatasetSplit
   /// By name, in the file's order.
