@@ -48,7 +48,8 @@ struct ReconstructionTests {
       // In two parts, the first of which ends within a sample.
       for range in [0..<1, 1..<rows[0].range.upperBound] {
         f.layer.forward(
-          rows, range, f.θ, prototypes: prototypes, training: training, mixWeights: mixWeights, unit: unit)
+          rows, range, f.θ, prototypes: prototypes, training: training, allLatents: training, mixWeights: mixWeights,
+          unit: unit)
       }
     }
 
