@@ -1,8 +1,14 @@
 import Foundation
 import Tensor
 
+/// A log that has to be on disk before a checkpoint is from which a run goes on behind its records.
+package protocol SyncedLog: AnyObject {
+  /// Puts all that was written on disk; called in the background.
+  func sync() throws(DataError)
+}
+
 /// A file of JSON Lines: one record a line, each line written at once.
-package final class JSONLinesFile {
+package final class JSONLinesFile: SyncedLog {
   private let path: String
   private let descriptor: Int32
   private let encoder = JSON.encoder()

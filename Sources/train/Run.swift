@@ -167,7 +167,8 @@ struct Run: ParsableCommand {
     let place = basics.output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(printing.logDigests)"), ("--output", (try? absolutePath(place)) ?? place),
+      ("--log-digests", "\(printing.logDigests)"), ("--tensorboard", "\(printing.tensorBoard)"),
+      ("--output", (try? absolutePath(place)) ?? place),
     ]
     if let path = training.`init` { options.append(("--init", try JSON.line(DatasetFingerprint(files: [path])))) }
     try communicator.requireAgreement(on: settings, and: options)
@@ -178,6 +179,7 @@ struct Run: ParsableCommand {
     set(&options.interval, checkpoints.checkpointEvery)
     set(&options.keep, checkpoints.keep)
     options.logsDigests = printing.logDigests
+    options.logsTensorBoard = printing.tensorBoard
     return options
   }
 }

@@ -66,12 +66,12 @@ package final class Evaluator {
     }
   }
 
-  /// Compares a split's scores with its labels; nil if `shouldStop`, which is asked before each batch, says so.
+  /// Compares a split's scores [N, C] with its labels; nil if `shouldStop`, which is asked before each batch, says so.
   ///
   /// - Parameter report: hears after each batch how many samples have been scored.
   func metrics(
     of split: DatasetSplit, threshold: Float, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void
-  ) throws -> EvaluationMetrics? {
+  ) throws -> (metrics: EvaluationMetrics, scores: [Float])? {
     var scores = [Float]()
     do {
       try forEachBatch(of: split) {
@@ -82,7 +82,7 @@ package final class Evaluator {
     } catch is Stopped {
       return nil
     }
-    return Self.metrics(scores, split, threshold)
+    return (Self.metrics(scores, split, threshold), scores)
   }
 
   private static func metrics(_ scores: [Float], _ split: DatasetSplit, _ threshold: Float) -> EvaluationMetrics {

@@ -16,6 +16,8 @@ public final class Trainer {
     package var keep = 2
     /// Whether to write the digests of each step, for `RunDifference`.
     package var logsDigests = false
+    /// Whether to write event files for TensorBoard.
+    package var logsTensorBoard = false
 
     package init() {}
   }
@@ -35,7 +37,7 @@ public final class Trainer {
 
   /// Writes the run's files, on rank 0; nil on others.
   private let recorder: RunRecorder?
-  private let logsDigests: Bool
+  private let logs: RunLogs.Kinds
   private let snapshotBytes: Int
 
   private var position = Checkpoint.Position()
@@ -84,14 +86,15 @@ public final class Trainer {
     snapshotBytes = snapshots?.bytes ?? 0
     evaluator = Evaluator(step)
     batch = Batch(settings.model, capacity: settings.batchSize)
-    logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
+    let (kinds, model) = (RunLogs.Kinds(options, checkpoint?.record), state.model)
+    logs = kinds
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
       if let initial { try state.loadModel(from: initial) }
       recorder = try snapshots.map { snapshots in
         try directory.begin(settings)
         return RunRecorder(
-          directory, snapshots, logs: try directory.newLogs(digests: options.logsDigests), keep: options.keep)
+          directory, snapshots, logs: try directory.newLogs(kinds, settings, model), keep: options.keep)
       }
       try recordStart()
       return
@@ -107,9 +110,8 @@ public final class Trainer {
     try checkpoint.check(
       stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
     // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
-    let logsDigests = logsDigests
     recorder = try snapshots.map { snapshots in
-      let logs = try directory.openLogs(of: record, digests: logsDigests)
+      let logs = try directory.openLogs(kinds, settings, model, of: record)
       return RunRecorder(directory, snapshots, logs: logs, keep: options.keep)
     }
     if let recorder {
@@ -172,7 +174,7 @@ public final class Trainer {
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
     while !isAtEnd {
       let order = sampleOrder(epoch: position.epoch)
-      while position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps {
+      while !isAtEpochsEnd {
         if shouldStop() { return try stop() }
         try trainOneStep(order, report)
         try saveIfDue()
@@ -180,7 +182,7 @@ public final class Trainer {
       // Else the best weights of one short epoch after another could keep a checkpoint waiting to the end.
       try saveIfDue(waits: true)
       guard let valid = try validate(unless: shouldStop, report) else { return try stop() }
-      try accept(valid, report)
+      try accept(valid.metrics, scores: valid.scores, report)
       position.isEvaluated = true
       // An epoch that the last step cut goes on if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
@@ -215,9 +217,13 @@ public final class Trainer {
     let record = StepRecord(
       event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
-      learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
-    try recorder?.append(record)
+      learningRate: result.rate, gradientNorm: step.gradientNorm, samplesPerSecond: Double(c.batchSize) / elapsed)
+    try recorder?.append(step: record, step)
     if let digests { try recorder?.append(digests: digests) }
+    if logs.tensorBoard && result.isFinite && isAtEpochsEnd {
+      step.gatherGradients()
+      try recorder?.appendDistributions(step)
+    }
     report(.step(record))
     if placement == nil {
       // Now all memory has been touched.
@@ -229,10 +235,13 @@ public final class Trainer {
     }
   }
 
+  /// Whether an evaluation comes next.
+  private var isAtEpochsEnd: Bool { position.step >= stepsPerEpoch || state.step >= configuration.optimizer.totalSteps }
+
   /// The digests of the step that was just taken, on rank 0, if they are logged; before its buffers are used again. All
   /// ranks have to call it.
   private func gatherDigests(_ result: StepResult) throws -> StepDigests? {
-    guard logsDigests else { return nil }
+    guard logs.digests else { return nil }
     step.gatherGradients()
     return recorder == nil ? nil : StepDigests(result, step)
   }
@@ -254,9 +263,11 @@ public final class Trainer {
     report(.skipped(record))
   }
 
-  /// The validation split's metrics after an epoch; nil if it was stopped. What can't be measured is no reason to lose the
+  /// The validation split's metrics and scores after an epoch; nil if it was stopped. What can't be measured is no reason to lose the
   /// epoch: it is saved first.
-  private func validate(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws -> EvaluationMetrics? {
+  private func validate(unless shouldStop: () -> Bool, _ report: (Progress) -> Void) throws
+    -> (metrics: EvaluationMetrics, scores: [Float])?
+  {
     do {
       let split = dataset.valid
       return try evaluator.metrics(of: split, threshold: configuration.threshold, unless: shouldStop) {
@@ -270,7 +281,7 @@ public final class Trainer {
   }
 
   /// Records an epoch's validation, and keeps its weights if none were better.
-  private func accept(_ valid: EvaluationMetrics, _ report: (Progress) -> Void) throws {
+  private func accept(_ valid: EvaluationMetrics, scores: [Float], _ report: (Progress) -> Void) throws {
     let isBest = (configuration.bestBy ?? .microF1).prefers(valid, to: best?.metrics)
     if isBest {
       best = Checkpoint.Best(epoch: position.epoch, metrics: valid)
@@ -278,7 +289,7 @@ public final class Trainer {
     }
     let record = EvaluationRecord(
       event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid, best: isBest)
-    try recorder?.append(record)
+    try recorder?.append(evaluation: record, scores: scores, of: dataset.valid)
     report(.evaluation(record))
   }
 
@@ -296,10 +307,10 @@ public final class Trainer {
     let measured = try evaluator.metrics(of: split, threshold: c.threshold, unless: shouldStop) {
       report(.evaluating(split: "test", done: $0, count: split.count))
     }
-    guard let test = measured else { return nil }
+    guard let (test, scores) = measured else { return nil }
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true)
-    try recorder?.append(record)
+    try recorder?.append(evaluation: record, scores: scores, of: split)
     report(.evaluation(record))
     return Result(
       test: test, valid: best.metrics, bestEpoch: best.epoch, steps: state.step,
@@ -331,10 +342,11 @@ public final class Trainer {
     step.gatherMoments()
     isSaveDue = false
     lastSave = .now
-    try recorder?.save(state) { metricsBytes, digestsBytes in
+    try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in
       Checkpoint.Record(
         step: state.step, position: position, best: best, configuration: configuration, data: data,
-        stepsPerEpoch: stepsPerEpoch, metricsBytes: metricsBytes, digestsBytes: digestsBytes, seconds: seconds)
+        stepsPerEpoch: stepsPerEpoch, metricsBytes: metricsBytes, digestsBytes: digestsBytes, eventBytes: eventBytes,
+        seconds: seconds)
     }
   }
 
