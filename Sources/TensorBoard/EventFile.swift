@@ -62,8 +62,9 @@ package final class EventFile: SyncedLog {
   /// Gives all events to the system.
   func flush() throws(DataError) {
     flushed = .now
+    // What was written in part is not written again.
+    defer { buffer.removeAll(keepingCapacity: true) }
     guard buffer.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw failure(.writing, "to write events") }
-    buffer.removeAll(keepingCapacity: true)
   }
 
   /// Puts all flushed events on disk.

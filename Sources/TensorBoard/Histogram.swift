@@ -28,11 +28,12 @@ package struct Histogram {
       }
     }
     guard least <= most, squares.isFinite else { return nil }
-    (minimum, maximum, self.sum, sumOfSquares) = (Double(least), Double(most), sum, squares)
+    let (minimum, maximum) = (Double(least), Double(most))
+    (self.minimum, self.maximum, self.sum, sumOfSquares) = (minimum, maximum, sum, squares)
     var counts = [Int](repeating: 0, count: Self.buckets)
-    let scale = most > least ? Float(Self.buckets) / (most - least) : 0
+    let scale = maximum > minimum ? Double(Self.buckets) / (maximum - minimum) : 0
     for buffer in buffers {
-      for value in buffer { counts[min(Int((value - least) * scale), Self.buckets - 1)] += 1 }
+      for value in buffer { counts[min(Int((Double(value) - minimum) * scale), Self.buckets - 1)] += 1 }
     }
     self.counts = counts
   }

@@ -24,7 +24,9 @@ struct EventValueTests {
     let equal = histogram([2, 2, 2])
     #expect(equal?.minimum == 2 && equal?.maximum == 2 && equal?.counts[0] == 3)
     #expect(histogram([]) == nil && histogram([1, .nan]) == nil && histogram([1, -.infinity]) == nil)
-    #expect(histogram([-.greatestFiniteMagnitude, .greatestFiniteMagnitude]) != nil)
+    let widest = histogram([-.greatestFiniteMagnitude, .greatestFiniteMagnitude])
+    #expect(widest?.counts[0] == 1 && widest?.counts[63] == 1)
+    #expect(histogram([0, .leastNonzeroMagnitude])?.counts[63] == 1)
   }
 
   /// Beside counts threshold by threshold.

@@ -39,8 +39,7 @@ extension RunDirectory {
     let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)
     let digests =
       kinds.digests ? try JSONLinesFile(self.digests, keeping: checkpoint.digestsBytes ?? 0, upTo: step) : nil
-    // Where the run goes on without them, there are none.
-    let eventLack = try events.cut(to: checkpoint.eventBytes ?? [:])
+    let eventLack = kinds.tensorBoard ? try events.cut(to: checkpoint.eventBytes ?? [:]) : nil
     let lacks = [metrics.lack, digests?.lack, eventLack].compactMap(\.self)
     if !lacks.isEmpty {
       Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log goes on from there")
