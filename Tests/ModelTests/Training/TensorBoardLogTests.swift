@@ -16,7 +16,7 @@ extension Teams {
       resuming: Bool = false, logs: Bool = true
     ) throws -> String? {
       try directory.create()
-      let outcomes = try ThreadRanks.run(ranks) { communicator in
+      let outcomes = try ThreadRanks.run(ranks) { communicator -> String? in
         let team = WorkerTeam(placement: Placement(.current(), workers: 1), communicator: communicator)
         var options = Trainer.Options()
         options.logsTensorBoard = logs && !resuming
@@ -28,7 +28,7 @@ extension Teams {
         let outcome = try trainer.run(shouldStop: { steps.map { last >= $0 } ?? false }) {
           if case .step(let record) = $0 { last = record.step }
         }
-        guard case .finished(let result) = outcome else { return String?.none }
+        guard case .finished(let result) = outcome else { return nil }
         return result.digest
       }
       return outcomes[0]
@@ -37,10 +37,10 @@ extension Teams {
     /// A part's events in all its files, without what depends on the clock, and without what begins a file.
     func events(_ directory: RunDirectory, _ part: EventFolder.Part) throws -> [Data] {
       let files = directory.events.files.filter { $0.contains("/\(part.rawValue)/") }
-      return try files.flatMap { file in
+      return try files.flatMap { file -> [Data] in
         let (contents, bytes) = RecordFraming.records(in: try Data(contentsOf: URL(fileURLWithPath: file)))
         #expect(try bytes == Data(contentsOf: URL(fileURLWithPath: file)).count)
-        return contents.compactMap { content in
+        return contents.compactMap { content -> Data? in
           let startsSession = content.suffix(4) == Data([0x3A, 2, 8, 1])
           if content.range(of: Data("brain.Event:2".utf8)) != nil || startsSession { return nil }
           let isStep = content.range(of: Data("samples_per_second".utf8)) != nil
