@@ -41,6 +41,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
   ],
   targets: [
     .systemLibrary(name: "CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
@@ -58,8 +59,13 @@ let package = Package(
       swiftSettings: vectorised),
     .target(name: "Files", dependencies: ["Tensor", "COpenSSL"], swiftSettings: vectorised),
     .target(
+      name: "TensorBoard",
+      dependencies: ["Files", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Protos"],
+      swiftSettings: vectorised),
+    .target(
       name: "Model",
-      dependencies: ["Parallel", "Files", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["Parallel", "Files", "TensorBoard", .product(name: "Logging", package: "swift-log")],
       swiftSettings: vectorised),
     .target(name: "CARAT", dependencies: ["Model", "Files"], swiftSettings: vectorised),
     .target(name: "Benchmark", dependencies: ["Model"], swiftSettings: vectorised),
@@ -84,8 +90,9 @@ let package = Package(
     .testTarget(
       name: "ParallelTests", dependencies: ["Parallel", "TestSupport", "CFlushToZero"], swiftSettings: vectorised),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"], swiftSettings: vectorised),
+    .testTarget(name: "TensorBoardTests", dependencies: ["TensorBoard", "TestSupport"], swiftSettings: vectorised),
     .testTarget(
-      name: "ModelTests", dependencies: ["Model", "TestSupport", "CAllocations"],
+      name: "ModelTests", dependencies: ["Model", "TensorBoard", "TestSupport", "CAllocations"],
       resources: [.copy("Golden")],
       swiftSettings: vectorised),
     .testTarget(

@@ -1,8 +1,14 @@
 import Foundation
 import Tensor
 
+/// A log that has to be on disk before a checkpoint is from which a run goes on behind its records.
+package protocol SyncedLog: AnyObject {
+  /// Puts all that was written on disk; called in the background.
+  func sync() throws(DataError)
+}
+
 /// A file of JSON Lines: one record a line, each line written at once.
-package final class JSONLinesFile {
+package final class JSONLinesFile: SyncedLog {
   private let path: String
   private let descriptor: Int32
   private let encoder = JSON.encoder()
@@ -73,13 +79,6 @@ package final class JSONLinesFile {
   package func append(_ record: some Encodable) throws {
     try write(encoder.encode(record) + [UInt8(ascii: "\n")])
     FaultInjection.reach(.record)
-  }
-
-  /// Keeps the first `bytes` only, which end with a record.
-  package func cut(to bytes: Int) throws(DataError) {
-    precondition(bytes <= length, "\(bytes) of \(length) bytes of records")
-    guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw failure(.writing, "to cut it to \(bytes) bytes") }
-    length = bytes
   }
 
   /// Puts all records on disk.

@@ -11,6 +11,8 @@ package struct CARATModel: Sendable {
   package let trainedCount: Int
   let encoders: [Encoder]
   let heads: Heads
+  /// Each encoder's run of the trained parameters; what follows the last is that of the heads.
+  let encoderRanges: [Range<Int>]
   /// Runs of the trained parameters whose gradients are ready together, and last those of what follows the encoders.
   let segments: [Range<Int>]
   /// How backward goes through the encoders.
@@ -21,8 +23,10 @@ package struct CARATModel: Sendable {
     var layout = ParameterLayout()
     let inTurn = c.takesLayersInTurn
     var (ends, turns) = ([0], [BackwardTurn]())
+    var ranges: [Range<Int>] = []
     encoders = c.modalities.indices.map { m in
       let encoder = Encoder(c, modality: m, in: &layout)
+      ranges.append((ranges.last?.upperBound ?? 0)..<layout.count)
       let depth = encoder.layers.count
       let first = ends.count - 1
       if inTurn { ends += encoder.layers.dropFirst().map(\.projections.weight.offset) }
@@ -36,6 +40,7 @@ package struct CARATModel: Sendable {
       }
       return encoder
     }
+    encoderRanges = ranges
     heads = Heads(c, in: &layout)
     trainedCount = layout.count
     ends.append(layout.count)

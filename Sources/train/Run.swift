@@ -168,7 +168,7 @@ struct Run: ParsableCommand {
     let place = basics.output ?? RunDirectory.parent
     var options = [
       (name: "the newest checkpoint", value: checkpoint.map { "that of step \($0.record.step)" } ?? "none"),
-      ("--log-digests", "\(printing.logDigests)"),
+      ("--log-digests", "\(printing.logDigests)"), ("--tensorboard", "\(printing.tensorBoard)"),
       ("--audit-every and --audit", "\(audits.kind.map { "\($0)" } ?? "none")"),
       ("--on-fault", "\(audits.onFault?.rawValue ?? "")"), ("--output", (try? absolutePath(place)) ?? place),
     ]
@@ -183,6 +183,7 @@ struct Run: ParsableCommand {
     options.logsDigests = printing.logDigests
     options.audit = audits.kind
     set(&options.onFault, audits.onFault)
+    options.logsTensorBoard = printing.tensorBoard
     return options
   }
 }

@@ -145,4 +145,11 @@ struct PrintingOptions: ParsableArguments {
 
   @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")
   var logDigests = false
+
+  @Flag(
+    name: .customLong("tensorboard"),
+    help: ArgumentHelp(
+      "Write event files for TensorBoard into tensorboard/ in the run's directory: losses, gradient norms, metrics, "
+        + "histograms, curves of precision and recall."))
+  var tensorBoard = false
 }

@@ -68,7 +68,7 @@ import Testing
     #expect(records[0].keys.sorted() == ["environment", "event", "ranks", "step", "time", "workers"])
     #expect(
       records[1].keys.sorted() == [
-        "epoch", "event", "learning_rate", "loss", "samples_per_second", "step", "terms", "time",
+        "epoch", "event", "gradient_norm", "learning_rate", "loss", "samples_per_second", "step", "terms", "time",
       ])
     let terms = try #require(records[1]["terms"] as? [String: Any])
     let names = [

@@ -57,9 +57,10 @@ class Run:
 
     @property
     def steps(self) -> Any:
-        """A pandas frame with a row a step: step, epoch, loss, learning_rate, samples_per_second, and each unweighted term of
-        the loss."""
-        rows = [{**{k: r[k] for k in ("step", "epoch", "loss", "learning_rate", "samples_per_second")}, **r["terms"]}
+        """A pandas frame with a row a step: step, epoch, loss, learning_rate, gradient_norm (not in runs of earlier versions),
+        samples_per_second, and each unweighted term of the loss."""
+        keys = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "samples_per_second")
+        rows = [{**{k: r[k] for k in keys if k in r}, **r["terms"]}
                 for r in self.records() if r["event"] == "step"]
         return pandas_frames().DataFrame(rows)
 
@@ -74,7 +75,8 @@ class Run:
         for record in self.records():
             if record["event"] == "evaluation" and record["split"] == "valid":
                 metrics = {f"valid_{k}": v for k, v in record["metrics"].items() if not isinstance(v, dict)}
-                of_epoch = steps[steps["epoch"] == record["epoch"]].drop(columns=["step", "epoch", "samples_per_second"])
+                of_epoch = steps[steps["epoch"] == record["epoch"]].drop(
+                    columns=["step", "epoch", "gradient_norm", "samples_per_second"], errors="ignore")
                 rows.append({"epoch": record["epoch"], "step": record["step"], **of_epoch.mean().to_dict(), **metrics,
                              "best": record["best"], **{k: record[k] for k in ("weights",) if k in record}})
         return pandas.DataFrame(rows)

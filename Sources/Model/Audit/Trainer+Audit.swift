@@ -164,7 +164,7 @@ extension Trainer {
   /// Puts the run where a checkpoint has it: what it did since then was wrong.
   private func goBack(to checkpoint: Checkpoint) throws {
     let record = checkpoint.record
-    try recorder?.goBack(to: checkpoint, state)
+    try recorder?.goBack(to: checkpoint, logs, state)
     try checkpoint.load(into: state)
     (position, best, seconds) = (record.position, record.best, record.seconds)
   }

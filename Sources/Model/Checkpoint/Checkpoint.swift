@@ -69,6 +69,8 @@ package struct Checkpoint: Sendable {
     /// Bytes of `metrics.jsonl` and, if there is one, `digests.jsonl`, which are on disk before the checkpoint is.
     package let metricsBytes: Int
     package let digestsBytes: Int?
+    /// Bytes of the event files by their names below `tensorboard/`, likewise.
+    package var eventBytes: [String: Int]?
     /// Seconds spent in steps.
     package let seconds: Double
 
@@ -90,6 +92,7 @@ package struct Checkpoint: Sendable {
       if !(0...step).contains(position.skips) { return "\(position.skips) steps left out of \(step)" }
       if !(0...Int(Int32.max)).contains(epochSteps) { return "epochs of \(epochSteps) steps" }
       if metricsBytes < 0 || digestsBytes ?? 0 < 0 { return "files of \(metricsBytes), \(digestsBytes ?? 0) bytes" }
+      if let bytes = eventBytes?.values.first(where: { $0 < 0 }) { return "an event file of \(bytes) bytes" }
       if data.files.count != 3 { return "a data set of \(data.files.count) files" }
       if !(seconds >= 0 && seconds.isFinite) { return "\(seconds) seconds" }
       return nil

@@ -20,7 +20,7 @@ final class CheckpointWriter: Sendable {
   ///   - after: is called once the file is in place and on disk.
   func write(
     _ tensors: [TensorSource], of snapshots: [TensorSnapshot], metadata: [String: String], to path: String,
-    before: [JSONLinesFile] = [],
+    before: [any SyncedLog] = [],
     after: @escaping @Sendable () throws(DataError) -> Void = {}
   ) {
     waiting.add(1, ordering: .relaxed)

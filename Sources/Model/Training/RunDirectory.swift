@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Logging
+import TensorBoard
 
 /// The files of a run.
 package struct RunDirectory: Sendable {
@@ -20,6 +21,8 @@ package struct RunDirectory: Sendable {
   package var checkpoints: CheckpointFolder { CheckpointFolder(path + "/checkpoints") }
   /// Digests of each step, one JSON object a step, if the run was asked for them.
   package var digests: String { path + "/digests.jsonl" }
+  /// Event files for TensorBoard, if the run was asked for them.
+  package var events: EventFolder { EventFolder(path + "/tensorboard") }
   /// Where a run without a data set of its own generates one.
   package var generatedData: String { path + "/data" }
 
@@ -29,7 +32,7 @@ package struct RunDirectory: Sendable {
     guard FileManager.default.fileExists(atPath: path) else { return false }
     let run = RunDirectory(parentDirectory(of: path))
     let name = "/" + (path.split(separator: "/").last ?? "")
-    return path.hasSuffix(".safetensors")
+    return path.hasSuffix(".safetensors") || EventFolder.isEventFile(path)
       || FileManager.default.fileExists(atPath: run.configuration)
         && [run.configuration, run.metrics, run.digests, run.result].contains { $0.hasSuffix(name) }
   }
@@ -120,7 +123,7 @@ package struct RunDirectory: Sendable {
         "\(replacing), choose another --output, or give none: the run then gets a directory of its own")
     }
     let isRun = (try? readConfiguration()) != nil
-    let ofOthers = isRun ? [] : [configuration, metrics, digests]
+    let ofOthers = isRun ? [] : [configuration, metrics, digests] + events.files
     for file in ofOthers + (isRun && isResumed ? [] : [best]) where exists(file) {
       try refuse("no file that the run would replace", file, "\(replacing), move it away, or choose another --output")
     }
@@ -140,6 +143,7 @@ package struct RunDirectory: Sendable {
     try DurableFile.remove(result)
     try checkpoints.removeAll()
     for file in [best, metrics, digests] { try DurableFile.remove(file) }
+    try events.removeAll()
     try checkpoints.create()
     try prepare(configuration)
   }
@@ -206,26 +210,5 @@ package struct RunDirectory: Sendable {
     DataError(
       file: file, expected: "a file of a run", found: "no such file",
       remedy: "give the --output directory of a run\(note)")
-  }
-}
-
-extension RunDirectory {
-  /// The logs of a new run.
-  func newLogs(digests hasDigests: Bool) throws(DataError) -> (metrics: JSONLinesFile, digests: JSONLinesFile?) {
-    (try JSONLinesFile(metrics), hasDigests ? try JSONLinesFile(digests) : nil)
-  }
-
-  /// The logs of a run that goes on from a checkpoint. One warning tells if they are not those of the checkpoint.
-  func openLogs(of checkpoint: Checkpoint.Record, digests hasDigests: Bool) throws(DataError)
-    -> (metrics: JSONLinesFile, digests: JSONLinesFile?)
-  {
-    let step = checkpoint.step
-    let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)
-    let digests = hasDigests ? try JSONLinesFile(self.digests, keeping: checkpoint.digestsBytes ?? 0, upTo: step) : nil
-    let lacks = [metrics.lack, digests?.lack].compactMap(\.self)
-    if !lacks.isEmpty {
-      Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log goes on from there")
-    }
-    return (metrics, digests)
   }
 }

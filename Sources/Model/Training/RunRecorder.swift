@@ -20,25 +20,35 @@ final class RunRecorder {
 
   private let directory: RunDirectory
   private let snapshots: Snapshots
-  private let metrics: JSONLinesFile
-  private let digests: JSONLinesFile?
+  private var logs: RunLogs
   /// Checkpoints that are kept.
   private let keep: Int
   private let writer = CheckpointWriter()
 
-  init(
-    _ directory: RunDirectory, _ snapshots: Snapshots, logs: (metrics: JSONLinesFile, digests: JSONLinesFile?),
-    keep: Int
-  ) {
-    (self.directory, self.snapshots, self.keep) = (directory, snapshots, keep)
-    (metrics, digests) = logs
+  init(_ directory: RunDirectory, _ snapshots: Snapshots, logs: RunLogs, keep: Int) {
+    (self.directory, self.snapshots, self.logs, self.keep) = (directory, snapshots, logs, keep)
   }
 
   // MARK: Logs
 
   /// A record of `metrics.jsonl`, which gets the time.
-  func append(_ record: some Encodable) throws { try metrics.append(Timed(record: record)) }
-  func append(digests record: StepDigests) throws { try digests?.append(record) }
+  func append(_ record: some Encodable) throws { try logs.metrics.append(Timed(record: record)) }
+  func append(digests record: StepDigests) throws { try logs.digests?.append(record) }
+
+  /// A step, which `training` has just taken.
+  func append(step record: Trainer.StepRecord, _ training: TrainingStep) throws {
+    try append(record)
+    try logs.tensorBoard?.append(record, training)
+  }
+
+  /// What distributions the end of an epoch leaves, the gradients of its last step gathered.
+  func appendDistributions(_ training: TrainingStep) throws { try logs.tensorBoard?.appendDistributions(training) }
+
+  /// An evaluation, with the scores [N, C] that it measured.
+  func append(evaluation record: Trainer.EvaluationRecord, scores: [Float], of split: DatasetSplit) throws {
+    try append(record)
+    try logs.tensorBoard?.append(record, scores: scores, of: split)
+  }
 
   private struct Timed<Record: Encodable>: Encodable {
     let record: Record
@@ -75,26 +85,33 @@ final class RunRecorder {
   /// Copies the state, then writes it with the best weights.
   ///
   /// - Parameter record: gets the lengths of the logs, in bytes.
-  func save(_ state: TrainingState, _ record: (_ metrics: Int, _ digests: Int?) -> Checkpoint.Record) throws {
+  func save(
+    _ state: TrainingState, _ record: (_ metrics: Int, _ digests: Int?, _ events: [String: Int]?) -> Checkpoint.Record
+  ) throws {
     state.withTensors(snapshots.state.take)
     // None before the first epoch has ended.
     let best = snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }
     let (checkpoints, keep) = (directory.checkpoints, keep)
+    let events = try logs.tensorBoard?.flushed()
+    let open: [any SyncedLog] = [logs.metrics] + (logs.digests.map { [$0] } ?? []) + (logs.tensorBoard?.open ?? [])
     writer.write(
       snapshots.state.tensors + best, of: [snapshots.state, snapshots.best],
       metadata: [
-        "format": "pt", Checkpoint.metadataKey: try JSON.line(record(metrics.length, digests?.length)),
+        "format": "pt",
+        Checkpoint.metadataKey: try JSON.line(record(logs.metrics.length, logs.digests?.length, events)),
       ],
-      to: checkpoints.file(state.step), before: [metrics] + [digests].compactMap(\.self),
+      to: checkpoints.file(state.step), before: open,
       after: { () throws(DataError) in try checkpoints.prune(keeping: keep) })
   }
 
   /// Forgets what was written since a checkpoint: records, and the best weights.
   ///
-  /// - Parameter state: is used to read weights with.
-  func goBack(to checkpoint: Checkpoint, _ state: TrainingState) throws {
-    try metrics.cut(to: checkpoint.record.metricsBytes)
-    if let bytes = checkpoint.record.digestsBytes { try digests?.cut(to: bytes) }
+  /// - Parameters:
+  ///   - kinds: of the run's logs.
+  ///   - state: is used to read weights with.
+  func goBack(to checkpoint: Checkpoint, _ kinds: RunLogs.Kinds, _ state: TrainingState) throws {
+    _ = try logs.tensorBoard?.flushed()
+    logs = try directory.openLogs(kinds, checkpoint.record.configuration, state.model, of: checkpoint.record)
     guard let best = checkpoint.record.best else { return try DurableFile.remove(directory.best) }
     try checkpoint.loadBest(into: state)
     try keepBest(state, thresholds: best.thresholds)

@@ -38,11 +38,14 @@ extension Trainer {
     /// Unweighted loss terms by name.
     public let terms: [String: Double]
     public let learningRate: Float
+    /// The norm of all gradients together, before they were clipped.
+    public let gradientNorm: Double
     public let samplesPerSecond: Double
 
     private enum CodingKeys: String, CodingKey {
       case event, step, epoch, loss, terms
       case learningRate = "learning_rate"
+      case gradientNorm = "gradient_norm"
       case samplesPerSecond = "samples_per_second"
     }
   }

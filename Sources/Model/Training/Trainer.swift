@@ -19,6 +19,8 @@ public final class Trainer {
     /// What is computed again on other cores, to find those that compute wrongly.
     package var audit: Audit?
     package var onFault = FaultPolicy.avoid
+    /// Whether to write event files for TensorBoard.
+    package var logsTensorBoard = false
 
     package init() {}
   }
@@ -38,7 +40,7 @@ public final class Trainer {
 
   /// Writes the run's files, on rank 0; nil on others.
   let recorder: RunRecorder?
-  private let logsDigests: Bool
+  let logs: RunLogs.Kinds
   private let snapshotBytes: Int
 
   var position = Checkpoint.Position()
@@ -89,14 +91,15 @@ public final class Trainer {
     snapshotBytes = snapshots?.bytes ?? 0
     evaluator = Evaluator(step)
     batches = EpochBatches(settings, dataset.train, step)
-    logsDigests = options.logsDigests || checkpoint?.record.digestsBytes != nil
+    let (kinds, model) = (RunLogs.Kinds(options, checkpoint?.record), state.model)
+    logs = kinds
     guard let checkpoint else {
       state.initialize(seed: settings.seed)
       if let initial { try state.loadModel(from: initial) }
       recorder = try snapshots.map { snapshots in
         try directory.begin(settings)
         return RunRecorder(
-          directory, snapshots, logs: try directory.newLogs(digests: options.logsDigests), keep: options.keep)
+          directory, snapshots, logs: try directory.newLogs(kinds, settings, model), keep: options.keep)
       }
       try recordStart()
       return
@@ -112,9 +115,8 @@ public final class Trainer {
     try checkpoint.check(
       stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
     // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
-    let logsDigests = logsDigests
     recorder = try snapshots.map { snapshots in
-      let logs = try directory.openLogs(of: record, digests: logsDigests)
+      let logs = try directory.openLogs(kinds, settings, model, of: record)
       return RunRecorder(directory, snapshots, logs: logs, keep: options.keep)
     }
     if let recorder {
@@ -183,7 +185,7 @@ public final class Trainer {
         // An audit may have found that the run has to go back.
         if isAtEnd { break }
       }
-      if hasStepsInEpoch {
+      if !isAtEpochsEnd {
         if shouldStop() { return try stop() }
         try trainOneStep(report)
         noteWhetherSaveIsDue()
@@ -193,7 +195,7 @@ public final class Trainer {
       // Else the best weights of one short epoch after another could keep a checkpoint waiting to the end.
       if try isSaveDue(waits: true) {
         try save()
-        if hasStepsInEpoch { continue }
+        if !isAtEpochsEnd { continue }
       }
       guard let live = try validate(unless: shouldStop, report) else { return try stop() }
       var averaged: Validation?
@@ -216,11 +218,6 @@ public final class Trainer {
   /// Whether all is trained and evaluated, and only the test is left.
   private var isAtEnd: Bool { position.isEnd(of: configuration, steps: state.step, best: best) }
 
-  /// Whether the present epoch has steps that are still to be taken.
-  private var hasStepsInEpoch: Bool {
-    position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps
-  }
-
   private func trainOneStep(_ report: (Progress) -> Void) throws {
     let c = configuration
     let start = ContinuousClock.now
@@ -240,9 +237,13 @@ public final class Trainer {
     let record = StepRecord(
       event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
-      learningRate: result.rate, samplesPerSecond: Double(c.batchSize) / elapsed)
-    try recorder?.append(record)
+      learningRate: result.rate, gradientNorm: step.gradientNorm, samplesPerSecond: Double(c.batchSize) / elapsed)
+    try recorder?.append(step: record, step)
     if let digests { try recorder?.append(digests: digests) }
+    if logs.tensorBoard && result.isFinite && isAtEpochsEnd {
+      step.gatherGradients()
+      try recorder?.appendDistributions(step)
+    }
     report(.step(record))
     if !faults.isEmpty { try tell(faults) }
     if placement == nil {
@@ -255,10 +256,13 @@ public final class Trainer {
     }
   }
 
+  /// Whether an evaluation comes next.
+  private var isAtEpochsEnd: Bool { position.step >= stepsPerEpoch || state.step >= configuration.optimizer.totalSteps }
+
   /// The digests of the step that was just taken, on rank 0, if they are logged; before its buffers are used again. All
   /// ranks have to call it.
   private func gatherDigests(_ result: StepResult) throws -> StepDigests? {
-    guard logsDigests else { return nil }
+    guard logs.digests else { return nil }
     step.gatherGradients()
     return recorder == nil ? nil : StepDigests(result, step)
   }
@@ -287,6 +291,8 @@ public final class Trainer {
     let thresholds: [Float]?
     /// Whether the weights are the averaged ones.
     let isAveraged: Bool
+    /// [N, C], row by row.
+    let scores: [Float]
   }
 
   /// Measures the weights, or their average, on the validation split; nil if it was stopped. What can't be measured is no
@@ -302,7 +308,7 @@ public final class Trainer {
         metrics: Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold)),
         thresholds: c.tuneThreshold?.thresholds(
           scores: scores, labels: split.allLabels, labelCount: split.labelNames.count, fallback: c.threshold),
-        isAveraged: isAveraged)
+        isAveraged: isAveraged, scores: scores)
     } catch let error as NonFiniteScores {
       try save()
       try recorder?.wait()
@@ -322,7 +328,7 @@ public final class Trainer {
     let record = EvaluationRecord(
       event: "evaluation", split: "valid", step: state.step, epoch: position.epoch, metrics: valid.metrics,
       best: isBest, weights: isAveraged.map(EvaluationRecord.Weights.init))
-    try recorder?.append(record)
+    try recorder?.append(evaluation: record, scores: valid.scores, of: dataset.valid)
     report(.evaluation(record))
   }
 
@@ -344,7 +350,7 @@ public final class Trainer {
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true,
       weights: weights, tuned: tuned)
-    try recorder?.append(record)
+    try recorder?.append(evaluation: record, scores: scores, of: split)
     report(.evaluation(record))
     return Result(
       test: test, valid: best.metrics, tuned: tuned, bestEpoch: best.epoch, weights: weights, steps: state.step,
@@ -380,10 +386,11 @@ public final class Trainer {
     lastSave = .now
     guard try confirmByReplay() else { return }
     step.gatherMoments()
-    try recorder?.save(state) { metricsBytes, digestsBytes in
+    try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in
       Checkpoint.Record(
         step: state.step, position: position, best: best, configuration: configuration, data: data,
-        stepsPerEpoch: stepsPerEpoch, metricsBytes: metricsBytes, digestsBytes: digestsBytes, seconds: seconds)
+        stepsPerEpoch: stepsPerEpoch, metricsBytes: metricsBytes, digestsBytes: digestsBytes, eventBytes: eventBytes,
+        seconds: seconds)
     }
   }
 

@@ -29,6 +29,8 @@ struct RunDirectoryTests {
     for file in [run.best, run.result, run.metrics, run.digests, run.checkpoints.file(3), partial] {
       try Data().write(to: URL(fileURLWithPath: file))
     }
+    try FileManager.default.createDirectory(atPath: run.path + "/tensorboard/valid", withIntermediateDirectories: true)
+    try Data().write(to: URL(fileURLWithPath: run.path + "/tensorboard/valid/events.out.tfevents.1.host.2"))
     try run.begin(settings)
     #expect(try FileManager.default.contentsOfDirectory(atPath: run.path).sorted() == ["checkpoints", "config.json"])
     #expect(run.checkpoints.files().isEmpty)
