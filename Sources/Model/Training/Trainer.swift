@@ -170,6 +170,8 @@ public final class Trainer {
   {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
+    // An error too leaves no file unfinished.
+    defer { try? recorder?.wait() }
     while !isAtEnd {
       let order = sampleOrder(epoch: position.epoch)
       while position.step < stepsPerEpoch && state.step < configuration.optimizer.totalSteps {
