@@ -58,7 +58,8 @@ class Job:
         while True:
             piece = os.read(self.process.stderr.fileno(), 1 << 16)
             if not piece:
-                break
+                self.process.stderr.close()
+                return
             try:
                 if open_end:
                     os.write(sys.stderr.fileno(), piece)
