@@ -91,17 +91,15 @@ class LaunchTests(FileTestCase):
         return subprocess.CompletedProcess([], process.returncode, out, err)
 
     def calls(self) -> List[str]:
-        if not os.path.exists(self.path("calls")):
-            return []
-        with open(self.path("calls")) as file:
-            return file.read().splitlines()
+        if os.path.exists(self.path("calls")):
+            with open(self.path("calls")) as file:
+                return file.read().splitlines()
+        return []
 
     def until_hanging(self, process: "subprocess.Popen[str]", starts: int = 1) -> None:
         while len(self.calls()) < starts or not os.path.exists(self.path("run/checkpoints")):
             self.assertIsNone(process.poll())
             time.sleep(0.05)
-
-    # MARK: Restarts
 
     def test_goes_on_with_the_hosts_that_answer(self) -> None:
         self.bytes(f"down-{B}", b"")
@@ -199,8 +197,6 @@ class LaunchTests(FileTestCase):
             for pid in family:
                 self.assertFalse(os.path.exists(f"/proc/{pid}") and job.descendants(pid))
 
-    # MARK: Stopping
-
     def test_signals_are_passed_on(self) -> None:
         for number, status, options in ((signal.SIGTERM, 0, ""), (signal.SIGINT, 130, ""), (signal.SIGUSR2, 85, "--requeue-exit 85")):
             with self.subTest(signal=number):
@@ -241,8 +237,6 @@ class LaunchTests(FileTestCase):
         process.terminate()
         _, err = process.communicate()
         self.assertEqual((process.returncode, len(self.calls())), (137, 1), err)
-
-    # MARK: What is started
 
     def test_overwrite_until_the_new_run_has_a_checkpoint(self) -> None:
         os.makedirs(self.path("run/checkpoints"))
