@@ -6,7 +6,7 @@ import unittest
 
 from support import SCRIPTS, FileTestCase, aligned
 
-PROGRAMS = ("convert", "weights", "sweep", "search", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report")
+PROGRAMS = ("convert", "weights", "sweep", "search", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report", "launch")
 
 
 class StreamTests(FileTestCase):

@@ -9,6 +9,7 @@ from .errors import UsageError
 COMMANDS: Dict[str, str] = {
     "convert": "data sets as people have them, to a data set directory",
     "weights": "PyTorch weights to ours, and back",
+    "launch": "a run on ranks, started again when ranks or hosts fail",
     "sweep": "settings × seeds, and a table of means and deviations",
     "search": "settings that do best, at random or on a grid, by Optuna",
     "ablations": "what each part of the model contributes",

@@ -2,72 +2,38 @@
 that was never interrupted; then damages checkpoints and checks that all damage is found.
 
   scripts/check/chaos                            20 kills, 100 damaged files
-  scripts/check/chaos --kills 200 --flips 1000   what docs/DURABILITY.md reports
+  scripts/check/chaos --kills 1000 --flips 1000  what docs/DURABILITY.md reports
+  scripts/check/chaos --kills 0 --writes 1000    writes that fail at random bytes
 
 Kills come at random instants, or at a chosen point of writing (CARAT_FAULT). Every step has to be in metrics.jsonl once,
 with the loss of the uninterrupted run, and the digest of the final state has to be the same.
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 
 from carat import places
-from carat.errors import OutputError
-from carat.program import Parser, diagnostic, result
+from carat.program import Parser, result
 from carat.program import run as run_program
+from chaos_runs import SIZES, Results, Truth, command, digest_of, fail, parts_left, report
+from chaos_writes import fail_and_resume
 
-SIZES = (
-    "--layers 1,1,1 --hidden-size 32 --heads 2 --feed-forward-size 32 --latent-size 8 --queue-size 256 --batch-size 8 "
-    "--epochs 10 --samples 400,60,60 --steps 6 --features 8,7,6 --labels 3 --queue-keys momentum --log-digests --json"
-).split()
 FAULTS = {"create": 8, "write": 3_000_000, "sync": 8, "rename": 8, "directory": 8, "record": 300}
 
 
 def start(train, run, workers, *options, fault=None):
     environment = dict(os.environ, CARAT_FAULT=fault) if fault else os.environ
-    return subprocess.Popen(
-        [train, "run", "--output", run, "--workers", str(workers), "--checkpoint-every", "11", "--keep", "3", *options, *SIZES],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command(train, run, workers, SIZES, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=environment)
 
 
-def fail(message):
-    raise OutputError(message, 1)
-
-
-def losses(run):
-    """The exact loss terms of each step, in the order of the log."""
-    with open(f"{run}/metrics.jsonl") as file:
-        records = [json.loads(line) for line in file]
-    return [(r["step"], r["epoch"], r["terms"]) for r in records if r["event"] == "step"]
-
-
-def uninterrupted(train, run):
-    began = time.monotonic()
-    process = start(train, run, 2)
-    output, error = process.communicate()
-    if process.returncode != 0:
-        fail(f"the uninterrupted run failed: {error}")
-    return json.loads(output.splitlines()[-1])["digest"], losses(run), time.monotonic() - began
-
-
-def check_end(output, run, digest, expected):
-    found = json.loads(output.splitlines()[-1])["digest"]
-    if found != digest:
-        fail(f"the digest is {found}, uninterrupted {digest} (in {run})")
-    if losses(run) != expected:
-        fail(f"the steps in {run}/metrics.jsonl differ from the uninterrupted run's")
-
-
-def kill_and_resume(train, directory, kills, draw, report):
-    digest, expected, seconds = uninterrupted(train, f"{directory}/whole")
+def kill_and_resume(train, directory, kills, draw):
+    truth = Truth(train, f"{directory}/whole", SIZES)
     killed = ends = in_writing = attempts = 0
     run = f"{directory}/run"
     while killed < kills:
@@ -77,17 +43,17 @@ def kill_and_resume(train, directory, kills, draw, report):
         fault = f"{point}:{draw.randint(1, FAULTS[point])}" if point else None
         process = start(train, run, workers, "--resume", "auto", fault=fault)
         try:
-            output, error = process.communicate(timeout=None if point else draw.uniform(0, 0.7 * seconds))
+            output, error = process.communicate(timeout=None if point else draw.uniform(0, 0.7 * truth.seconds))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             output, error = process.communicate()
-        left = os.path.isdir(f"{run}/checkpoints") and any(f.endswith(".part") for f in os.listdir(f"{run}/checkpoints"))
+        left = bool(parts_left(run))
         if process.returncode == -signal.SIGKILL:
             killed += 1
             in_writing += left
             report(f"{killed} of {kills} kills")
         elif process.returncode == 0:
-            check_end(output, run, digest, expected)
+            truth.check(output, run)
             ends += 1
             if left:
                 fail("temporary files were left")
@@ -98,10 +64,10 @@ def kill_and_resume(train, directory, kills, draw, report):
     output, error = process.communicate()
     if process.returncode != 0:
         fail(f"the last resumption failed with status {process.returncode}: {error}")
-    check_end(output, run, digest, expected)
+    truth.check(output, run)
     result(
         f"{killed} kills, {in_writing} of them while a file was being written; {ends + 1} runs came to their end, each with the "
-        f"digest and the {len(expected)} steps of the uninterrupted run")
+        f"digest and the {len(truth.losses)} steps of the uninterrupted run")
     return run
 
 
@@ -124,7 +90,7 @@ def damage(path, draw):
                 return kind
 
 
-def flip(train, run, flips, draw, report):
+def flip(train, run, flips, draw):
     counts = {}
     checkpoints = sorted(os.listdir(f"{run}/checkpoints"))
     copy = f"{run}/damaged.safetensors"
@@ -150,7 +116,7 @@ def fall_back(train, run, draw):
     if process.returncode != 0 or checkpoints[-1] not in error:
         fail(f"no fallback from a damaged checkpoint: status {process.returncode}, {error}")
     after = subprocess.run([train, "digest", run], capture_output=True, text=True).stdout
-    if json.loads(output.splitlines()[-1])["digest"] != after.strip() or digest == after:
+    if digest_of(output) != after.strip() or digest == after:
         fail("the run that fell back did not come to its end")
     result("a damaged newest checkpoint: the run went on from the one before and came to the same end")
 
@@ -159,23 +125,21 @@ def main(words):
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--flips", type=int, default=100)
+    parser.add_argument("--writes", type=int, default=0, metavar="N", help="writes of a run that fail (full disk, broken device, …)")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--results", metavar="FILE.jsonl", help="failing writes are appended here; the same again goes on with them")
     parser.add_argument("--train", default=places.train(), help="the program")
     arguments = parser.parse_args(words)
-    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
-    result(f"seed {seed}")
-    draw = random.Random(seed)
-    shown = [0.0]
-
-    def report(text):
-        if sys.stderr.isatty() and time.monotonic() - shown[0] > 0.2:
-            shown[0] = time.monotonic()
-            diagnostic(f"\r{text} ", end="\r")
-
-    directory = tempfile.mkdtemp(prefix="chaos-")
-    run = kill_and_resume(arguments.train, directory, arguments.kills, draw, report)
-    flip(arguments.train, run, arguments.flips, draw, report)
-    fall_back(arguments.train, run, draw)
+    results = Results(arguments.results, arguments.seed)
+    result(f"seed {results.seed}")
+    draw = random.Random(results.seed)
+    directory = results.directory or tempfile.mkdtemp(prefix="chaos-")
+    if arguments.kills:
+        run = kill_and_resume(arguments.train, directory, arguments.kills, draw)
+        flip(arguments.train, run, arguments.flips, draw)
+        fall_back(arguments.train, run, draw)
+    if arguments.writes:
+        fail_and_resume(arguments.train, directory, arguments.writes, results)
     shutil.rmtree(directory)
 
 

@@ -33,7 +33,7 @@ final class CheckpointWriter: Sendable {
       } catch {
         failure.withLock { $0 = $0 ?? error }
       }
-      // A run that ends by an error does not wait.
+      // Whoever has the snapshots may not wait.
       withExtendedLifetime(snapshots) {}
       waiting.subtract(1, ordering: .releasing)
     }

@@ -26,7 +26,7 @@ package final class RunLock: Sendable {
       close(descriptor)
       throw RunLocked(directory: directory, holder: holder.isEmpty ? "another process" : holder)
     }
-    guard before.isEmpty || before.hasPrefix(Self.start) else {
+    guard Self.isOwn(before) else {
       close(descriptor)
       throw DataError(
         .creation, file: path, expected: "no file, or a run's lock", found: "another file",
@@ -38,6 +38,11 @@ package final class RunLock: Sendable {
   }
 
   deinit { close(descriptor) }
+
+  /// Whether a file is a lock's, or what a full disk or a power cut left of one: its beginning, or zeros.
+  private static func isOwn(_ text: String) -> Bool {
+    text.hasPrefix(start) || start.hasPrefix(text) || text.allSatisfy { $0 == "\0" }
+  }
 }
 
 /// Another run writes to the same directory.

@@ -178,6 +178,8 @@ public final class Trainer {
   {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
+    // An error too leaves no file unfinished.
+    defer { try? recorder?.wait() }
     if options.audit == .replay && directory.checkpoints.files().isEmpty { try save() }
     while true {
       if isAtEnd {

@@ -24,4 +24,15 @@ struct RunLockTests {
     #expect(error?.kind == .creation)
     #expect(try String(contentsOfFile: directory.file("lock"), encoding: .utf8) == "dependencies\n")
   }
+
+  /// A full disk leaves a part of what the file was to have, a power cut zeros.
+  @Test(arguments: ["", "pro", "process 12", "\0\0\0\0"])
+  func whatIsLeftOfALockIsNoOtherFile(left: String) throws {
+    let directory = try TemporaryDirectory()
+    try Data(left.utf8).write(to: URL(fileURLWithPath: directory.file("lock")))
+    let lock = try RunDirectory(directory.path).lock()
+    withExtendedLifetime(lock) {}
+    let text = try String(contentsOfFile: directory.file("lock"), encoding: .utf8)
+    #expect(text.hasPrefix("process \(getpid()) on "))
+  }
 }
