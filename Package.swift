@@ -21,6 +21,13 @@ if isAVX512 || Context.environment["CARAT_TILE"] == "12x32" { vectorised.append(
 let sanitizers = Context.environment["CARAT_FUZZ"]
 if sanitizers != nil { vectorised.append(.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])) }
 
+// The program's version names the commit where CARAT_COMMIT tells it; scripts/commit does. Builds without it name none.
+let commit = Context.environment["CARAT_COMMIT"] ?? ""
+let digits = commit.hasSuffix("-dirty") ? commit.dropLast(6) : commit[...]
+if !digits.allSatisfy({ "0123456789abcdef".contains($0) }) {
+  fatalError("CARAT_COMMIT: expected what scripts/commit prints, found '\(commit)'; unset it")
+}
+
 // With --traits MPI a run may be spread over processes. The library is Open MPI, or MPICH: CARAT_MPI=mpich.
 let messagePassing = Context.environment["CARAT_MPI"] == "mpich" ? "mpich" : "ompi-c"
 
@@ -49,11 +56,12 @@ let package = Package(
       name: "CMPI", pkgConfig: messagePassing, providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CKernelHints"),
+    .target(name: "CCommit", cSettings: commit.isEmpty ? [] : [.define("CARAT_COMMIT", to: "\"\(commit)\"")]),
     .target(name: "Tensor", dependencies: ["CKernelHints"], swiftSettings: vectorised),
     .target(
       name: "Parallel",
       dependencies: [
-        "Tensor", "CNuma", .target(name: "CMPI", condition: .when(traits: ["MPI"])),
+        "Tensor", "CCommit", "CNuma", .target(name: "CMPI", condition: .when(traits: ["MPI"])),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: vectorised),
