@@ -5,7 +5,7 @@ import Synchronization
 /// needs no such core.
 ///
 /// The environment variable `CARAT_FAULT` holds `flip:<worker>:<n>`: of the n-th matrix product on that worker's core, counted
-/// from 1, one bit of one element is inverted; with `:every` behind it, of every n-th. Workers are counted over all ranks.
+/// from 1, one bit of one element is inverted, and a line says so; with `:every` behind it, of every n-th. Workers are counted over all ranks.
 /// Without the variable nothing happens.
 package enum ProductFault {
   private struct Plan {
@@ -48,5 +48,10 @@ package enum ProductFault {
     let (element, bit) = (Int(random.next() % UInt64(c.count)), UInt32(random.next() % 32))
     let place = c.row(element / c.columns) + element % c.columns
     place.pointee = Float(bitPattern: place.pointee.bitPattern ^ 1 << bit)
+    if number == plan.count {
+      StandardError.write(lines: [
+        "CARAT_FAULT: bit \(bit) of element \(element) of product \(number), [\(c.rows), \(c.columns)], on core \(plan.core)"
+      ])
+    }
   }
 }

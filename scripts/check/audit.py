@@ -59,14 +59,16 @@ def draw(number, seed, ranks_program):
             "fault": f"flip:{worker}:{product}" + (":every" if again else "")}
 
 
-def judge(case, right, digest, found):
-    """What became of a fault, in a word."""
+def judge(case, right, digest, found, said):
+    """What became of a fault, in a word or two."""
     place = (case["worker"] // case["workers"], case["worker"] % case["workers"])
     if digest != right:
         return "wrong digest"
     if any(r and (r["rank"], r["seat"]) != place for r in found):
         return "wrong core"
-    return "harmless" if not found else "found" if any(found) else "found in an evaluation"
+    if found:
+        return "found" if any(found) else "found in an evaluation"
+    return "harmless" if "CARAT_FAULT:" in said else "not reached"
 
 
 def main(words):
@@ -90,7 +92,7 @@ def main(words):
             case = draw(number, a.seed, a.mpi)
             digest, found, ended = run(a.mpi if case["ranks"] > 1 else program, folder, case["workers"], case["ranks"],
                                        *AUDITS[case["audit"]], fault=case["fault"])
-            case = {"number": number, **case, "outcome": judge(case, right, digest, found),
+            case = {"number": number, **case, "outcome": judge(case, right, digest, found, ended.stderr),
                     "stage": next((r["stage"] for r in found if r), None)}
             done.append(case)
             if a.results:
@@ -104,8 +106,8 @@ def main(words):
     for (audit, ranks, outcome), count in sorted(counts.items()):
         result(f"{audit}, {ranks} rank{'s' if ranks > 1 else ''}: {count} {outcome}")
     result(f"{len(done)} faults, {sum(c['outcome'] == 'found' for c in done)} found on the right core, "
-           f"{sum(c['outcome'] == 'found in an evaluation' for c in done)} in evaluations, the others changed nothing; every digest "
-           "that of the run without fault")
+           f"{sum(c['outcome'] == 'found in an evaluation' for c in done)} in evaluations, {sum(c['outcome'] == 'harmless' for c in done)} changed "
+           "nothing, the others' products were never computed; every digest that of the run without fault")
 
 
 if __name__ == "__main__":
