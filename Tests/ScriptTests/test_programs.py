@@ -6,7 +6,8 @@ import unittest
 
 from support import SCRIPTS, FileTestCase, aligned
 
-PROGRAMS = ("convert", "weights", "sweep", "search", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report", "launch")
+PROGRAMS = ("convert", "weights", "sweep", "search", "ablations", "fit-scaling", "plot-scaling", "benchmark", "report", "launch",
+            "plot-trace")
 
 
 class StreamTests(FileTestCase):

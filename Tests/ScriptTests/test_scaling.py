@@ -155,6 +155,22 @@ class ScriptTests(unittest.TestCase):
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (status, 1), done.stderr)
             self.assertIn(words, done.stderr)
 
+    def test_plot_trace_draws(self) -> None:
+        spans = [("packing", 0, 0, 10), ("encoders forward", 0, 10, 90), ("text encoder forward", 0, 10, 50),
+                 ("audio encoder forward", 0, 60, 39), ("statistics", 1, 0, 60), ("aggregation", 1, 50, 10), ("wait", 1, 60, 40)]
+        events = [{"ph": "X", "pid": 0, "tid": t, "name": n, "ts": s * 1000, "dur": d * 1000} for n, t, s, d in spans]
+        trace = self.bytes("trace.json", json.dumps({"traceEvents": events}).encode())
+        done = self.run_script("plot-trace", trace, "--output", self.path("t.svg"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.path("t.svg"), encoding="utf-8") as file:
+            drawn = file.read()
+        # What others fill is not told twice; what is only in part another's is.
+        for name in ("packing (5 ms)", "text encoder forward (25 ms)", "statistics (30 ms)", "aggregation (5 ms)", "wait (20 ms)"):
+            self.assertIn(name, drawn)
+        self.assertNotIn("encoders forward (", drawn.replace("text encoder forward", ""))
+        wrong = self.run_script("plot-trace", self.bytes("x.json", b"[]"))
+        self.assertEqual(wrong.returncode, 65, wrong.stderr)
+
     def test_plot_scaling_draws(self) -> None:
         output = os.path.join(self.directory, "figures")
         measured = [measurement(w, ranks, r, mode=mode) for r in range(3)

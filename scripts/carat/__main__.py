@@ -16,6 +16,7 @@ COMMANDS: Dict[str, str] = {
     "report": "a page of finished runs to look at",
     "fit-scaling": "larger machines, predicted from what was measured and emulated",
     "plot-scaling": "figures of what train scale measured",
+    "plot-trace": "a picture of a step's timeline",
 }
 
 

@@ -107,7 +107,11 @@ extension Trainer {
   /// - Throws: `Unsettled` if no two computations of a step are the same.
   func confirmByReplay() throws -> Bool {
     guard !sinceCheckpoint.isEmpty else { return true }
-    guard let checkpoint = try directory.checkpoints.newest() else { return true }
+    // Rank 0 knows which one has been written, and that it has.
+    let newest = recorder == nil ? "" : try directory.checkpoints.newest()?.path ?? ""
+    let path = communicator.gather(newest)[0]
+    guard !path.isEmpty else { return true }
+    let checkpoint = try Checkpoint(path: path)
     let last = state.step
     defer { team.move(toPass: 0) }
     /// Of each computation of the steps, as far as it came, and where its workers sat.

@@ -80,6 +80,9 @@ extension TrainingStep {
         for values in [state.replicas[0], state.firstMoment, state.secondMoment] {
           body(tensor.name, floats(values.origin, range))
         }
+        for values in [state.keyReplicas.first, state.average].compactMap(\.self) {
+          body("moving average of \(tensor.name)", floats(values.origin, range))
+        }
       }
     case .queueAndPrototypes:
       let c = model.configuration

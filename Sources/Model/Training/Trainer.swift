@@ -180,7 +180,7 @@ public final class Trainer {
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
     // An error too leaves no file unfinished.
     defer { try? recorder?.wait() }
-    if options.audit == .replay && directory.checkpoints.files().isEmpty { try save() }
+    if options.audit == .replay, communicator.agree(on: directory.checkpoints.files().isEmpty) { try save() }
     while true {
       if isAtEnd {
         try save()
