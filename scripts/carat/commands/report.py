@@ -1,5 +1,6 @@
 """One HTML page of finished runs, which needs nothing else: validation by epoch, each label's precision and recall, thresholds,
-labels that come together, all terms of the loss, settings; several runs compared. Their test splits are scored anew."""
+labels that come together, all terms of the loss, prototypes, latents, attention over time, audits, settings; several runs
+compared. Their test splits are scored anew."""
 from typing import Optional, Sequence
 
 from ..errors import one_line
@@ -16,7 +17,7 @@ def parser() -> Parser:
 
 def main(arguments: Optional[Sequence[str]]) -> None:
     a = parser().parse_args(arguments)
-    need("numpy", "matplotlib")
+    need("numpy", "matplotlib", "safetensors")
     from ..reporting.report import write_report
     from ..runs import Run
     write_report([Run(path) for path in a.runs], a.output, force=a.force)

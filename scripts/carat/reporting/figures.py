@@ -1,7 +1,8 @@
 """Figures of runs as SVG that takes the page's colour for text and axes, so that one page is light and dark."""
 import io
 import re
-from typing import Any, Callable, Sequence, Tuple
+import zlib
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import matplotlib
 import numpy as np
@@ -15,10 +16,13 @@ from .judged_run import JudgedRun  # noqa: E402
 COLOURS = ("#0090d6", "#e68a00", "#00a878", "#d163a7", "#c8553d", "#8a7fd6", "#8c8c8c", "#b5a000", "#4fb0c6")
 # Stands for the page's colour until the SVG is written.
 _INK = "#010203"
-_STYLE: Any = {"svg.fonttype": "none", "font.size": 10, "font.family": "sans-serif", "axes.spines.top": False,
-          "axes.spines.right": False, "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK,
-          "ytick.color": _INK, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False,
-          "legend.labelcolor": _INK, "figure.constrained_layout.use": True, "axes.facecolor": "none"}
+_STYLE: Any = {"svg.fonttype": "none", "font.size": 10, "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
+          "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK,
+          "xtick.color": _INK, "ytick.color": _INK, "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False,
+          "legend.labelcolor": _INK, "figure.constrained_layout.use": True, "axes.facecolor": "none",
+          "text.parse_math": False}                          # a label's name may have dollars
+# Of what is drawn as an image within an SVG, dots an inch; a page's figures are shown about 1.4 times as large.
+_RESOLUTION = 150
 
 
 def svg(draw: Callable[[Figure], None], size: Tuple[float, float], title: str) -> str:
@@ -27,13 +31,15 @@ def svg(draw: Callable[[Figure], None], size: Tuple[float, float], title: str) -
         figure = Figure(figsize=size)
         draw(figure)
         text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Title": title})
+        figure.savefig(text, format="svg", dpi=_RESOLUTION, transparent=True, metadata={"Date": None, "Title": title})
     found = text.getvalue()
     found = found[found.index("<svg"):].replace(_INK, "currentColor")
-    # The width is the page's; ids are one figure's own.
-    found = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 role="img"', found, count=1)
+    # The width is the page's, within what keeps its letters readable; ids are one figure's own.
+    width = f"min-width: {4 * size[0]:.1f}rem; max-width: {6.2 * size[0]:.1f}rem"
+    found = re.sub(r'(<svg[^>]*?) width="[^"]*"', rf'\1 role="img" style="{width}"', found, count=1)
     found = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", found, count=1)
-    salt = re.sub(r"\W+", "-", title.lower())
+    salt = f"{re.sub(r'[^a-z0-9]+', '-', title.lower())}-{zlib.crc32(title.encode()):x}"
+    found = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", found)               # the same for equal images
     found = re.sub(r'id="([^"]+)"', rf'id="{salt}-\1"', found)
     found = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{salt}-", found)
     return re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.S)
@@ -67,24 +73,32 @@ def _means(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def validation(runs: Sequence[JudgedRun]) -> str:
-    """Metrics of the validation split by epoch; the best epoch is marked."""
+    """Metrics of the validation split by epoch, of averaged weights dashed; the best epoch is marked."""
     metrics = [("micro_f1", "micro-F1"), ("macro_f1", "macro-F1"), ("mAP", "mAP"), ("accuracy", "accuracy")]
 
     def draw(figure: Figure) -> None:
         for axis, (key, label) in zip(figure.subplots(1, len(metrics)), metrics):
             for i, run in enumerate(runs):
-                epochs = [r["epoch"] for r in run.epochs]
-                values = [r["metrics"][key] for r in run.epochs]
-                axis.plot(epochs, values, color=COLOURS[i % len(COLOURS)], linewidth=1.4, label=run.name,
-                          marker="." if len(epochs) < 40 else None)
+                for weights, records in by_weights(run.epochs).items():
+                    axis.plot([r["epoch"] for r in records], [r["metrics"][key] for r in records], color=COLOURS[i % len(COLOURS)],
+                              linewidth=1.4, linestyle="--" if weights == "averaged" else "-",
+                              label=f"{run.name}, {weights}" if weights else run.name, marker="." if len(records) < 40 else None)
                 best = run.result["best_epoch"]
                 axis.plot([best], [run.result["valid"][key]], "o", markersize=7, fillstyle="none", color=COLOURS[i % len(COLOURS)])
             axis.set_title(label)
             axis.set_xlabel("epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
-        if len(runs) > 1:
+        if len(axis.lines) > 2:
             axis.legend(fontsize=8)
     return svg(draw, (11, 2.6), "validation")
+
+
+def by_weights(records: Sequence[Dict[str, Any]]) -> Dict[str, List[Dict[str, Any]]]:
+    """Evaluations of a run with averaged weights by `live` and `averaged`; of another run all of them under ""."""
+    found: Dict[str, List[Dict[str, Any]]] = {}
+    for record in records:
+        found.setdefault(record.get("weights", ""), []).append(record)
+    return found
 
 
 def precision_recall(run: JudgedRun) -> str:

@@ -1,12 +1,16 @@
 """What a report tells of one run, read from its directory and from the program."""
 import csv
 import io
+import os
+import tempfile
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple, Union
 
 import numpy as np
 
+from ..errors import USAGE, FileError, ProgramError, ShortageError
 from ..runs import Run, program_output
+from . import latents
 
 
 @dataclass
@@ -17,6 +21,7 @@ class JudgedRun:
         scores: [N, C], between 0 and 1.
         truth: [N, C] of 0 and 1.
         evaluation: what `train evaluate --json` prints, with thresholds tuned on the validation split under `tuned`.
+        latents: or else why there are none.
     """
     name: str
     path: str
@@ -27,6 +32,7 @@ class JudgedRun:
     label_names: List[str]
     scores: np.ndarray
     truth: np.ndarray
+    latents: Union[latents.Latents, str]
 
     def events(self, event: str) -> List[Dict[str, Any]]:
         return [r for r in self.records if r["event"] == event]
@@ -52,9 +58,28 @@ def judge(run: Run, name: str) -> JudgedRun:
 
     - Throws: FormatError if it has not finished, ProgramError if its data are gone."""
     result, config = run.result, run.config
-    evaluation = run.evaluate(tune_threshold="label")
-    rows = list(csv.DictReader(io.StringIO(program_output(["predict", run.path]))))
     names: List[str] = config["labelNames"]
+    # The run's own threshold: those that are kept with the weights are in its result.
+    evaluation = run.evaluate(tune_threshold="label", threshold=config.get("threshold"))
+    rows, made = _scored(run)
     scores = np.array([[float(row["score_" + n]) for n in names] for row in rows])
     truth = np.array([[float(row["truth_" + n]) for n in names] for row in rows])
-    return JudgedRun(name, run.path, config, result, run.records(), evaluation, names, scores, truth)
+    modalities = [m["name"] for m in config["model"]["modalities"]]
+    own = made if isinstance(made, str) else latents.read(made, rows, names, modalities)
+    return JudgedRun(name, run.path, config, result, run.records(), evaluation, names, scores, truth, own)
+
+
+def _scored(run: Run) -> Tuple[List[Dict[str, str]], Union[Dict[str, np.ndarray], str]]:
+    """Predictions of the test split, a line a sample, and what the best weights make of it, or else why that can't be had: a
+    program that does not know how, too little memory, or too little room for the temporary file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "predictions.csv")
+        try:
+            # Above 0 every label is predicted, and so explained.
+            made = run.embeddings(explain=True, threshold=0, output=file)
+        except ProgramError as error:
+            if error.status != USAGE and not isinstance(error, (ShortageError, FileError)):
+                raise
+            return list(csv.DictReader(io.StringIO(program_output(["predict", run.path])))), str(error)
+        with open(file, encoding="utf-8", newline="") as text:
+            return list(csv.DictReader(text)), made
