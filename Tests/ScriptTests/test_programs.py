@@ -145,7 +145,7 @@ class PythonTests(FileTestCase):
         with open(self.path("log")) as file:
             calls = file.read().splitlines()
         self.assertEqual(len(calls), 1)
-        self.assertTrue(calls[0].endswith("numpy h5py safetensors pandas scikit-learn matplotlib optuna nbclient ipykernel"), calls)
+        self.assertTrue(calls[0].endswith("numpy h5py safetensors pandas scikit-learn matplotlib optuna nbclient ipykernel tensorboard"), calls)
 
     @unittest.skipIf(subprocess.run(["/usr/bin/python3", "-c", "import safetensors"], capture_output=True).returncode == 0,
                      "the system's Python has the packages")

@@ -1,15 +1,11 @@
 """scripts/fit-scaling and plot-scaling, and the cost model behind them, on records made up here."""
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import unittest
 
 import numpy as np
 from carat.scaling import cost_model
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support import FileTestCase
 
 GRADIENTS = 28_000_000
 WORK = {"encoders forward": 0.3, "encoders backward": 0.4, "all-reduce": 0.002, "update": 0.004}
@@ -107,21 +103,13 @@ class CostModelTests(unittest.TestCase):
                 self.assertTrue(low <= getattr(machine, name) <= high)
 
 
-class ScriptTests(unittest.TestCase):
-    def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-
+class ScriptTests(FileTestCase):
     def write(self, *records, name="scaling.jsonl", cpu="some") -> str:
         path = os.path.join(self.directory, name)
         with open(path, "w") as file:
             for record in [{"event": "machine", "cpu_model": cpu}, *records]:
                 file.write(json.dumps(record) + "\n")
         return path
-
-    def run_script(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", name), *arguments], capture_output=True, text=True)
 
     def test_fit_scaling_predicts(self) -> None:
         measured = [measurement(w, round=r) for r in range(3) for w in (1, 2)]
