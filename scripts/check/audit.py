@@ -62,6 +62,9 @@ def draw(number, seed, ranks_program):
 def judge(case, right, digest, found, said):
     """What became of a fault, in a word or two."""
     place = (case["worker"] // case["workers"], case["worker"] % case["workers"])
+    if digest is None and case["ranks"] > 1 and case["workers"] == 1 and case["fault"].endswith(":every") and "can be trusted" in said:
+        # A rank's only core errs again and again: nothing can be moved, and the run says so and ends.
+        return "stopped, a rank of one core"
     if digest != right:
         return "wrong digest"
     if any(r and (r["rank"], r["seat"]) != place for r in found):
@@ -107,7 +110,8 @@ def main(words):
         result(f"{audit}, {ranks} rank{'s' if ranks > 1 else ''}: {count} {outcome}")
     result(f"{len(done)} faults, {sum(c['outcome'] == 'found' for c in done)} found on the right core, "
            f"{sum(c['outcome'] == 'found in an evaluation' for c in done)} in evaluations, {sum(c['outcome'] == 'harmless' for c in done)} changed "
-           "nothing, the others' products were never computed; every digest that of the run without fault")
+           f"nothing, {sum(c['outcome'] == 'not reached' for c in done)} were never reached; every digest that of the run without fault, "
+           f"but for {sum(c['outcome'].startswith('stopped') for c in done)} runs that had to stop")
 
 
 if __name__ == "__main__":
