@@ -121,19 +121,20 @@ extension Trainer {
       let seats = team.move(toPass: computations.count, without: suspects)
       let (traces, agreeing) = try replay(from: checkpoint, computations.map(\.traces))
       computations.append((traces, seats))
-      let k = traces.count - 1
       guard let agreeing else {
         if computations.count == 3, let last = computations.map(\.traces.count).min() {
           suspects = step.oddSeats(computations.map { ($0.traces[last - 1].sums, $0.seats) })
         }
         continue
       }
-      // The others that came as far had something else, if only in this step.
+      // Two agree up to here; each of the others erred where it parts from them first.
       var faults: [Fault] = []
-      for (traces, seats) in computations.dropLast() where traces.count > k {
+      for other in computations.dropLast() {
+        let own = zip(other.traces, traces).enumerated().first { $1.0.sums != $1.1.sums }?.offset
+        guard let first = communicator.gather(own ?? .max).min(), first < .max else { continue }
         faults += try step.blame(
-          seats: seats, stages: traces[k].stages, Parting(traces[k].sums, computations[agreeing].traces[k].sums),
-          step: checkpoint.record.step + k + 1, tensor: { _, _ in nil })
+          seats: other.seats, stages: traces[first].stages, Parting(other.traces[first].sums, traces[first].sums),
+          step: checkpoint.record.step + first + 1, tensor: { _, _ in nil })
       }
       // Only where all steps are the first computation's is the state what the run had.
       let isConfirmed = agreeing == 0
