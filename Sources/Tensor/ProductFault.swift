@@ -15,10 +15,15 @@ package enum ProductFault {
   }
 
   private static let plan: Plan? = {
-    let parts = (ProcessInfo.processInfo.environment["CARAT_FAULT"] ?? "").split(separator: ":")
-    guard parts.count == 3 || parts.count == 4 && parts[3] == "every", parts[0] == "flip", let core = Int(parts[1]),
-      let count = Int(parts[2]), count > 0
-    else { return nil }
+    let text = ProcessInfo.processInfo.environment["CARAT_FAULT"] ?? ""
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts[0] == "flip" else { return nil }
+    guard parts.count == 3 || parts.count == 4 && parts[3] == "every", let core = Int(parts[1]),
+      core >= 0, let count = Int(parts[2]), count > 0
+    else {
+      StandardError.write(lines: ["CARAT_FAULT=\(text): expected flip:<worker>:<n>[:every]; no fault is made"])
+      return nil
+    }
     return Plan(core: core, count: count, repeats: parts.count == 4)
   }()
 

@@ -53,7 +53,7 @@ struct ModelOptions: ParsableArguments {
       let others = settings.model.modalities.count - 1
       settings.set(.alignedLength, OfModalities(values: [nil] + Array(repeating: alignedLength, count: others)))
     }
-    if let posWeight { settings.model.positiveWeights = posWeight }
+    settings.setOptional(.positiveWeights, posWeight)
     settings.set(.weight(.plainBCE), plainBceWeight)
     settings.set(.weight(.alphaBCE), alphaBceWeight)
     settings.set(.weight(.betaBCE), betaBceWeight)

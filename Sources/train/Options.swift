@@ -127,6 +127,11 @@ extension RunConfiguration {
   mutating func set<Value>(_ setting: Setting<Value>, _ option: Value?) {
     if let option { self[keyPath: setting.path] = option }
   }
+
+  /// The same of a setting that may be absent: `set` would take an option that was not given for the value "absent".
+  mutating func setOptional<Value>(_ setting: Setting<Value?>, _ option: Value?) {
+    if let option { self[keyPath: setting.path] = option }
+  }
 }
 
 /// Changes what has an option, and is no setting, if that was given.

@@ -132,7 +132,7 @@ extension Run {
     settings.set(.warmup, training.warmup)
     settings.set(.weightDecay, training.weightDecay)
     settings.set(.batchSize, basics.batchSize)
-    if let maxSteps = training.maxSteps { settings.maxSteps = maxSteps }
+    settings.setOptional(.maxSteps, training.maxSteps)
     // A new run whose steps alone are limited takes as many epochs as it needs.
     let hasEpochs =
       try training.config.map { path throws(DataError) in try RunConfiguration.hasEpochs(inFile: path) } ?? false
@@ -140,11 +140,11 @@ extension Run {
     settings.set(.epochs, basics.epochs)
     settings.set(.seed, basics.seed)
     settings.set(.threshold, training.threshold)
-    settings.set(.bestBy, training.bestBy)
-    settings.set(.patience, training.patience)
     settings.set(.onNonFinite, training.onNonfinite)
-    if let tuning = training.tuneThreshold { settings.tuneThreshold = tuning }
-    if let decay = training.averageWeights { settings.optimizer.averageDecay = decay }
+    settings.setOptional(.bestBy, training.bestBy)
+    settings.setOptional(.patience, training.patience)
+    settings.setOptional(.tuneThreshold, training.tuneThreshold)
+    settings.setOptional(.averageWeights, training.averageWeights)
     if let contradiction = settings.contradiction(trainingSamples: trainingSamples) {
       throw SettingsError(description: contradiction)
     }

@@ -102,6 +102,20 @@ struct AuditTests {
     #expect(spoiled.status == 1, "\(spoiled)")
   }
 
+  /// Steps that are left out, as not finite, are no faults, and are repeated like others.
+  @Test(.timeLimit(.minutes(3)), arguments: audits) func stepsThatAreLeftOut(_ audit: [String]) throws {
+    let directory = try TemporaryDirectory()
+    let skipping = ["--on-nonfinite", "skip", "--learning-rate", "900", "--keep", "9"]
+    let right = try run(skipping + ["--checkpoint-every", "5"], in: directory)
+    let text = try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8)
+    #expect(right.status == 0 && text.contains("\"nonfinite\""), "no step was left out: the test shows nothing")
+    let verified = try Program.run(["verify", "r", "--replay", "--from-start"], in: directory)
+    #expect(verified.status == 0, "\(verified)")
+    let audited = try run(skipping + audit, in: directory)
+    #expect(audited.status == 0 && audited.json["digest"] as? String == right.json["digest"] as? String, "\(audited)")
+    #expect(try faults(directory).isEmpty)
+  }
+
   @Test func whatCantBeRepeatedIsSaid() throws {
     let directory = try TemporaryDirectory()
     _ = try run(["--keep", "1"], in: directory)

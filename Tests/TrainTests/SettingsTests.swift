@@ -16,6 +16,26 @@ import Testing
     #expect(third.json["steps"] as? Int == 2, "\(third.error)")
   }
 
+  /// Settings that may be absent are kept, by a settings file and by a resumption that names none of them.
+  @Test func settingsThatMayBeAbsentStay() throws {
+    let directory = try TemporaryDirectory()
+    let given = [
+      "--best-by", "mAP", "--patience", "9", "--tune-threshold", "label", "--average-weights", "0.9", "--pos-weight",
+      "auto",
+      "--max-steps", "3",
+    ]
+    let first = try Program.run(
+      ["run", "--output", "a", "--json"] + Program.tiny + Program.tinyData + given, in: directory)
+    #expect(first.status == 0, "\(first.error)")
+    let second = try Program.run(["run", "--output", "b", "--json", "--config", "a/config.json"], in: directory)
+    #expect(second.json["digest"] as? String == first.json["digest"] as? String, "\(second.error)")
+    #expect(try Program.run(["diff", "a", "b"], in: directory).output.isEmpty)
+    let again = try Program.run(["run", "--output", "a", "--json", "--resume"], in: directory)
+    #expect(again.status == 0 && again.json["digest"] as? String == first.json["digest"] as? String, "\(again.error)")
+    let other = try Program.run(["run", "--output", "a", "--resume", "--best-by", "macro_f1"], in: directory)
+    #expect(other.status == 64 && other.error.contains("--best-by was mAP, is macro_f1"), "\(other.error)")
+  }
+
   @Test func weightsStartARunAndAreEvaluated() throws {
     let directory = try TemporaryDirectory()
     #expect(try Program.run(["generate", "--output", "d"] + Program.tinyData, in: directory).status == 0)

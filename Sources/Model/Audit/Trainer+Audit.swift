@@ -138,9 +138,8 @@ extension Trainer {
       }
       // Only where all steps are the first computation's is the state what the run had.
       let isConfirmed = agreeing == 0
-      if isConfirmed { state.step = last } else { try goBack(to: checkpoint) }
       auditCounts.steps += sinceCheckpoint.count
-      sinceCheckpoint = []
+      if isConfirmed { state.step = last } else { try goBack(to: checkpoint) }
       if !faults.isEmpty { try tell(faults) }
       return isConfirmed
     }
@@ -172,6 +171,7 @@ extension Trainer {
     try recorder?.goBack(to: checkpoint, logs, state)
     try checkpoint.load(into: state)
     (position, best, seconds) = (record.position, record.best, record.seconds)
+    sinceCheckpoint = []
   }
 
   // MARK: Evaluations

@@ -30,26 +30,31 @@ package struct Checkpoint: Sendable {
         || isOutOfPatience(configuration, best)
     }
 
-    /// Whether so many epochs were evaluated since the best one that the run's patience is at its end.
+    /// Whether so many epochs were evaluated since the last better one that the run's patience is at its end.
     func isOutOfPatience(_ configuration: RunConfiguration, _ best: Best?) -> Bool {
       guard let patience = configuration.patience, let best else { return false }
       let evaluated = isEvaluated && step > 0 ? epoch : epoch - 1
-      return evaluated - best.epoch >= patience
+      return evaluated - (best.improved ?? best.epoch) >= patience
     }
   }
 
   /// The best epoch so far.
   package struct Best: Codable, Sendable {
     package let epoch: Int
+    /// The last epoch that was better than all before it; nil, in files of earlier versions, for `epoch`. Equal ones after it
+    /// are the best too, and renew no patience.
+    package var improved: Int?
     /// Of the validation split.
     package let metrics: EvaluationMetrics
+    /// How the thresholds were found.
+    package var tuning: ThresholdTuning?
     /// Tuned on that split, one a label, if the run tunes thresholds.
     package var thresholds: [Float]?
     /// Whether the weights are the averaged ones; nil where there are none.
     package var isAveraged: Bool?
 
     private enum CodingKeys: String, CodingKey {
-      case epoch, metrics, thresholds
+      case epoch, improved, metrics, tuning, thresholds
       case isAveraged = "averaged"
     }
   }
@@ -82,7 +87,8 @@ package struct Checkpoint: Sendable {
       if !(1...RunConfiguration.maximumEpochs + 1).contains(position.epoch) { return "epoch \(position.epoch)" }
       if !(0...step).contains(position.step) { return "step \(position.step) of an epoch after \(step) steps" }
       if position.epoch > 1, best == nil { return "epoch \(position.epoch) without a best one" }
-      if let best, !(1...position.epoch).contains(best.epoch) {
+      if let best, !(1...position.epoch).contains(best.epoch) || !(1...best.epoch).contains(best.improved ?? best.epoch)
+      {
         return "a best epoch \(best.epoch) in epoch \(position.epoch)"
       }
       if let thresholds = best?.thresholds, thresholds.count != configuration.model.labels {

@@ -74,8 +74,8 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
       return "weight decay must be at least 0 and below 1000, not \(weightDecay)"
     }
     if !(maximumNorm > 0) { return "maximum norm must be above 0, not \(maximumNorm)" }
-    if let averageDecay, !(averageDecay >= 0 && averageDecay < 1) {
-      return "what stays of averaged weights must be at least 0 and below 1, not \(averageDecay)"
+    if let averageDecay, !(averageDecay >= 0 && Float(averageDecay) < 1) {
+      return "what stays of averaged weights must be at least 0 and below 1, as float32, not \(averageDecay)"
     }
     guard let start = scheduleStart else { return nil }
     let limit = Int(Int32.max)

@@ -26,8 +26,8 @@ public enum PositiveWeights: Codable, Sendable, Equatable, CustomStringConvertib
 
   public init(from decoder: any Swift.Decoder) throws {
     let container = try decoder.singleValueContainer()
-    if let weights = try? container.decode([Float].self) {
-      self = .list(weights)
+    if let weights = try? container.decode([Double].self) {
+      self = .list(weights.map { Float($0) })
     } else if try container.decode(String.self) == "auto" {
       self = .auto
     } else {

@@ -108,7 +108,7 @@ extension Setting where Value == Int? {
   package static var patience: Self {
     Self(
       "patience", "n", "patience", \.patience, mayChange: true,
-      "The run ends after so many epochs in a row of which none was better on the validation split; by default it takes "
+      "The run ends after so many epochs in a row of which none was better on the validation split (as good is not better); by default it takes "
         + "all. The learning rate falls as if it did.")
   }
 }

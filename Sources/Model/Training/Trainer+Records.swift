@@ -154,7 +154,7 @@ extension Trainer {
 
     /// The test split by thresholds that the best weights are kept with.
     public struct Tuned: Codable, Sendable {
-      /// How they were found; nil for a run whose tuning was taken back.
+      /// How they were found.
       public let tuning: ThresholdTuning?
       /// By label.
       public let thresholds: [String: Float]

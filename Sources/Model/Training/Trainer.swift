@@ -320,11 +320,16 @@ public final class Trainer {
 
   /// Records an epoch's validation, and keeps the weights if none were better.
   private func accept(_ valid: Validation, _ report: (Progress) -> Void) throws {
-    let isBest = (configuration.bestBy ?? .microF1).prefers(valid.metrics, to: best?.metrics)
+    let metric = configuration.bestBy ?? .microF1
+    let isBetter = metric.isBetter(valid.metrics, than: best?.metrics)
+    // Of equal ones the later, but averaged weights only if they are better.
+    let isBest = isBetter || !valid.isAveraged && metric.prefers(valid.metrics, to: best?.metrics)
     let isAveraged = state.average == nil ? nil : valid.isAveraged
     if isBest {
       best = Checkpoint.Best(
-        epoch: position.epoch, metrics: valid.metrics, thresholds: valid.thresholds, isAveraged: isAveraged)
+        epoch: position.epoch, improved: isBetter ? position.epoch : best?.improved ?? best?.epoch,
+        metrics: valid.metrics, tuning: valid.thresholds == nil ? nil : configuration.tuneThreshold,
+        thresholds: valid.thresholds, isAveraged: isAveraged)
       try state.withAverage(valid.isAveraged) { try recorder?.keepBest(state, thresholds: valid.thresholds) }
     }
     let record = EvaluationRecord(
@@ -347,7 +352,7 @@ public final class Trainer {
     let split = dataset.test
     guard let scores = try scores(of: split, unless: shouldStop, report) else { return nil }
     let test = Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold))
-    let tuned = best.thresholds.map { Result.Tuned(c.tuneThreshold, $0, scores, split) }
+    let tuned = best.thresholds.map { Result.Tuned(best.tuning, $0, scores, split) }
     let weights = best.isAveraged.map(EvaluationRecord.Weights.init)
     let record = EvaluationRecord(
       event: "evaluation", split: "test", step: state.step, epoch: best.epoch, metrics: test, best: true,
@@ -358,7 +363,8 @@ public final class Trainer {
       test: test, valid: best.metrics, tuned: tuned, bestEpoch: best.epoch, weights: weights, steps: state.step,
       secondsPerStep: seconds / Double(max(state.step, 1)),
       samplesPerSecond: Double(state.step * c.batchSize) / max(seconds, 1e-9), peakMiB: peakMemory(),
-      maxSteps: c.maxSteps, stoppedEarly: position.isOutOfPatience(c, best) ? true : nil,
+      maxSteps: c.maxSteps,
+      stoppedEarly: position.isOutOfPatience(c, best) && state.step < c.optimizer.totalSteps ? true : nil,
       workers: team.ranks.workerCount, ranks: team.ranks.size, audit: options.audit == nil ? nil : auditCounts,
       placement: summary,
       environment: .current, time: timestamp(), digest: digest)
@@ -387,6 +393,7 @@ public final class Trainer {
     isSaveDue = false
     lastSave = .now
     guard try confirmByReplay() else { return }
+    sinceCheckpoint = []
     step.gatherMoments()
     try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in
       Checkpoint.Record(

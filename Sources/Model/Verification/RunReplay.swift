@@ -84,11 +84,14 @@ package struct RunReplay {
   /// In which term a step differs from its record, in words; nil if it does not.
   private static func difference(_ result: StepResult, _ record: Trainer.StepRecord) -> String? {
     for (term, value) in result.terms.sorted(by: { $0.key.index < $1.key.index }) {
-      guard let recorded = record.terms[term.rawValue], recorded != value else { continue }
+      guard let recorded = record.terms[term.rawValue], !isSame(recorded, value) else { continue }
       return "loss term \(term.rawValue) was \(recorded), is \(value)"
     }
-    return record.loss == result.loss ? nil : "loss was \(record.loss), is \(result.loss)"
+    return isSame(record.loss, result.loss) ? nil : "loss was \(record.loss), is \(result.loss)"
   }
+
+  /// A step that was left out has losses that are no numbers.
+  private static func isSame(_ a: Double, _ b: Double) -> Bool { a == b || a.isNaN && b.isNaN }
 
   /// By the steps' numbers; none where the log is lost.
   private func recordedLosses() throws -> [Int: Trainer.StepRecord] {

@@ -35,15 +35,17 @@ extension Teams {
         let values = try records.map { try Self.value(metric, $0) }
         for patience in [1, 3] {
           // The last of the best so far; the run ends that many epochs behind it.
-          var best = 0
+          var (best, improved) = (0, 0)
           var end = 0
           while end < 12 {
+            // Equal ones are kept, and renew no patience.
+            if values[end] > values[best] { improved = end }
             if values[end] >= values[best] { best = end }
             end += 1
-            if end - 1 - best >= patience { break }
+            if end - 1 - improved >= patience { break }
           }
-          let isEarly = end - 1 - best >= patience
-          early += isEarly && end < 12 ? 1 : 0
+          let isEarly = end < 12
+          early += isEarly ? 1 : 0
           (c.bestBy, c.patience) = (metric, patience)
           let directory = RunDirectory(files.file("\(metric.rawValue)-\(patience)"))
           let result = try changed.finish(c, dataset, directory)
