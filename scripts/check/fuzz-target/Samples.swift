@@ -40,7 +40,7 @@ enum Samples {
     let scores: [Float] = [0.5, 0.25], labels: [Float] = [1, 0]
     let metrics = scores.withUnsafeBufferPointer { scores in
       labels.withUnsafeBufferPointer {
-        EvaluationMetrics(scores: scores, labels: $0, labelNames: ["a", "b"], threshold: 0.25)
+        EvaluationMetrics(scores: scores, labels: $0, labelNames: ["a", "b"], thresholds: [0.25, 0.25])
       }
     }
     var position = Checkpoint.Position()
