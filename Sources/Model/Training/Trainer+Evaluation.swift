@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Parallel
+import Tensor
 
 // What a run measures: each epoch's weights on the validation split, the best ones on the test split.
 extension Trainer {
