@@ -70,6 +70,16 @@ package enum DurableFile {
     }
   }
 
+  /// Makes a directory, or takes the one that is there, so that it stays.
+  package static func makeDirectory(_ path: String) throws(DataError) {
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
+      throw DataError(
+        .creation, file: path, expected: "to make this directory", found: MappedFile.systemError(),
+        remedy: "check the permissions of the --output directory")
+    }
+    try syncDirectory(of: path)
+  }
+
   /// Makes durable that a file of this path is there, or is there no longer.
   package static func syncDirectory(of path: String) throws(DataError) {
     let descriptor = open(parentDirectory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)

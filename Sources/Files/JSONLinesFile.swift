@@ -1,16 +1,10 @@
 import Foundation
 import Tensor
 
-/// A log that has to be on disk before a checkpoint is from which a run goes on behind its records.
-package protocol SyncedLog: AnyObject {
-  /// Puts all that was written on disk; called in the background.
-  func sync() throws(DataError)
-}
-
 /// A file of JSON Lines: one record a line, each line written at once.
-package final class JSONLinesFile: SyncedLog {
-  private let path: String
-  private let descriptor: Int32
+package final class JSONLinesFile {
+  /// Where the records are, to be synced.
+  package let file: AppendedFile
   private let encoder = JSON.encoder()
   /// Bytes of the file.
   package private(set) var length = 0
@@ -27,19 +21,14 @@ package final class JSONLinesFile: SyncedLog {
   ///
   /// - Throws: if it can't be opened, read or cut.
   package init(_ path: String, keeping length: Int, upTo step: Int) throws(DataError) {
-    self.path = path
-    descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw failure(.creation, "to open it for records") }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw failure(.writing, "to know its length") }
-    let kept = try Self.recordsToKeep(of: path, size: Int(status.st_size), length: length, step: step)
+    file = try AppendedFile(path, for: "records")
+    let size = try file.size()
+    let kept = try Self.recordsToKeep(of: path, size: size, length: length, step: step)
     if kept.bytes < length || kept.isOther {
-      let found = status.st_size == 0 ? "none" : "\(status.st_size) bytes, \(kept.bytes) of them such records"
+      let found = size == 0 ? "none" : "\(size) bytes, \(kept.bytes) of them such records"
       lack = "\(path): expected \(length) bytes of records up to step \(step), found \(found)"
     }
-    guard ftruncate(descriptor, off_t(kept.bytes)) == 0 else {
-      throw failure(.writing, "to cut it to \(kept.bytes) bytes")
-    }
+    try file.cut(to: kept.bytes)
     self.length = kept.bytes
   }
 
@@ -74,26 +63,13 @@ package final class JSONLinesFile: SyncedLog {
     return (kept, true)
   }
 
-  deinit { close(descriptor) }
-
   package func append(_ record: some Encodable) throws {
-    try write(encoder.encode(record) + [UInt8(ascii: "\n")])
+    let line = try encoder.encode(record) + [UInt8(ascii: "\n")]
+    try file.append(line, "a record")
+    length += line.count
     FaultInjection.reach(.record)
   }
 
   /// Puts all records on disk.
-  package func sync() throws(DataError) {
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure(.writing, "to sync it") }
-  }
-
-  private func write(_ line: Data) throws(DataError) {
-    guard line.withUnsafeBytes({ writeAll($0, to: descriptor) }) else { throw failure(.writing, "to write a record") }
-    length += line.count
-  }
-
-  private func failure(_ kind: DataError.Kind, _ expected: String) -> DataError {
-    DataError(
-      kind, file: path, expected: expected, found: MappedFile.systemError(),
-      remedy: "free space or choose another --output")
-  }
+  package func sync() throws(DataError) { try file.sync() }
 }

@@ -51,17 +51,7 @@ package struct EventFolder: Sendable {
 
   /// Makes a part's folder.
   func create(_ part: Part) throws(DataError) {
-    for folder in [path, path(of: part)] {
-      if mkdir(folder, 0o777) == 0 {
-        try DurableFile.syncDirectory(of: folder)
-        continue
-      }
-      guard errno == EEXIST else {
-        throw DataError(
-          .creation, file: folder, expected: "to make this directory", found: MappedFile.systemError(),
-          remedy: "check the permissions of the --output directory")
-      }
-    }
+    for folder in [path, path(of: part)] { try DurableFile.makeDirectory(folder) }
   }
 
   /// Cuts the files to what they were, and removes those that were not there, and the settings, which are written anew.

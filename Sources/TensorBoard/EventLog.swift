@@ -37,10 +37,12 @@ package final class EventLog {
   /// Bytes of each file but the settings', by its name below the folder, after `flush`.
   package var lengths: [String: Int] {
     files.reduce(into: before) { lengths, file in
-      if file.key != .settings { lengths[String(file.value.path.dropFirst(folder.path.count + 1))] = file.value.length }
+      if file.key != .settings {
+        lengths[String(file.value.file.path.dropFirst(folder.path.count + 1))] = file.value.length
+      }
     }
   }
 
   /// What has to be on disk before a checkpoint with their lengths is.
-  package var open: [any SyncedLog] { files.values.map { $0 } }
+  package var open: [AppendedFile] { files.values.map(\.file) }
 }

@@ -43,14 +43,7 @@ package struct CheckpointFolder: Sendable {
   }
 
   /// Makes the folder.
-  func create() throws(DataError) {
-    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
-      throw DataError(
-        .creation, file: path, expected: "to make this directory", found: MappedFile.systemError(),
-        remedy: "check the permissions of the --output directory")
-    }
-    try DurableFile.syncDirectory(of: path)
-  }
+  func create() throws(DataError) { try DurableFile.makeDirectory(path) }
 
   /// Renames checkpoints of later steps, which a run that goes on has passed over: it will write others of these steps,
   /// and they are not to count among the newest.

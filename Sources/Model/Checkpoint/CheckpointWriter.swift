@@ -20,14 +20,14 @@ final class CheckpointWriter: Sendable {
   ///   - after: is called once the file is in place and on disk.
   func write(
     _ tensors: [TensorSource], of snapshots: [TensorSnapshot], metadata: [String: String], to path: String,
-    before: [any SyncedLog] = [],
+    before: [AppendedFile] = [],
     after: @escaping @Sendable () throws(DataError) -> Void = {}
   ) {
     waiting.add(1, ordering: .relaxed)
-    nonisolated(unsafe) let (tensors, logs) = (tensors, before)
+    nonisolated(unsafe) let tensors = tensors
     queue.async { [self] in
       do throws(DataError) {
-        for log in logs { try log.sync() }
+        for log in before { try log.sync() }
         try Checksums.write(tensors, metadata: metadata, to: path)
         try after()
       } catch {

@@ -93,7 +93,7 @@ final class RunRecorder {
     let best = snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }
     let (checkpoints, keep) = (directory.checkpoints, keep)
     let events = try logs.tensorBoard?.flushed()
-    let open: [any SyncedLog] = [logs.metrics] + (logs.digests.map { [$0] } ?? []) + (logs.tensorBoard?.open ?? [])
+    let open = [logs.metrics, logs.digests].compactMap { $0?.file } + (logs.tensorBoard?.open ?? [])
     writer.write(
       snapshots.state.tensors + best, of: [snapshots.state, snapshots.best],
       metadata: [

@@ -89,7 +89,7 @@ final class TensorBoardLog {
   }
 
   /// What has to be on disk before a checkpoint with these lengths is.
-  var open: [any SyncedLog] { log.open }
+  var open: [AppendedFile] { log.open }
 }
 
 extension TrainingStep {
