@@ -6,6 +6,8 @@ package struct Checksum {
 
   package init() {}
 
+  package init(of x: Matrix) { add(x) }
+
   package mutating func add(_ x: Matrix) {
     for i in 0..<x.rows { add(x.row(i), count: x.columns) }
   }
@@ -25,11 +27,14 @@ package struct Checksum {
   }
 
   package var value: UInt64 {
-    var sum = rest
-    for i in 0..<16 {
-      sum = (sum ^ UInt64(lanes[i])) &* 0x9E37_79B9_7F4A_7C15
-      sum ^= sum >> 29
+    Self.sum(of: (0..<16).lazy.map { UInt64(lanes[$0]) }, from: rest)
+  }
+
+  /// Of numbers, such as the sums of several matrices: each of their bits counts.
+  package static func sum(of numbers: some Sequence<UInt64>, from first: UInt64 = 0) -> UInt64 {
+    numbers.reduce(first) { sum, number in
+      let mixed = (sum ^ number) &* 0x9E37_79B9_7F4A_7C15
+      return mixed ^ mixed >> 29
     }
-    return sum
   }
 }

@@ -5,9 +5,7 @@ import Testing
 
 struct ChecksumTests {
   static func sum(_ x: Matrix) -> UInt64 {
-    var sum = Checksum()
-    sum.add(x)
-    return sum.value
+    Checksum(of: x).value
   }
 
   /// Each single bit counts, wherever it is.
@@ -26,6 +24,18 @@ struct ChecksumTests {
       }
     }
     #expect(Self.sum(x) == whole)
+  }
+
+  @Test func everyBitOfNumbersCounts() {
+    let numbers: [UInt64] = [1, 0, 1 << 63, 77]
+    let whole = Checksum.sum(of: numbers)
+    for i in numbers.indices {
+      for bit in 0..<64 {
+        var other = numbers
+        other[i] ^= 1 << UInt64(bit)
+        #expect(Checksum.sum(of: other) != whole, "bit \(bit) of \(i)")
+      }
+    }
   }
 
   @Test func orderCounts() {

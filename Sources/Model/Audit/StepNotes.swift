@@ -7,10 +7,15 @@ package final class StepNotes: Sendable {
   /// What a worker wrote in one stage.
   struct Note: Sendable {
     let stage: Stage
-    /// Of all of it.
-    let sum: UInt64
     /// Of each tensor or part of one.
     let parts: [UInt64]
+    /// Of all of them.
+    let sum: UInt64
+
+    init(stage: Stage, parts: [UInt64]) {
+      (self.stage, self.parts) = (stage, parts)
+      sum = Checksum.sum(of: parts)
+    }
   }
 
   private let notes: Mutex<[[Note]]>

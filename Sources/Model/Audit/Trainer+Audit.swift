@@ -58,8 +58,6 @@ private struct FaultRecord: Encodable {
 }
 
 extension Trainer {
-  private static let mostComputations = 6
-
   /// A step, audited as the run's options say.
   func trainAudited(on batch: Batch) throws -> (result: StepResult, faults: [Fault]) {
     switch options.audit {
@@ -108,16 +106,16 @@ extension Trainer {
   func confirmByReplay() throws -> Bool {
     guard !sinceCheckpoint.isEmpty else { return true }
     // Rank 0 knows which one has been written, and that it has.
-    let newest = recorder == nil ? "" : try directory.checkpoints.newest()?.path ?? ""
-    let path = communicator.gather(newest)[0]
+    let newest = recorder == nil ? nil : try directory.checkpoints.newest()
+    let path = communicator.gather(newest?.path ?? "")[0]
     guard !path.isEmpty else { return true }
-    let checkpoint = try Checkpoint(path: path)
+    let checkpoint = try newest ?? Checkpoint(path: path)
     let last = state.step
     defer { team.move(toPass: 0) }
     /// Of each computation of the steps, as far as it came, and where its workers sat.
     var computations = [(traces: sinceCheckpoint, seats: team.move(toPass: 0))]
     var suspects: Set<Int> = []
-    while computations.count < Self.mostComputations {
+    while computations.count < TrainingStep.mostComputations {
       let seats = team.move(toPass: computations.count, without: suspects)
       let (traces, agreeing) = try replay(from: checkpoint, computations.map(\.traces))
       computations.append((traces, seats))
@@ -143,7 +141,7 @@ extension Trainer {
       if !faults.isEmpty { try tell(faults) }
       return isConfirmed
     }
-    throw Unsettled(step: checkpoint.record.step + 1, passes: Self.mostComputations, host: Host.name)
+    throw Unsettled(step: checkpoint.record.step + 1, passes: TrainingStep.mostComputations, host: Host.name)
   }
 
   /// Takes the steps since a checkpoint once more, until one is not as in the first computation.
@@ -178,14 +176,14 @@ extension Trainer {
 
   /// Scores that two computations on different cores agree on; nil if they were stopped. Nothing tells which core erred.
   func settleScores(_ compute: () throws -> [Float]?) throws -> [Float]? {
-    var computations: [[Float]] = []
+    var computations: [[UInt32]] = []
     defer { team.move(toPass: 0) }
-    while computations.count < Self.mostComputations {
+    while computations.count < TrainingStep.mostComputations {
       team.move(toPass: computations.count)
       guard let scores = try compute() else { return nil }
       let bits = scores.map(\.bitPattern)
-      let equal = computations.map { $0.map(\.bitPattern) == bits }
-      computations.append(scores)
+      let equal = computations.map { $0 == bits }
+      computations.append(bits)
       if step.everywhere(equal) != nil {
         if computations.count > 2 {
           auditCounts.faults += 1
@@ -198,7 +196,7 @@ extension Trainer {
         return scores
       }
     }
-    throw Unsettled(step: state.step, passes: Self.mostComputations, host: Host.name)
+    throw Unsettled(step: state.step, passes: TrainingStep.mostComputations, host: Host.name)
   }
 }
 

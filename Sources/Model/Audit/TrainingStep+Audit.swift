@@ -13,7 +13,8 @@ extension TrainingStep {
     var sums: [[UInt64]] { notes.map { $0.map(\.sum) } }
   }
 
-  private static let mostComputations = 6
+  /// How often something is computed at most until two computations agree.
+  static let mostComputations = 6
 
   /// Computes the gradients of a step until two computations are the same on all ranks; the last one's are what stays.
   ///
@@ -106,8 +107,7 @@ extension TrainingStep {
 
   /// Whether all ranks have the same parameters, on all of their nodes. All ranks have to call it.
   func copiesAreEqual() -> Bool {
-    var sum = Checksum()
-    sum.add(Matrix(state.replicas[0].origin, rows: 1, columns: model.layout.count))
+    var sum = Checksum(of: Matrix(state.replicas[0].origin, rows: 1, columns: model.layout.count))
     for rows in state.prototypes.values + [state.queue.rows] { sum.add(rows) }
     let isEqual = state.replicasAreEqual
     return communicator.gather(isEqual ? sum.value : 0).allSatisfy { $0 == sum.value } && isEqual

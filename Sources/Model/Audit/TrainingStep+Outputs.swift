@@ -5,14 +5,9 @@ import Tensor
 extension TrainingStep {
   /// Notes what the worker wrote in a stage.
   func note(_ worker: Int, _ stage: Stage, _ x: Inputs, in notes: StepNotes) {
-    var (all, parts) = (Checksum(), [UInt64]())
-    forEachOutput(of: stage, worker, x) { _, output in
-      all.add(output)
-      var own = Checksum()
-      own.add(output)
-      parts.append(own.value)
-    }
-    notes.add(StepNotes.Note(stage: stage, sum: all.value, parts: parts), worker: worker)
+    var parts: [UInt64] = []
+    forEachOutput(of: stage, worker, x) { _, output in parts.append(Checksum(of: output).value) }
+    notes.add(StepNotes.Note(stage: stage, parts: parts), worker: worker)
   }
 
   /// The name of a worker's i-th output of a stage.
