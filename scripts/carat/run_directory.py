@@ -2,18 +2,8 @@
 import os
 from typing import List, Optional, Sequence, Tuple
 
+from .command_line import given, value_of
 from .errors import UsageError
-
-
-def option(words: Sequence[str], name: str) -> Optional[str]:
-    """The value of the last `--name value` or `--name=value`; None if there is none."""
-    value = None
-    for i, word in enumerate(words):
-        if word == name:
-            value = words[i + 1] if i + 1 < len(words) else ""
-        elif word.startswith(name + "="):
-            value = word[len(name) + 1:]
-    return value
 
 
 class RunDirectory:
@@ -27,7 +17,7 @@ class RunDirectory:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        path = option(words, "--output")
+        path = value_of("--output", words)
         if not path:
             raise UsageError("expected train run … --output RUN, found no --output; name the run's directory, for that is what goes on")
         self.path, self._words = path, list(words)
@@ -64,8 +54,7 @@ class RunDirectory:
             if self._is_to_be_replaced(self._newest()):
                 return self._words
             return [w for w in self._words if w != "--overwrite"] + ["--resume", "auto"]
-        says = any(w == "--resume" or w.startswith("--resume=") for w in self._words)
-        return self._words if says else [*self._words, "--resume", "auto"]
+        return self._words if given("--resume", self._words) else [*self._words, "--resume", "auto"]
 
     def trace(self) -> Tuple[float, int]:
         """Something that changes with whatever is written into the directory."""

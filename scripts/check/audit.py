@@ -22,6 +22,7 @@ from carat import places
 from carat.errors import OutputError
 from carat.program import Parser, result
 from carat.program import run as run_program
+from chaos_runs import Results
 
 SIZES = (
     "--layers 1,1,1 --hidden-size 16 --heads 2 --feed-forward-size 16 --latent-size 8 --queue-size 100 --batch-size 8 --epochs 2 "
@@ -81,30 +82,25 @@ def main(words):
     parser.add_argument("--results", metavar="FILE", help="a line a fault; what is there is not repeated")
     parser.add_argument("--mpi", metavar="PROGRAM", help="a program built with ranks, for faults on two of them")
     a = parser.parse_args(words)
-    done = []
-    if a.results and os.path.exists(a.results):
-        with open(a.results, encoding="utf-8") as file:
-            done = [json.loads(line) for line in file]
-    folder = tempfile.mkdtemp(prefix="carat-audit-")
+    results = Results(a.results, a.seed)
+    folder = results.directory or tempfile.mkdtemp(prefix="carat-audit-")
     try:
         program = places.train()
         right, _, ended = run(program, folder, 2, 1)
         if right is None:
             raise OutputError(f"the run without fault failed: {ended.stderr}", 1)
-        for number in range(len(done), a.faults):
+        for number in range(len(results.faults()), a.faults):
             case = draw(number, a.seed, a.mpi)
             digest, found, ended = run(a.mpi if case["ranks"] > 1 else program, folder, case["workers"], case["ranks"],
                                        *AUDITS[case["audit"]], fault=case["fault"])
             case = {"number": number, **case, "outcome": judge(case, right, digest, found, ended.stderr),
                     "stage": next((r["stage"] for r in found if r), None)}
-            done.append(case)
-            if a.results:
-                with open(a.results, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(case) + "\n")
+            results.add(**case)
             if case["outcome"].startswith("wrong"):
                 raise OutputError(f"fault {number}: {case}, expected digest {right}, found {digest}, {found}\n{ended.stderr}", 1)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    done = results.faults()
     counts = collections.Counter((c["audit"], c["ranks"], c["outcome"]) for c in done)
     for (audit, ranks, outcome), count in sorted(counts.items()):
         result(f"{audit}, {ranks} rank{'s' if ranks > 1 else ''}: {count} {outcome}")

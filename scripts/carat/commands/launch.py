@@ -18,11 +18,12 @@ from typing import Any, List, Optional, Sequence
 
 from .. import hosts as host_list
 from .. import places
+from ..command_line import value_of
 from ..errors import CANNOT_CREATE, MISSING_PACKAGE, OutputError, UsageError, one_line
 from ..hosts import Host
 from ..job import Job, mpirun_words
 from ..program import Parser, diagnostic
-from ..run_directory import RunDirectory, option
+from ..run_directory import RunDirectory
 
 # Exit statuses of docs/ERRORS.md that would come again: the same settings, data, program and disk.
 _PERMANENT = {2, 64, 65, 69, 70, 71, CANNOT_CREATE, 74}
@@ -86,7 +87,7 @@ class Launch:
         self.options, self.hosts, self.program, self.words = a, list(hosts), command[0], list(command[1:])
         self.run = RunDirectory(self.words)
         self.mpirun, self.agent = shlex.split(a.mpirun), shlex.split(a.agent) if a.agent else None
-        self.requeue = option(self.words, "--requeue-exit")
+        self.requeue = value_of("--requeue-exit", self.words)
         self.stop: Optional[int] = None
         self.job: Optional[Job] = None
         for number in _STOPS:
