@@ -29,7 +29,8 @@ final class PreparedBenchmark {
     state.initialize(seed: seed)
     state.fillQueue(seed: seed)
     training = try TrainingStep(
-      state, optimizer: OptimizerConfiguration(totalSteps: 5100), batchSize: batchSize, team: team, seed: seed)
+      state, optimizer: OptimizerConfiguration(totalSteps: 5100), batchSize: batchSize,
+      microBatches: settings.microBatches ?? 1, team: team, seed: seed)
     source = RandomSource(c, count: batchSize, seed: seed, meanLength: meanLength)
     let batch = Batch(c, capacity: batchSize)
     batch.fill(0..<batchSize, of: source)
@@ -37,7 +38,7 @@ final class PreparedBenchmark {
     operations = c.matrixOperationsPerStep(batchSize: batchSize) {
       batch.encodedSteps(sample: $0, modality: $1).rows
     }
-    timeline = Timeline(workers: team.count, capacity: capacity * 256)
+    timeline = Timeline(workers: team.count, capacity: capacity * 256 * (settings.microBatches ?? 1))
     training.timeline = timeline
     training.turns = turns
   }

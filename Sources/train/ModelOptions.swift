@@ -71,6 +71,8 @@ struct BatchOptions: ParsableArguments {
   @Option("Samples per step (B).", value: "n")
   var batchSize = 64
 
+  @Option(Setting.microBatches) var accumulate: Int?
+
   @Option("Time steps of each sequence (T), or of text, visual and audio.", value: "n|n,n,n")
   var length = "60"
 
@@ -89,6 +91,7 @@ struct BatchOptions: ParsableArguments {
     var settings = RunConfiguration(for: DatasetShape(of: shape))
     try model.apply(to: &settings)
     settings.batchSize = batchSize
+    settings.microBatches = accumulate
     if let contradiction = settings.contradiction { throw SettingsError(description: contradiction) }
     return settings
   }

@@ -65,7 +65,8 @@ struct ProgressLines {
       "machine: \(MachineDescription.processor), built for \(InstructionSet.description); \(plural(team.count, "worker"))"
         + (nodes > 1 ? " on \(nodes) NUMA nodes" : "") + "; output in \(directory.path)")
     line(
-      "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize), "
+      "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize)"
+        + (settings.microBatches.map { $0 > 1 ? " in \($0) micro-batches" : "" } ?? "") + ", "
         + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
         + ", seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }

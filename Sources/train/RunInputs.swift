@@ -132,6 +132,7 @@ extension Run {
     settings.set(.warmup, training.warmup)
     settings.set(.weightDecay, training.weightDecay)
     settings.set(.batchSize, basics.batchSize)
+    settings.setOptional(.microBatches, training.accumulate)
     settings.setOptional(.maxSteps, training.maxSteps)
     // A new run whose steps alone are limited takes as many epochs as it needs.
     let hasEpochs =

@@ -74,6 +74,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(Setting.tuneThreshold) var tuneThreshold: ThresholdTuning?
 
   @Option(Setting.averageWeights) var averageWeights: Double?
+
+  @Option(Setting.microBatches) var accumulate: Int?
 }
 
 /// When a run's state is kept, and what may change when it goes on.

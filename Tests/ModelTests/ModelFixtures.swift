@@ -92,7 +92,8 @@ final class TrainingFixture {
   init(
     _ c: ModelConfiguration, batchSize: Int, workers: Int, samples: Int? = nil, seed: UInt64 = 1,
     learningRate: Double = 1e-3, deviation: Float = 0.05, ragged: Bool = true,
-    averageDecay: Double? = nil, nodes: Int = 1, communicator: any Communicator = SoloCommunicator()
+    averageDecay: Double? = nil, microBatches: Int = 1, nodes: Int = 1,
+    communicator: any Communicator = SoloCommunicator()
   ) throws {
     self.seed = seed
     let placement =
@@ -121,7 +122,7 @@ final class TrainingFixture {
     optimizer.learningRate = learningRate
     optimizer.averageDecay = averageDecay
     training = try TrainingStep(
-      state, optimizer: optimizer, batchSize: batchSize, team: team, seed: seed)
+      state, optimizer: optimizer, batchSize: batchSize, microBatches: microBatches, team: team, seed: seed)
     batch = Batch(c, capacity: batchSize)
     source = try RandomSource(c, count: samples ?? batchSize, ragged: ragged)
     fill(from: 0)

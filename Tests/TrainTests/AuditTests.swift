@@ -22,7 +22,10 @@ struct AuditTests {
     }.filter { $0["event"] as? String == "fault" }
   }
 
-  static let audits = [["--audit-every", "1"], ["--audit", "replay", "--checkpoint-every", "3"]]
+  static let audits = [
+    ["--audit-every", "1"], ["--audit-every", "1", "--accumulate", "2"],
+    ["--audit", "replay", "--checkpoint-every", "3"],
+  ]
 
   @Test(.timeLimit(.minutes(5)), arguments: audits) func aFaultIsFoundAndUndone(_ audit: [String]) throws {
     let directory = try TemporaryDirectory()

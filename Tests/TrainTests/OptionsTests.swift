@@ -62,6 +62,17 @@ private struct DumpedHelp: Decodable {
   }
 }
 
+extension SettingChange {
+  /// In the table of options.
+  fileprivate var word: String {
+    switch self {
+    case .never: ""
+    case .ifAllowed: "yes"
+    case .freely: "freely"
+    }
+  }
+}
+
 /// docs/OPTIONS.md is made of what the program says: `CARAT_WRITE_DOCS=1 scripts/test --filter OptionsTests` writes it anew.
 struct OptionsTests {
   private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
@@ -73,7 +84,8 @@ struct OptionsTests {
     var lines = [
       "# Commands and options", "",
       "Made of what `train --help` says; a test compares them. Settings are those options that decide a run's result: each has "
-        + "its place in `config.json`, and those marked \"yes\" may differ when a run goes on, with `--resume --allow-changed`.",
+        + "its place in `config.json`, and those marked \"yes\" may differ when a run goes on, with `--resume --allow-changed`; the one marked \"freely\" changes "
+        + "no result.",
       "",
     ]
     let settings = Dictionary(uniqueKeysWithValues: AnySetting.all.map { ($0.name, $0) })
@@ -98,7 +110,7 @@ struct OptionsTests {
           var row = "| `\(cell(argument.usage))` | \(cell(base)) | \(cell(meaning))\(also) |"
           if isRun {
             let setting = argument.names?.first.flatMap { settings[$0.name] }
-            row += " \(setting.map { "`\($0.key)`" } ?? "") | \(setting?.mayChange == true ? "yes" : "") |"
+            row += " \(setting.map { "`\($0.key)`" } ?? "") | \(setting?.change.word ?? "") |"
           }
           lines.append(row)
         }

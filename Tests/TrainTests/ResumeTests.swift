@@ -76,6 +76,28 @@ import Testing
     #expect(generated.status == 64 && generated.error.contains("--samples"))
   }
 
+  /// Micro-batches decide time and memory, not the result: a run may go on with any number of them.
+  @Test func microBatchesChangeFreely() throws {
+    let directory = try TemporaryDirectory()
+    let whole = try Program.run(Self.run + ["--epochs", "3"], in: directory).json
+    let run = ["run", "--output", "m", "--json"] + Self.run.dropFirst(4) + ["--epochs", "3"]
+    let first = try Program.run(run + ["--accumulate", "2", "--max-steps", "3"], in: directory)
+    #expect(first.output.contains("batch 8 in 2 micro-batches"), "\(first.output)")
+    let resume = ["run", "--output", "m", "--json", "--resume", "--allow-changed", "max-steps", "--max-steps", "6"]
+    let second = try Program.run(resume + ["--accumulate", "1"], in: directory)
+    #expect(second.status == 0 && !second.output.contains("micro-batches"), "\(second.error)")
+    #expect(second.json["steps"] as? Int == whole["steps"] as? Int)
+    let own = try Program.run(run + ["--accumulate", "2", "--overwrite"], in: directory)
+    #expect(own.json["digest"] as? String == whole["digest"] as? String && own.status == 0, "\(own.error)")
+    #expect(try Program.run(["diff", "r", "m"], in: directory).status == 0)
+    #expect(try Program.run(["predict", "m", "--explain"], in: directory).output.contains("text"))
+    for n in ["0", "3"] {
+      let outcome = try Program.run(run + ["--accumulate", n, "--overwrite"], in: directory)
+      #expect(
+        outcome.status == 64 && outcome.error.contains("micro-batches must be between 1 and 2"), "\(outcome.error)")
+    }
+  }
+
   @Test func otherDataAreRefused() throws {
     let directory = try TemporaryDirectory()
     #expect(try Program.run(["generate", "--output", "d"] + Program.tinyData, in: directory).status == 0)

@@ -62,6 +62,13 @@ struct SoftAlignment {
       hiddenGradientRows = try arena.matrix(rows: rows, columns: LSTM.paddedSize(units))
     }
 
+    /// Those of other samples in the same memory.
+    init(sharing other: Activations) {
+      (maximumRows, maximumSteps) = (other.maximumRows, other.maximumSteps)
+      (featureRows, inverse, alignedGradient) = (other.featureRows, other.inverse, other.alignedGradient)
+      (layers, probabilityRows, hiddenGradientRows) = (other.layers, other.probabilityRows, other.hiddenGradientRows)
+    }
+
     /// Makes room for `samples` sequences of T raw steps.
     func begin(samples: Int, steps T: Int) {
       precondition(samples * T <= maximumRows, "\(samples) sequences of \(T) steps in \(maximumRows) rows")

@@ -1,13 +1,15 @@
 /// A phase of a step in which every worker writes its own part, up to the barrier that ends it.
 enum Stage: Equatable, Sendable {
-  case packing, keyEncoders, keyLatents, encodersForward, headsForward
+  case packing, keyLatents, headsForward
+  case keyEncoders(microBatch: Int)
+  case encodersForward(microBatch: Int)
   /// Of an evaluation.
   case aggregation, scores
   /// Of a step that is repeated to find what is not finite.
   case search
   case packingRows, statistics, anchorFactors, contrastiveGradient, headsBackward
-  case encodersBackward(turn: Int)
-  case weightGradients(segment: Int)
+  case encodersBackward(microBatch: Int, turn: Int)
+  case weightGradients(microBatch: Int, segment: Int)
   /// A rank's nodes, of several.
   case combining(segment: Int)
   case allReduce

@@ -27,7 +27,7 @@ extension TrainingStep {
     switch stage {
     case .packing:
       state.forEachPacked(packingShares[worker]) { weight, floats in body("packed \(weight.name)", floats) }
-    case .keyEncoders, .encodersForward: forEachPlain(w, body)
+    case .keyEncoders(let n), .encodersForward(let n): forEachPlain(w, n, body)
     case .keyLatents: forEachLive(worker, x, "key", exchange.keys, body)
     case .headsForward:
       forEachLive(worker, x, "latent", exchange.live, body)
@@ -56,9 +56,9 @@ extension TrainingStep {
       let gradient = parts[w.group].heads.unitGradient
       body("gradient of the unit latents", gradient.rows(w.share(of: gradient.rows)))
     case .headsBackward: forEachHeadOperand(worker, x, body)
-    case .encodersBackward(let turn): forEachEncoderOperand(w, turn, body)
-    case .weightGradients(let segment):
-      weightGradients[w.group].forEachResult(segment: segment, worker: w.number) { parameter, result in
+    case .encodersBackward(let n, let turn): forEachEncoderOperand(w, n, turn, body)
+    case .weightGradients(let n, let segment):
+      weightGradients[w.group][n].forEachResult(segment: segment, worker: w.number) { parameter, result in
         body("gradient of \(parameter.name)", result)
       }
     case .combining(let segment):
@@ -100,11 +100,14 @@ extension TrainingStep {
     }
   }
 
-  private func forEachPlain(_ w: Workspace, _ body: Body) {
+  private func forEachPlain(_ w: Workspace, _ n: Int, _ body: Body) {
     let (part, C) = (parts[w.group], model.configuration.labels)
+    let own = part.microBatches[n]
     for (m, modality) in model.configuration.modalities.enumerated() {
-      for run in part.runs(ofWorker: w.number, modality: m) {
-        body("plain vectors of \(modality.name)", part.heads.plain(m).rows(run.lowerBound * C..<run.upperBound * C))
+      for run in own.runs(ofWorker: w.number, modality: m) {
+        body(
+          "plain vectors of \(modality.name)",
+          own.rows(of: part.heads.plain(m)).rows(run.lowerBound * C..<run.upperBound * C))
       }
     }
   }
@@ -179,18 +182,19 @@ extension TrainingStep {
   }
 
   /// What the encoders' weights' gradients are made of, and gradients that are made sample by sample.
-  private func forEachEncoderOperand(_ w: Workspace, _ number: Int, _ body: Body) {
-    let (part, turn) = (parts[w.group], model.turns[number])
+  private func forEachEncoderOperand(_ w: Workspace, _ n: Int, _ number: Int, _ body: Body) {
+    let (own, turn) = (parts[w.group].microBatches[n], model.turns[number])
+    let gradients = parts[w.group].gradients[own.samples]
     if number == 0 {
-      for run in part.headRuns(worker: w.number) {
-        body("the heads' gradients", part.gradients[run].values.columns(model.heads.sampleStretch))
+      for run in own.headRuns(worker: w.number) {
+        body("the heads' gradients", gradients[run].values.columns(model.heads.sampleStretch))
       }
     }
     for m in turn.encoders {
       let name = model.configuration.modalities[m].name
-      for run in part.runs(ofWorker: w.number, modality: m) {
-        body("gradients of \(name)'s samples", part.gradients[run].values.columns(model.encoders[m].sampleStretch))
-        for source in part.encoderSources[m]
+      for run in own.runs(ofWorker: w.number, modality: m) {
+        body("gradients of \(name)'s samples", gradients[run].values.columns(model.encoders[m].sampleStretch))
+        for source in own.encoderSources[m]
         where turn.segments.contains(where: { model.segments[$0].contains(source.parameter.offset) }) {
           source.forEachOperand(of: run) { body("what the gradient of \(source.parameter.name) is made of", $0) }
         }

@@ -58,16 +58,14 @@ struct Encoder {
     private let hiddenRows: Matrix
 
     /// - Parameters:
-    ///   - samples: by their places in the batch.
+    ///   - samples: how many there is room for.
     ///   - gradients: what backward leaves besides.
-    init(
-      _ c: ModelConfiguration, modality: Int, samples: Range<Int>, gradients: Gradients, in arena: Arena
-    ) throws {
+    init(_ c: ModelConfiguration, modality: Int, samples: Int, gradients: Gradients, in arena: Arena) throws {
       let m = c.modalities[modality]
-      let rows = samples.count * m.encodedSteps
-      table = SequenceTable(capacity: samples.count, firstPlace: samples.lowerBound)
+      let rows = samples * m.encodedSteps
+      table = SequenceTable(capacity: samples)
       alignment = try m.alignedSteps.map {
-        try SoftAlignment.Activations(m, length: $0, samples: samples.count, in: arena)
+        try SoftAlignment.Activations(m, length: $0, samples: samples, in: arena)
       }
       embeddings = try Embeddings.Activations(rows: rows, features: m.features, hidden: c.hiddenSize, in: arena)
       layers = try (0..<m.layers).map { _ in
@@ -78,6 +76,14 @@ struct Encoder {
       self.gradients = gradients
       probabilities = try arena.matrix(rows: c.labels, columns: rows)
       hiddenRows = try arena.matrix(rows: rows, columns: c.hiddenSize)
+    }
+
+    /// Those of other samples in the same memory: what is made of the ones overwrites what is kept of the others.
+    init(sharing other: Activations, samples: Range<Int>) {
+      table = SequenceTable(capacity: samples.count, firstPlace: samples.lowerBound)
+      alignment = other.alignment.map(SoftAlignment.Activations.init(sharing:))
+      (embeddings, layers, gradients) = (other.embeddings, other.layers, other.gradients)
+      (probabilities, hiddenRows) = (other.probabilities, other.hiddenRows)
     }
 
     /// All samples of the current batch.

@@ -22,7 +22,8 @@ struct InspectedSample {
 
   /// Weights [C, T] of the label-wise attention over the steps that the encoder has seen.
   func attention(modality m: Int) -> Matrix {
-    let encoder = part.encoders[m]
+    // Of several micro-batches only the last one's would be there.
+    let encoder = part.microBatches[0].encoders[m]
     let rows = encoder.sequences.rows(place)
     return encoder.probabilities.columns(rows.lowerBound..<rows.lowerBound + encoder.sequences.length(place))
   }

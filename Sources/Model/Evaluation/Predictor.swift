@@ -151,7 +151,7 @@ public final class Predictor {
     try state.loadModel(from: weights)
     let evaluator = Evaluator(
       try TrainingStep(
-        state, optimizer: configuration.optimizer, batchSize: configuration.batchSize, team: team,
+        state, optimizer: configuration.optimizer, batchSize: configuration.samplesAtOnce, team: team,
         seed: configuration.seed))
     made = evaluator
     return evaluator

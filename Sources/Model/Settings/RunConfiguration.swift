@@ -9,6 +9,9 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public var labelNames: [String]
   /// B, samples per step.
   public var batchSize = 64
+  /// In how many micro-batches a batch's samples go through the encoders, one after another; nil for one. It decides time
+  /// and memory, not the result.
+  public var microBatches: Int?
   public var epochs = 20
   /// The run ends after so many steps, if its epochs do not end it before; nil for no such limit.
   public var maxSteps: Int?
@@ -104,6 +107,12 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   package var contradiction: String? {
     if let contradiction = model.contradiction { return contradiction }
     if !(1...1 << 20).contains(batchSize) { return "batch size must be between 1 and 1048576, not \(batchSize)" }
+    let blocks = (batchSize + BatchDivision.blockSize - 1) / BatchDivision.blockSize
+    if let microBatches, !(1...blocks).contains(microBatches) {
+      return
+        "micro-batches must be between 1 and \(blocks) for batches of \(batchSize) samples, not \(microBatches): each "
+        + "has \(BatchDivision.blockSize) samples or more"
+    }
     if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }
     if let maxSteps, !(1...Int(Int32.max)).contains(maxSteps) {
       return "maximum steps must be between 1 and 2147483647, not \(maxSteps)"
@@ -143,7 +152,12 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   }
 
   /// - Throws: if training can't fit into the memory that there is.
-  package func requireMemory() throws(MemoryShortage) { try MemoryNeed.check(model, batchSize: batchSize) }
+  package func requireMemory() throws(MemoryShortage) { try MemoryNeed.check(model, samples: samplesAtOnce) }
+
+  /// Samples of the largest micro-batch.
+  var samplesAtOnce: Int {
+    slice(of: batchSize, part: 0, parts: microBatches ?? 1, alignment: BatchDivision.blockSize).count
+  }
 }
 
 /// Settings that contradict one another or the data, in one line.

@@ -1,4 +1,4 @@
-/// A setting that decides a run's result: what it is called on the command line and in `config.json`, what it means, and
+/// A setting of a run: what it is called on the command line and in `config.json`, what it means, and
 /// whether a run that goes on may change it.
 ///
 /// `all` is the one table of them. Options, `--allow-changed`, what a settings file may leave out and docs/OPTIONS.md are
@@ -13,25 +13,34 @@ package struct Setting<Value: Sendable & Equatable>: Sendable {
   /// Where it is in `config.json`, `[]` for every item of a list.
   package let key: String
   package let path: WritableKeyPath<RunConfiguration, Value> & Sendable
-  /// Whether it decides neither the shape of the state nor the place in an epoch.
-  package let mayChange: Bool
+  package let change: SettingChange
 
   init(
     _ name: String, _ value: String, _ key: String, _ path: WritableKeyPath<RunConfiguration, Value> & Sendable,
-    mayChange: Bool = false, _ help: String
+    change: SettingChange = .never, _ help: String
   ) {
-    (self.name, self.value, self.help, self.key, self.path, self.mayChange) = (name, value, help, key, path, mayChange)
+    (self.name, self.value, self.help, self.key, self.path, self.change) = (name, value, help, key, path, change)
   }
 
   /// The setting without the type of its value.
   package var any: AnySetting {
     AnySetting(
-      name: name, key: key, mayChange: mayChange, mayBeAbsent: Value.self is any Absent.Type,
+      name: name, key: key, change: change, mayBeAbsent: Value.self is any Absent.Type,
       text: { settings in
         let value = settings[keyPath: path]
         return if let value = value as? any Absent { value.text } else { "\(value)" }
       })
   }
+}
+
+/// Whether a run that goes on may change a setting.
+package enum SettingChange: Sendable {
+  /// It decides the shape of the state or the place in an epoch.
+  case never
+  /// It decides the result: it has to be named by `--allow-changed`, and the change is kept with the run.
+  case ifAllowed
+  /// It decides time and memory alone.
+  case freely
 }
 
 /// A value that a settings file may lack.
@@ -62,7 +71,7 @@ extension OfModalities: Absent where Value == Int? {
 package struct AnySetting: Sendable {
   package let name: String
   package let key: String
-  package let mayChange: Bool
+  package let change: SettingChange
   /// Whether `config.json` may lack it.
   package let mayBeAbsent: Bool
   /// Its value in words; nil if it is absent.
@@ -74,7 +83,7 @@ package struct AnySetting: Sendable {
       Setting.epochs.any, Setting.maxSteps.any, Setting.batchSize.any, Setting.learningRate.any, Setting.warmup.any,
       Setting.weightDecay.any, Setting.maximumNorm.any, Setting.threshold.any, Setting.seed.any,
       Setting.onNonFinite.any, Setting.bestBy.any, Setting.patience.any, Setting.tuneThreshold.any,
-      Setting.averageWeights.any,
+      Setting.averageWeights.any, Setting.microBatches.any,
     ]
     let model: [AnySetting] = [
       Setting.layers.any, Setting.hiddenSize.any, Setting.heads.any, Setting.feedForwardSize.any,
@@ -93,7 +102,7 @@ package struct AnySetting: Sendable {
 
 extension Setting where Value == Int {
   package static var epochs: Self {
-    Self("epochs", "n", "epochs", \.epochs, mayChange: true, "Passes over the training split.")
+    Self("epochs", "n", "epochs", \.epochs, change: .ifAllowed, "Passes over the training split.")
   }
   package static var batchSize: Self { Self("batch-size", "n", "batchSize", \.batchSize, "Samples per step (B).") }
 }
@@ -101,22 +110,32 @@ extension Setting where Value == Int {
 extension Setting where Value == Int? {
   package static var maxSteps: Self {
     Self(
-      "max-steps", "n", "maxSteps", \.maxSteps, mayChange: true,
+      "max-steps", "n", "maxSteps", \.maxSteps, change: .ifAllowed,
       "The run ends after so many optimiser steps, if its epochs do not end it before; the learning rate falls to 0 by "
         + "then. Without --epochs it takes as many as it needs.")
   }
   package static var patience: Self {
     Self(
-      "patience", "n", "patience", \.patience, mayChange: true,
+      "patience", "n", "patience", \.patience, change: .ifAllowed,
       "The run ends after so many epochs in a row of which none was better on the validation split (as good is not better); by default it takes "
         + "all. The learning rate falls as if it did.")
+  }
+}
+
+extension Setting where Value == Int? {
+  package static var microBatches: Self {
+    Self(
+      "accumulate", "n", "microBatches", \.microBatches, change: .freely,
+      "Micro-batches, in which a batch's samples go through the encoders one after another, for less memory: activations take "
+        + "the n-th part, a step about a fifth longer. The contrastive loss and the shuffle are of the whole batch, and results the same bits."
+    )
   }
 }
 
 extension Setting where Value == SelectionMetric? {
   package static var bestBy: Self {
     Self(
-      "best-by", "metric", "bestBy", \.bestBy, mayChange: true,
+      "best-by", "metric", "bestBy", \.bestBy, change: .ifAllowed,
       "What of the validation split says which epoch is the best, and so which weights are kept and tested: micro_f1 (the "
         + "default), macro_f1, mAP, or loss (the scores' cross-entropy).")
   }
@@ -125,7 +144,7 @@ extension Setting where Value == SelectionMetric? {
 extension Setting where Value == ThresholdTuning? {
   package static var tuneThreshold: Self {
     Self(
-      "tune-threshold", "global|label", "tuneThreshold", \.tuneThreshold, mayChange: true,
+      "tune-threshold", "global|label", "tuneThreshold", \.tuneThreshold, change: .ifAllowed,
       "With the best epoch's weights thresholds are kept that the validation split is predicted best with: one for all labels "
         + "(highest micro-F1) or one a label (highest F1). The test split is measured with them too, and `train predict` "
         + "takes them.")
@@ -143,14 +162,14 @@ extension Setting where Value == Double? {
 
 extension Setting where Value == UInt64 {
   package static var seed: Self {
-    Self("seed", "n", "seed", \.seed, mayChange: true, "Seed of all random draws; the same seed gives the same run.")
+    Self("seed", "n", "seed", \.seed, change: .ifAllowed, "Seed of all random draws; the same seed gives the same run.")
   }
 }
 
 extension Setting where Value == RunConfiguration.NonFinitePolicy {
   package static var onNonFinite: Self {
     Self(
-      "on-nonfinite", "stop|skip", "onNonFinite", \.onNonFinite, mayChange: true,
+      "on-nonfinite", "stop|skip", "onNonFinite", \.onNonFinite, change: .ifAllowed,
       "What to do about a step whose loss or gradients are not finite: stop with the state from before it, or skip it, at "
         + "most 100 in a row.")
   }
@@ -159,22 +178,22 @@ extension Setting where Value == RunConfiguration.NonFinitePolicy {
 extension Setting where Value == Double {
   package static var learningRate: Self {
     Self(
-      "learning-rate", "rate", "optimizer.learningRate", \.optimizer.learningRate, mayChange: true,
+      "learning-rate", "rate", "optimizer.learningRate", \.optimizer.learningRate, change: .ifAllowed,
       "Peak of the learning rate, which rises, then falls to 0.")
   }
   package static var warmup: Self {
     Self(
-      "warmup", "share", "optimizer.warmup", \.optimizer.warmup, mayChange: true,
+      "warmup", "share", "optimizer.warmup", \.optimizer.warmup, change: .ifAllowed,
       "Share of all steps over which the learning rate rises.")
   }
   package static var prototypeMomentum: Self {
     Self(
-      "prototype-momentum", "share", "model.prototypeMomentum", \.model.prototypeMomentum, mayChange: true,
+      "prototype-momentum", "share", "model.prototypeMomentum", \.model.prototypeMomentum, change: .ifAllowed,
       "How much of a prototype stays when one more sample joins it, 0 to 1.")
   }
   package static var keyMomentum: Self {
     Self(
-      "key-momentum", "share", "model.keyMomentum", \.model.keyMomentum, mayChange: true,
+      "key-momentum", "share", "model.keyMomentum", \.model.keyMomentum, change: .ifAllowed,
       "How much of the momentum copy stays at each step, 0 to 1.")
   }
 }
@@ -182,27 +201,27 @@ extension Setting where Value == Double {
 extension Setting where Value == Float {
   package static var weightDecay: Self {
     Self(
-      "weight-decay", "number", "optimizer.weightDecay", \.optimizer.weightDecay, mayChange: true,
+      "weight-decay", "number", "optimizer.weightDecay", \.optimizer.weightDecay, change: .ifAllowed,
       "Weight decay per step, times the learning rate.")
   }
   package static var maximumNorm: Self {
     Self(
-      "maximum-norm", "number", "optimizer.maximumNorm", \.optimizer.maximumNorm, mayChange: true,
+      "maximum-norm", "number", "optimizer.maximumNorm", \.optimizer.maximumNorm, change: .ifAllowed,
       "Gradients are clipped to this norm: all together, then each tensor.")
   }
   package static var threshold: Self {
     Self(
-      "threshold", "score", "threshold", \.threshold, mayChange: true,
+      "threshold", "score", "threshold", \.threshold, change: .ifAllowed,
       "A label is predicted where its score is above this.")
   }
   package static var dropout: Self {
     Self(
-      "dropout", "share", "model.dropout", \.model.dropout, mayChange: true,
+      "dropout", "share", "model.dropout", \.model.dropout, change: .ifAllowed,
       "Share of activations that training drops, 0 to 0.99.")
   }
   package static var temperature: Self {
     Self(
-      "temperature", "number", "model.temperature", \.model.temperature, mayChange: true,
+      "temperature", "number", "model.temperature", \.model.temperature, change: .ifAllowed,
       "Temperature of the contrastive loss.")
   }
 
@@ -210,7 +229,7 @@ extension Setting where Value == Float {
   package static func weight(_ term: LossTerm) -> Self {
     let name = term.rawValue.replacing("_", with: "-") + "-weight"
     return Self(
-      name, "number", "model.weights.\(term.rawValue)", \RunConfiguration.model.weights[term], mayChange: true,
+      name, "number", "model.weights.\(term.rawValue)", \RunConfiguration.model.weights[term], change: .ifAllowed,
       "Weight in the loss: \(term.meaning).")
   }
 }
@@ -251,7 +270,7 @@ extension Setting where Value == Int {
 extension Setting where Value == ModelConfiguration.Anchors {
   package static var anchors: Self {
     Self(
-      "anchors", "rows", "model.anchors", \.model.anchors, mayChange: true,
+      "anchors", "rows", "model.anchors", \.model.anchors, change: .ifAllowed,
       "Rows for which the contrastive loss is computed: all, queue included (the released code), or the batch's only.")
   }
 }
@@ -276,7 +295,7 @@ extension Setting where Value == ModelConfiguration.Padding {
 extension Setting where Value == PositiveWeights? {
   package static var positiveWeights: Self {
     Self(
-      "pos-weight", "auto|w,…", "model.positiveWeights", \.model.positiveWeights, mayChange: true,
+      "pos-weight", "auto|w,…", "model.positiveWeights", \.model.positiveWeights, change: .ifAllowed,
       "Weight of each label's present samples in the cross-entropies, as PyTorch's pos_weight: auto for the training split's "
         + "absent over present samples.")
   }

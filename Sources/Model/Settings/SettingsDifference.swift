@@ -8,11 +8,11 @@ package struct SettingsDifference: Sendable, Equatable {
   package init(name: String, before: String, now: String) { (self.name, self.before, self.now) = (name, before, now) }
 
   /// What a resumed run may change, if it is allowed. Other data of the same shape may take the place of a run's.
-  package static let changeable = Set(AnySetting.all.filter(\.mayChange).map(\.name)).union(["data"])
+  package static let changeable = Set(AnySetting.all.filter { $0.change == .ifAllowed }.map(\.name)).union(["data"])
 
-  /// All differences. Where the data lie does not matter; what they decide of the settings is checked with them.
+  /// All differences that results may show. Where the data lie does not matter; what they decide of the settings is checked with them.
   package static func all(_ before: RunConfiguration, _ now: RunConfiguration) -> [SettingsDifference] {
-    AnySetting.all.compactMap { setting in
+    AnySetting.all.filter { $0.change != .freely }.compactMap { setting in
       let (old, new) = (setting.text(before), setting.text(now))
       return old == new
         ? nil : SettingsDifference(name: setting.name, before: old ?? "absent", now: new ?? "absent")

@@ -32,21 +32,22 @@ struct MemoryNeed {
     self.activations = activations
   }
 
-  /// - Throws: if training steps of so many samples can't fit.
-  static func check(_ c: ModelConfiguration, batchSize: Int) throws(MemoryShortage) {
+  /// - Parameter samples: of a batch, or of its largest micro-batch.
+  /// - Throws: if training steps of so many samples at once can't fit.
+  static func check(_ c: ModelConfiguration, samples: Int) throws(MemoryShortage) {
     let need = MemoryNeed(c)
     try MemoryShortage.check(
       "this configuration",
       parts: [
         // Values, two moments, and a gradient.
         ("parameters", 16 * need.parameters), ("the queue", 4 * need.queue),
-        ("the activations of a batch", 4 * need.activations * Double(batchSize)),
+        ("the activations of a batch", 4 * need.activations * Double(samples)),
       ],
       remedy: remedy)
   }
 
   private static let remedy =
-    "choose a smaller --hidden-size, --layers, --queue-size, --batch-size or fewer --workers, or a machine with more memory"
+    "choose a smaller --hidden-size, --layers, --queue-size or --batch-size, fewer --workers, a larger --accumulate, or a machine with more memory"
 
   /// Lets `plan` map all memory that training takes, and adds it up before most of it is touched: what the system
   /// promised may still be more than it has.

@@ -86,42 +86,60 @@ extension Matrix {
 }
 
 extension TrainingStep {
-  /// Searches what the forward pass of the worker's samples left.
-  func search(_ worker: Int, _ probe: NonFiniteProbe) {
+  /// Searches what the encoders' forward pass of the worker's samples of the n-th micro-batch left.
+  func searchEncoders(_ worker: Int, _ n: Int, _ probe: NonFiniteProbe) {
     let w = workspaces[worker]
-    let part = parts[w.group]
-    for sample in w.share(of: part.count) { search(part, sample, probe) }
+    let own = parts[w.group].microBatches[n]
+    for sample in w.share(of: own.encoders[0].sequences.count) {
+      var search = Search(probe: probe, place: own.encoders[0].sequences.place(sample))
+      for (encoder, modality) in zip(own.encoders, model.configuration.modalities) {
+        let (name, rows) = (modality.name, encoder.sequences.rows(sample))
+        search.check("normalised features of \(name)", encoder.embeddings.features.rows(rows))
+        search.check("embeddings of \(name)", encoder.embeddings.normalized.rows(rows))
+        for (l, layer) in encoder.layers.enumerated() {
+          search.check("output of \(name) layer \(l)", layer.normalized.rows(rows))
+        }
+      }
+    }
   }
 
-  private func search(_ part: BatchPart, _ sample: Int, _ probe: NonFiniteProbe) {
-    let c = model.configuration
-    let place = part.samples.lowerBound + sample
+  /// Searches what followed, of the worker's samples.
+  func searchHeads(_ worker: Int, _ probe: NonFiniteProbe) {
+    let w = workspaces[worker]
+    let (part, c) = (parts[w.group], model.configuration)
+    for sample in w.share(of: part.count) {
+      let place = part.samples.lowerBound + sample
+      var search = Search(probe: probe, place: place, order: Search.heads)
+      for level in Reconstruction.Level.allCases {
+        for (modality, all) in zip(c.modalities, part.heads.reconstruction) {
+          let rows = all.rows(sample * c.labels..<(sample + 1) * c.labels)
+          search.check("\(level) vectors of \(modality.name)", rows.level(level))
+          search.check("\(level) latents of \(modality.name)", rows.latent(level))
+        }
+      }
+      search.check("scores", exchange.scores.rows(place..<place + 1))
+      for term in LossTerm.allCases {
+        search.check("loss term \(term.rawValue)", exchange.parts(of: term, sample: place))
+      }
+      let perSample = c.liveRowsPerSample
+      search.check(
+        "gradient of the unit latents", part.heads.unitGradient.rows(sample * perSample..<(sample + 1) * perSample))
+    }
+  }
+
+  /// One sample's tensors, in the order of computation.
+  private struct Search {
+    /// What follows the encoders comes after all of theirs.
+    static let heads = 1 << 16
+
+    let probe: NonFiniteProbe
+    /// In the batch.
+    let place: Int
     var order = 0
-    func check(_ tensor: String, _ x: Matrix) {
+
+    mutating func check(_ tensor: String, _ x: Matrix) {
       order += 1
       if !x.isFinite { probe.note(order: order, tensor, places: place..<place + 1) }
     }
-    for (m, encoder) in part.encoders.enumerated() {
-      let (name, rows) = (c.modalities[m].name, encoder.sequences.rows(sample))
-      check("normalised features of \(name)", encoder.embeddings.features.rows(rows))
-      check("embeddings of \(name)", encoder.embeddings.normalized.rows(rows))
-      for (l, layer) in encoder.layers.enumerated() {
-        check("output of \(name) layer \(l)", layer.normalized.rows(rows))
-      }
-    }
-    for level in Reconstruction.Level.allCases {
-      for (m, all) in part.heads.reconstruction.enumerated() {
-        let rows = all.rows(sample * c.labels..<(sample + 1) * c.labels)
-        check("\(level) vectors of \(c.modalities[m].name)", rows.level(level))
-        check("\(level) latents of \(c.modalities[m].name)", rows.latent(level))
-      }
-    }
-    check("scores", exchange.scores.rows(place..<place + 1))
-    for term in LossTerm.allCases {
-      check("loss term \(term.rawValue)", exchange.parts(of: term, sample: place))
-    }
-    let perSample = c.liveRowsPerSample
-    check(
-      "gradient of the unit latents", part.heads.unitGradient.rows(sample * perSample..<(sample + 1) * perSample))
   }
 }

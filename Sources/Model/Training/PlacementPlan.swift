@@ -73,7 +73,8 @@ package struct PlacementPlan: Encodable, Sendable {
     let step = try MemoryNeed.checking {
       let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
       return try TrainingStep(
-        state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
+        state, optimizer: settings.optimizer, batchSize: settings.batchSize, microBatches: settings.microBatches ?? 1,
+        team: team, seed: settings.seed)
     }
     self.init(step)
   }

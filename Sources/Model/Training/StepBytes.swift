@@ -56,12 +56,16 @@ extension TrainingStep {
   }
 
   /// Nodes of the reduction tree that this rank's groups of workers add gradients into.
-  package var gradientNodes: Int { weightGradients.reduce(0) { $0 + $1.nodes.count } }
+  package var gradientNodes: Int { nodesOfGroups.reduce(0, +) }
+
+  private var nodesOfGroups: [Int] {
+    weightGradients.map { microBatches in microBatches.reduce(0) { $0 + $1.nodes.count } }
+  }
 
   /// Each worker reads its slice of the gradients' sums of all other nodes, and writes its slice of the parameters to
   /// the replicas that are not its own.
   var trafficBetweenNodes: TrafficBetweenNodes {
-    let sums = weightGradients.map(\.nodes.count)
+    let sums = nodesOfGroups
     let replicas = state.replicas.count
     var (gradients, parameters) = (0, 0)
     for (worker, workspace) in workspaces.enumerated() {

@@ -6,25 +6,27 @@ import Tensor
 extension TrainingStep {
   // MARK: Forward
 
-  /// The worker's samples through the encoders.
-  func encode(_ worker: Int, _ x: Inputs) {
+  /// The worker's samples of the n-th micro-batch through the encoders.
+  func encode(_ worker: Int, _ n: Int, _ x: Inputs) {
     let w = workspaces[worker]
-    encode(w, worker, state.parameters(onNode: w.node), x.dropouts, x)
+    encode(w, worker, n, state.parameters(onNode: w.node), x.dropouts, x)
   }
 
   /// The same by the momentum copy.
-  func encodeKeys(_ worker: Int, _ x: Inputs) {
+  func encodeKeys(_ worker: Int, _ n: Int, _ x: Inputs) {
     let w = workspaces[worker]
-    encode(w, worker, state.keyParameters(onNode: w.node), .none, x)
+    encode(w, worker, n, state.keyParameters(onNode: w.node), .none, x)
   }
 
-  private func encode(_ w: Workspace, _ worker: Int, _ θ: Parameters, _ dropouts: DropoutSites, _ x: Inputs) {
-    let part = parts[w.group]
+  private func encode(
+    _ w: Workspace, _ worker: Int, _ n: Int, _ θ: Parameters, _ dropouts: DropoutSites, _ x: Inputs
+  ) {
+    let (heads, own) = (parts[w.group].heads, parts[w.group].microBatches[n])
     for (m, encoder) in model.encoders.enumerated() {
-      let pass = part.pass(m, worker: w.number, θ, dropouts, scratch: w.scratch)
+      let pass = own.pass(m, worker: w.number, θ, dropouts, scratch: w.scratch)
       span(worker, encoder.forwardName) {
-        for run in pass.runs { part.encoders[m].load(x.batch, run: run, modality: m) }
-        encoder.forward(pass, into: part.heads.plain(m))
+        for run in pass.runs { own.encoders[m].load(x.batch, run: run, modality: m) }
+        encoder.forward(pass, into: own.rows(of: heads.plain(m)))
       }
     }
   }
@@ -119,33 +121,36 @@ extension TrainingStep {
 
   // MARK: Backward
 
-  /// The heads' own gradients of the worker's samples.
-  func addHeadGradients(_ worker: Int, _ x: Inputs) {
+  /// The heads' own gradients of the worker's samples of the n-th micro-batch.
+  func addHeadGradients(_ worker: Int, _ n: Int, _ x: Inputs) {
     let w = workspaces[worker]
     let part = parts[w.group]
-    for run in part.headRuns(worker: w.number) {
-      model.heads.addSampleGradients(run, headsPass(w, x), to: part.gradients)
+    let own = part.microBatches[n]
+    for run in own.headRuns(worker: w.number) {
+      model.heads.addSampleGradients(own.inGroup(run), headsPass(w, x), to: part.gradients)
     }
   }
 
-  /// The gradients of activations of the worker's samples, and the samples' own gradients.
-  func encodersBackward(_ worker: Int, _ turn: BackwardTurn, _ x: Inputs) {
+  /// The gradients of activations of the worker's samples of the n-th micro-batch, and the samples' own gradients.
+  func encodersBackward(_ worker: Int, _ n: Int, _ turn: BackwardTurn, _ x: Inputs) {
     let w = workspaces[worker]
     let (part, θ) = (parts[w.group], state.parameters(onNode: w.node))
+    let own = part.microBatches[n]
     for m in turn.encoders {
-      let pass = part.pass(m, worker: w.number, θ, x.dropouts, scratch: w.scratch)
+      let pass = own.pass(m, worker: w.number, θ, x.dropouts, scratch: w.scratch)
       span(worker, model.encoders[m].backwardName) {
-        model.encoders[m].backward(pass, part.heads.plainGradient(m), layers: turn.layers, into: part.gradients)
+        model.encoders[m].backward(
+          pass, own.rows(of: part.heads.plainGradient(m)), layers: turn.layers, into: part.gradients[own.samples])
       }
     }
   }
 
-  /// The worker's tiles of a segment's gradients, over its group's samples.
-  func computeWeightGradients(_ worker: Int, _ segment: Int, _ x: Inputs) {
+  /// The worker's tiles of a segment's gradients, over its group's samples of the n-th micro-batch.
+  func computeWeightGradients(_ worker: Int, _ n: Int, _ segment: Int, _ x: Inputs) {
     let w = workspaces[worker]
     // Messages move on only when someone asks for them.
     let exchanges = worker == 0 && ranks.size > 1 && overlapsExchange && x.probe == nil
-    weightGradients[w.group].compute(
+    weightGradients[w.group][n].compute(
       segment: segment, worker: w.number, scratch: w.scratch, inspect: x.probe?.inspection,
       progress: { if exchanges { communicator.progress() } })
   }

@@ -16,9 +16,10 @@ package final class TrainingStep: @unchecked Sendable {
   let statistics: StatisticsExchange
   let reduction: GradientReduction
   let optimizer: BertAdam
-  /// The samples of each group of this rank's workers, and their weights' gradients.
+  /// The samples of each group of this rank's workers.
   let parts: [BatchPart]
-  let weightGradients: [WeightGradients]
+  /// Of each group, of each of its micro-batches.
+  let weightGradients: [[WeightGradients]]
   let workspaces: [Workspace]
   let packingShares: [TrainingState.PackingShare]
   /// What steps use, the state included.
@@ -26,6 +27,8 @@ package final class TrainingStep: @unchecked Sendable {
   private let seed: UInt64
   /// Samples of a batch, B.
   package let batchSize: Int
+  /// In how many runs each group's samples go through the encoders, one after the other.
+  let microBatches: Range<Int>
 
   /// The loss of the running step, once all samples have gone forward.
   var result: StepResult?
@@ -70,10 +73,12 @@ package final class TrainingStep: @unchecked Sendable {
 
   /// Plans all memory that steps use; nothing is allocated later.
   ///
+  /// - Parameter microBatches: in how many runs a batch's samples go through the encoders: the more, the less memory, the
+  ///   same bits.
   /// - Throws: `MemoryError` if there is not enough.
   package init(
-    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int, team: WorkerTeam,
-    seed: UInt64
+    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int,
+    microBatches: Int = 1, team: WorkerTeam, seed: UInt64
   ) throws {
     let model = state.model
     let (c, ranks, placement) = (model.configuration, team.ranks, team.placement)
@@ -82,6 +87,7 @@ package final class TrainingStep: @unchecked Sendable {
     self.team = team
     self.seed = seed
     self.batchSize = batchSize
+    self.microBatches = 0..<microBatches
     let division = BatchDivision(batchSize: batchSize, groups: ranks.groups.flatMap(\.self))
     let runs = (0..<ranks.size).map { rank -> Range<Int> in
       let own = ranks.ofGroups(division.samples, rank: rank)
@@ -97,16 +103,21 @@ package final class TrainingStep: @unchecked Sendable {
     let tree = ReductionTree(leaves: batchSize)
     let own = (0..<team.count).map { Arena(placement: placement.memory(ofWorker: $0)) }
     let slices = GradientSlices(model, ranks: ranks)
-    var (workspaces, parts, weightGradients) = ([Workspace](), [BatchPart](), [WeightGradients]())
+    var (workspaces, parts, weightGradients) = ([Workspace](), [BatchPart](), [[WeightGradients]]())
     var groupArenas: [Arena] = []
     for (group, samples) in ranks.ofGroups(division.samples, rank: ranks.rank).enumerated() {
       let (workers, arena) = (placement.groups[group], Arena(placement: placement.memory(ofGroup: group)))
-      let part = try BatchPart(model, samples: samples, workers: workers.count, exchange: exchange, in: arena)
+      let part = try BatchPart(
+        model, samples: samples, microBatches: microBatches, workers: workers.count, exchange: exchange, in: arena)
       parts.append(part)
       weightGradients.append(
-        try WeightGradients(
-          model, samples: samples, tree: tree, sources: part.weightSources, gradients: part.gradients,
-          segments: slices.segments.indices.map(slices.range(ofSegment:)), workers: own[workers], in: arena))
+        try part.microBatches.map { microBatch in
+          let first = samples.lowerBound
+          return try WeightGradients(
+            model, samples: first + microBatch.samples.lowerBound..<first + microBatch.samples.upperBound, tree: tree,
+            sources: microBatch.weightSources, gradients: part.gradients[microBatch.samples],
+            segments: slices.segments.indices.map(slices.range(ofSegment:)), workers: own[workers], in: arena)
+        })
       groupArenas.append(arena)
       let scratch = model.scratchSize(batchSize: batchSize)
       for (number, worker) in workers.enumerated() {
@@ -119,7 +130,8 @@ package final class TrainingStep: @unchecked Sendable {
     }
     (self.workspaces, self.parts, self.weightGradients) = (workspaces, parts, weightGradients)
     reduction = try GradientReduction(
-      slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.nodes), arenas: own, shared: shared
+      slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.self).flatMap(\.nodes),
+      arenas: own, shared: shared
     )
     optimizer = try BertAdam(configuration, state: state, reduction: reduction, arenas: own)
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
@@ -139,7 +151,8 @@ package final class TrainingStep: @unchecked Sendable {
     let state = try TrainingState(
       CARATModel(model), placement: team.placement, averages: settings.optimizer.averageDecay != nil)
     try self.init(
-      state, optimizer: settings.optimizer, batchSize: settings.batchSize, team: team, seed: settings.seed)
+      state, optimizer: settings.optimizer, batchSize: settings.batchSize, microBatches: settings.microBatches ?? 1,
+      team: team, seed: settings.seed)
   }
 
   /// Trains on a full batch. Where the loss or a gradient is not finite, the state stays as it was.
@@ -203,10 +216,8 @@ package final class TrainingStep: @unchecked Sendable {
 
   /// Deals the batch's tasks to the workers.
   private func deal(_ batch: Batch) {
-    for (part, gradients) in zip(parts, weightGradients) {
-      part.begin(batch)
-      gradients.deal()
-    }
+    for part in parts { part.begin(batch) }
+    for gradients in weightGradients.flatMap(\.self) { gradients.deal() }
   }
 
   /// A step's phases up to the sum of the gradients, on one worker; with a probe as far as the gradients. It changes nothing of
@@ -214,10 +225,10 @@ package final class TrainingStep: @unchecked Sendable {
   func computeGradients(_ worker: Int, _ x: Inputs) {
     phase(worker, .packing, x) { state.pack(packingShares[worker], training: true) }
     if model.configuration.queueKeys == .momentum && x.probe == nil {
-      phase(worker, .keyEncoders, x) { encodeKeys(worker, x) }
+      for n in microBatches { phase(worker, .keyEncoders(microBatch: n), x) { encodeKeys(worker, n, x) } }
       phase(worker, .keyLatents, x) { makeKeys(worker, x) }
     }
-    phase(worker, .encodersForward, x) { encode(worker, x) }
+    for n in microBatches { encodersForward(worker, n, x) }
     phase(worker, .headsForward, x) { makeLatents(worker, x) }
     communicate(worker, "gather rows") { communicator.exchange(exchange.forward) }
     phase(worker, .packingRows, x) { contrastive.pack(part: worker, parts: team.count) }
@@ -226,22 +237,39 @@ package final class TrainingStep: @unchecked Sendable {
     phase(worker, .anchorFactors, x) { finishStatistics(worker, x) }
     phase(worker, .contrastiveGradient, x) { contrastiveGradient(worker) }
     communicate(worker, "gather aggregates") { communicator.exchange(exchange.aggregated) }
-    if let probe = x.probe { phase(worker, .search, x) { search(worker, probe) } }
+    if let probe = x.probe { phase(worker, .search, x) { searchHeads(worker, probe) } }
     phase(worker, .headsBackward, x) { heads(worker, x) { model.heads.backward($1, $0) } }
-    for (number, turn) in model.turns.enumerated() {
-      phase(worker, .encodersBackward(turn: number), x) {
-        if number == 0 { addHeadGradients(worker, x) }
-        encodersBackward(worker, turn, x)
-      }
-      for segment in reduction.slices.segments.count == 1 ? [0] : turn.segments {
-        phase(worker, .weightGradients(segment: segment), x) { computeWeightGradients(worker, segment, x) }
-        send(worker, segment, x)
-      }
+    for n in microBatches.reversed() {
+      // What the last one's forward pass left is still there.
+      if n + 1 < microBatches.upperBound { encodersForward(worker, n, x) }
+      backward(worker, n, x)
     }
     communicate(worker, "exchange gradients") { finishExchange() }
     if x.probe != nil { return }
     phase(worker, .allReduce, x) { reduce(worker, x) }
     communicate(worker, "gather norms") { communicator.exchange(reduction.gatherSquares) }
+  }
+
+  /// Forward through the encoders, of one micro-batch.
+  private func encodersForward(_ worker: Int, _ n: Int, _ x: Inputs) {
+    phase(worker, .encodersForward(microBatch: n), x) { encode(worker, n, x) }
+    if let probe = x.probe { phase(worker, .search, x) { searchEncoders(worker, n, probe) } }
+  }
+
+  /// Backward of one micro-batch, and its gradients; with those of the first, which goes last, they are ready.
+  private func backward(_ worker: Int, _ n: Int, _ x: Inputs) {
+    for (number, turn) in model.turns.enumerated() {
+      phase(worker, .encodersBackward(microBatch: n, turn: number), x) {
+        if number == 0 { addHeadGradients(worker, n, x) }
+        encodersBackward(worker, n, turn, x)
+      }
+      for segment in reduction.slices.segments.count == 1 ? [0] : turn.segments {
+        phase(worker, .weightGradients(microBatch: n, segment: segment), x) {
+          computeWeightGradients(worker, n, segment, x)
+        }
+        if n == 0 { send(worker, segment, x) }
+      }
+    }
   }
 
   /// The phases that change the state, on one worker, if the gradients are finite.
@@ -262,12 +290,13 @@ package final class TrainingStep: @unchecked Sendable {
   /// - Parameter inspects: whether latents of all levels are made too, for `inspected`.
   package func evaluate(_ batch: Batch, inspects: Bool = false) -> Matrix {
     precondition(batch.count <= batchSize, "a batch of \(batch.count) samples, planned for \(batchSize)")
+    precondition(!inspects || microBatches.count == 1, "attention of \(microBatches.count) micro-batches is not kept")
     for part in parts { part.begin(batch) }
     let x = Inputs(
       batch: batch, dropouts: .none, training: false, isInspected: inspects, rate: 0, probe: nil)
     team.run { [self] worker in
       phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }
-      phase(worker, .encodersForward, x) { encode(worker, x) }
+      for n in microBatches { encodersForward(worker, n, x) }
       phase(worker, .headsForward, x) { makeLatents(worker, x) }
       phase(worker, .aggregation, x) { aggregate(worker, x) }
       phase(worker, .scores, x) { finishScores(worker, x) }

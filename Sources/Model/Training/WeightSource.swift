@@ -31,6 +31,16 @@ struct WeightSource {
     (self.parameter, outputs, perSample, kind) = (parameter, 0..<parameter.rows, 1, .positions(steps))
   }
 
+  /// The same for samples that are numbered from another one on.
+  func numbered(from first: Int) -> WeightSource {
+    func own(_ samples: Range<Int>) -> Range<Int> { first + samples.lowerBound..<first + samples.upperBound }
+    return switch kind {
+    case .product(let pieces):
+      WeightSource(parameter, outputs: outputs, perSample: perSample) { pieces(own($0), $1) }
+    case .positions(let steps): WeightSource(positions: parameter) { steps(own($0)) }
+    }
+  }
+
   /// Rows of all pieces of some samples; for what is no product, as many as cost the same.
   func rowCount(_ samples: Range<Int>) -> Int {
     switch kind {

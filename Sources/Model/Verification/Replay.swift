@@ -47,7 +47,7 @@ package struct Replay: Codable, Sendable {
   /// - Throws: `DataError` for what is wrong in the file, `MemoryShortage` and `MemoryError` where memory is short.
   package init(_ golden: GoldenFile, team: WorkerTeam) throws {
     file = golden.file.path
-    try MemoryNeed.check(golden.configuration, batchSize: golden.batchSize)
+    try MemoryNeed.check(golden.configuration, samples: golden.batchSize)
     let model = CARATModel(golden.configuration)
     let state = try TrainingState(model, placement: team.placement)
     try state.loadWeights(from: golden.file, prefix: "initial.")

@@ -31,11 +31,12 @@ package struct RunDifference: Sendable {
   }
 
   private static func leaves(_ run: RunDirectory) throws -> [String: String] {
-    guard let leaves = try? JSON.leaves(of: JSON.data(ofFile: run.configuration)) else {
+    guard var leaves = try? JSON.leaves(of: JSON.data(ofFile: run.configuration)) else {
       throw DataError(
         file: run.configuration, expected: "the settings of a run", found: "no JSON",
         remedy: "give the directories of two runs")
     }
+    for setting in AnySetting.all where setting.change == .freely { leaves[setting.key] = nil }
     return leaves
   }
 

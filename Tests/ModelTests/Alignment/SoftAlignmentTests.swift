@@ -32,7 +32,7 @@ struct SoftAlignmentTests {
     c.modalities[2].alignedSteps = 3
     let x = try EncoderTests.Fixture(c, samples: 4, workers: 2, dropout: 0)
     x.forward(2)
-    let encoder = x.part.encoders[2]
+    let encoder = x.own.encoders[2]
     let a = try #require(encoder.alignment)
     #expect(a.steps == 5 && a.samples == 4 && encoder.sequences.rowCount == 12)
     let norm = try #require(x.model.encoders[2].alignment).norm

@@ -31,7 +31,7 @@ struct EncoderTests {
       part = try BatchPart(model, samples: 0..<samples, workers: workers, exchange: exchange, in: testArena)
       let arenas = (0..<workers).map { _ in testArena }
       weightGradients = try WeightGradients(
-        model, samples: 0..<samples, tree: ReductionTree(leaves: samples), sources: part.weightSources,
+        model, samples: 0..<samples, tree: ReductionTree(leaves: samples), sources: part.microBatches[0].weightSources,
         gradients: part.gradients, segments: [0..<model.trainedCount], workers: arenas[...], in: testArena)
       scratch = try ModelTests.scratch(model.scratchSize(batchSize: samples))
       dropouts = DropoutSites(rate: dropout, seed: 9, step: 2)
@@ -47,14 +47,15 @@ struct EncoderTests {
       try random(64, c.hiddenSize, seed: 70 + UInt64(m)).rows(0..<part.count * c.labels)
     }
 
+    var own: MicroBatch { part.microBatches[0] }
     func plain(_ m: Int) -> Matrix { part.heads.plain(m) }
 
     func forward(_ m: Int) {
       θ.pack(model.layout)
       for worker in 0..<workers {
-        let pass = part.pass(m, worker: worker, θ, dropouts, scratch: scratch)
+        let pass = own.pass(m, worker: worker, θ, dropouts, scratch: scratch)
         // Normalised in place by forward, so taken again.
-        for run in pass.runs { part.encoders[m].load(batch, run: run, modality: m) }
+        for run in pass.runs { own.encoders[m].load(batch, run: run, modality: m) }
         model.encoders[m].forward(pass, into: part.heads.plain(m))
       }
     }
@@ -64,7 +65,7 @@ struct EncoderTests {
       part.heads.plainGradient(m).copy(from: try weights(m))
       for turn in model.turns where turn.encoders.contains(m) {
         for worker in 0..<workers {
-          let pass = part.pass(m, worker: worker, θ, dropouts, scratch: scratch)
+          let pass = own.pass(m, worker: worker, θ, dropouts, scratch: scratch)
           model.encoders[m].backward(
             pass, part.heads.plainGradient(m), layers: turn.layers, into: part.gradients)
         }
@@ -161,7 +162,7 @@ struct EncoderTests {
     )
     x.forward(0)
     y.forward(0)
-    #expect(y.part.encoders[0].sequences.rowCount == 24)
+    #expect(y.own.encoders[0].sequences.rowCount == 24)
     #expect(relativeDifference(values(y.plain(0)), values(x.plain(0)).map(Double.init)) > 1e-2)
   }
 

@@ -46,7 +46,7 @@ struct SettingTests {
   /// What is not in the table is decided by the data or by other settings.
   @Test func theTableHasEverySettingOfTheFile() throws {
     var settings = RunConfiguration(for: DatasetShape(of: SyntheticDataset.Settings()))
-    (settings.maxSteps, settings.bestBy, settings.patience) = (9, .loss, 3)
+    (settings.maxSteps, settings.bestBy, settings.patience, settings.microBatches) = (9, .loss, 3, 4)
     (settings.tuneThreshold, settings.optimizer.averageDecay, settings.model.positiveWeights) = (.label, 0.9, .auto)
     for m in settings.model.modalities.indices { settings.model.modalities[m].alignedSteps = 20 }
     let keys = try Set(JSON.leaves(of: settings).keys.map { $0.replacing(/\[[0-9]+\]/, with: "[]") })

@@ -19,21 +19,22 @@ struct BatchPartTests {
     batch.fill((0..<inBatch).map { 10 + $0 }, of: source)
     part.begin(batch)
     #expect(part.count == count)
+    let own = part.microBatches[0]
     for m in 0..<3 {
       let lengths = (0..<count).map { source.length(sample: 14 + $0, modality: m) }
-      let sequences = part.encoders[m].sequences
+      let sequences = own.encoders[m].sequences
       #expect(sequences.count == count && sequences.rowCount == lengths.reduce(0, +))
-      #expect(part.encoders[m].hidden.rows == sequences.rowCount)
+      #expect(own.encoders[m].hidden.rows == sequences.rowCount)
       for s in 0..<count { #expect(sequences.place(s) == 4 + s) }
       for worker in 0..<2 {
-        for run in part.pass(m, worker: worker, model.testParameters, .none, scratch: try scratch(0)).runs {
-          part.encoders[m].load(batch, run: run, modality: m)
+        for run in own.pass(m, worker: worker, model.testParameters, .none, scratch: try scratch(0)).runs {
+          own.encoders[m].load(batch, run: run, modality: m)
         }
       }
       for s in 0..<count {
         let expected = try zeros(lengths[s], c.modalities[m].features)
         source.copyFeatures(sample: 14 + s, modality: m, steps: lengths[s], into: expected.base)
-        #expect(values(part.encoders[m].embeddings.features.rows(sequences.rows(s))) == values(expected))
+        #expect(values(own.encoders[m].embeddings.features.rows(sequences.rows(s))) == values(expected))
       }
     }
     #expect(part.heads.unit.live.base == exchange.live.row(4 * 27) && part.heads.unitGradient.rows == 4 * 27)

@@ -11,11 +11,11 @@ extension Teams {
   struct LayoutIndependenceTests {
     /// The state's digest and the losses after a few steps with dropout.
     func run(
-      _ c: ModelConfiguration, batchSize: Int, workers: Int, nodes: Int = 1, seed: UInt64 = 1
+      _ c: ModelConfiguration, batchSize: Int, workers: Int, microBatches: Int = 1, nodes: Int = 1, seed: UInt64 = 1
     ) throws -> (digest: String, losses: [Double]) {
       let f = try TrainingFixture(
         c, batchSize: batchSize, workers: workers, samples: 3 * batchSize + 1, seed: seed,
-        nodes: nodes)
+        microBatches: microBatches, nodes: nodes)
       let results = f.train(steps: 5)
       return (f.state.digest(), results.map(\.loss))
     }
@@ -32,6 +32,34 @@ extension Teams {
         #expect(more.digest == one.digest, "\(workers) workers")
         #expect(more.losses.map(\.bitPattern) == one.losses.map(\.bitPattern), "\(workers) workers")
       }
+    }
+
+    /// Any number of micro-batches, of any number of blocks: those of some groups have none.
+    @Test(
+      arguments: [(4, [1]), (9, [2, 3]), (18, [2, 3, 5]), (32, [2, 4, 8])], ModelConfiguration.QueueKeys.allCases)
+    func sameBitsForAnyNumberOfMicroBatches(_ sizes: (Int, [Int]), _ keys: ModelConfiguration.QueueKeys) throws {
+      var c = tinyConfiguration(queue: 500)
+      c.queueKeys = keys
+      c.modalities[1].alignedSteps = 2
+      let one = try run(c, batchSize: sizes.0, workers: 1)
+      for microBatches in sizes.1 {
+        for (workers, nodes) in [(1, 1), (3, 1), (4, 2)] {
+          let more = try run(c, batchSize: sizes.0, workers: workers, microBatches: microBatches, nodes: nodes)
+          #expect(more.digest == one.digest, "\(microBatches) micro-batches, \(workers) workers")
+          #expect(more.losses.map(\.bitPattern) == one.losses.map(\.bitPattern), "\(microBatches) micro-batches")
+        }
+      }
+    }
+
+    /// Memory of a group falls by what encoders keep for backward; scores of an evaluation are the same.
+    @Test func microBatchesTakeLessMemory() throws {
+      var c = wideConfiguration(textFeatures: 40)
+      c.modalities[0].maximumSteps = 60
+      let all = try [1, 4].map { try TrainingFixture(c, batchSize: 64, workers: 1, microBatches: $0) }
+      let bytes = all.map(\.training.bytes.activations)
+      #expect(Double(bytes[1]) < 0.7 * Double(bytes[0]), "\(bytes)")
+      let scores = all.map { values($0.training.evaluate($0.batch)) }
+      #expect(bits(scores[0]) == bits(scores[1]))
     }
 
     @Test func sameBitsWithKeysOfAMomentumCopy() throws {

@@ -19,7 +19,8 @@ extension Teams {
       let found = try Self.layouts.flatMap { workers in
         try ThreadRanks.run(workers.count) { communicator in
           let f = try TrainingFixture(
-            c, batchSize: 6, workers: workers[communicator.rank], samples: 12, communicator: communicator)
+            c, batchSize: 6, workers: workers[communicator.rank], samples: 12,
+            microBatches: workers == [3] || workers == [2, 1, 2] ? 2 : 1, communicator: communicator)
           spoil(f)
           f.fill(from: 4)
           f.state.step = 7

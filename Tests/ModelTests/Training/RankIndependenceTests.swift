@@ -18,12 +18,12 @@ extension Teams {
     ///
     /// - Parameter workers: of each rank.
     func run(
-      _ c: ModelConfiguration, batchSize: Int, workers: [Int], dropout: Bool = true
+      _ c: ModelConfiguration, batchSize: Int, workers: [Int], microBatches: Int = 1, dropout: Bool = true
     ) throws -> Outcome {
       let outcomes = try ThreadRanks.run(workers.count) { communicator in
         let f = try TrainingFixture(
           c, batchSize: batchSize, workers: workers[communicator.rank], samples: 3 * batchSize + 1,
-          communicator: communicator)
+          microBatches: microBatches, communicator: communicator)
         let results = f.train(steps: 4, dropout: dropout)
         f.batch.fill(0..<max(1, batchSize - 2), of: f.source)
         let scores = f.training.evaluate(f.batch).elements.map(\.bitPattern)
@@ -51,6 +51,16 @@ extension Teams {
       let one = try run(c, batchSize: batchSize, workers: [1])
       for workers in Self.layouts {
         #expect(try run(c, batchSize: batchSize, workers: workers) == one, "workers \(workers)")
+      }
+    }
+
+    @Test func sameBitsForAnyNumberOfMicroBatches() throws {
+      var c = tinyConfiguration()
+      // Layers in turn.
+      c.modalities[1].maximumSteps = 140
+      let one = try run(c, batchSize: 18, workers: [1])
+      for (workers, microBatches) in [([1], 3), ([2, 1], 2), ([1, 1, 1], 4), ([1, 2, 1, 1, 1, 1, 1], 2)] {
+        #expect(try run(c, batchSize: 18, workers: workers, microBatches: microBatches) == one, "workers \(workers)")
       }
     }
 
