@@ -73,8 +73,6 @@ package struct CollectiveBenchmark: Codable, Sendable {
         if worker == 0 { communicator.exchange(sums) }
       }
     }
-    // Everything else has their addresses only.
-    defer { withExtendedLifetime((arenas, shared)) {} }
     var (own, library) = ([Double](), [Double]())
     for k in 0..<repeats + 2 {
       let seconds = (time(allReduce), time { Launcher.sumByLibrary(values, count: count) })

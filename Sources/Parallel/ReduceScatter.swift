@@ -22,6 +22,8 @@ package final class ReduceScatter: @unchecked Sendable {
   private let messages: [Messages]
   /// For each segment each worker's additions of all ranks' nodes.
   private let reductions: [[TreeSum]]
+  /// Of which the rest has addresses.
+  private let arenas: [Arena]
 
   /// - Parameters:
   ///   - runs: each rank's leaves.
@@ -37,6 +39,7 @@ package final class ReduceScatter: @unchecked Sendable {
     let rank = ranks.rank
     self.ranks = ranks
     self.segments = segments
+    self.arenas = Array(arenas) + [shared]
 
     var own: [TreeNode] = []
     var combinations = arenas.map { _ in [(sum: TreeSum, target: UnsafeMutablePointer<Float>)]() }

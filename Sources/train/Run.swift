@@ -99,7 +99,6 @@ struct Run: ParsableCommand {
       // Another run may have come and gone.
       if !basics.overwrite { try directory.requireReplaceable(isResumed: basics.resume != nil) }
     }
-    defer { withExtendedLifetime(lock) {} }
     let team: WorkerTeam
     let trainer: Trainer
     let dataset: Dataset
@@ -112,7 +111,7 @@ struct Run: ParsableCommand {
       trainer = try Trainer(
         inputs.settings, dataset: dataset, data: fingerprint, directory: directory, team: team, from: checkpoint,
         initial: checkpoint == nil ? training.`init`.map { try SafetensorsFile(path: $0) } : nil,
-        options: options)
+        options: options, lock: lock)
     } catch {
       // A run that can't start leaves nothing, generated data included.
       if isNew && isFirst { try? FileManager.default.removeItem(atPath: directory.path) }

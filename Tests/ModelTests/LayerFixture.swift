@@ -90,8 +90,8 @@ struct LayerFixture<Layer> {
 }
 
 extension SequenceTable {
-  convenience init(_ lengths: [Int], firstPlace: Int = 0) {
-    self.init(capacity: lengths.count, firstPlace: firstPlace)
+  convenience init(_ lengths: [Int], firstPlace: Int = 0) throws {
+    try self.init(capacity: lengths.count, firstPlace: firstPlace, in: testArena)
     for length in lengths { append(length: length) }
   }
 }

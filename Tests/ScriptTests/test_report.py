@@ -81,7 +81,7 @@ class ReportTests(FileTestCase):
         text = self.report(self.path("a<b>"))
         page = Page(text)
         self.assertEqual(page.headings[0], "CARAT: a<b>")
-        for heading in ("Results", "Validation by epoch", "Labels of the test split", "Precision and recall",
+        for heading in ("Results", "Validation by epoch", "A step's time by phase", "Labels of the test split", "Precision and recall",
                         "Labels that come together", "Terms of the loss", "Prototypes", "Latents", "Attention over time", "Run"):
             self.assertIn(heading, page.headings)
         self.assertIn(f"{result['test']['micro_f1']:.4f}", page.cells)
@@ -101,7 +101,7 @@ class ReportTests(FileTestCase):
         # Nothing is fetched; every figure is well-formed, and its ids are its own.
         self.assertEqual(page.fetched, [])
         drawn = re.findall(r"<svg.*?</svg>", text, re.S)
-        self.assertEqual(len(drawn), 7 + len(kept["thresholds"]))
+        self.assertEqual(len(drawn), 8 + len(kept["thresholds"]))
         self.assertLess(len(text), 1_000_000)
         ids: list = []
         for figure in drawn:
@@ -255,6 +255,21 @@ exec "$REAL" "$@"
         self.assertIn("Not here, for the program did not give them: Unknown option &#x27;--embeddings&#x27;.", text)
         self.assertIn("Latents and attention", Page(text).headings)
         self.assertNotIn("Prototypes", Page(text).headings)
+
+    def test_time_by_phase(self) -> None:
+        self.train("r", *GENERATED)
+        run = judge(Run(self.path("r")), "r")
+        run.records = [{"event": "phases", "steps": 1, "seconds": {"wait": 0.4, "update": 0.003, "packing": 0.001}},
+                       {"event": "phases", "steps": 3, "seconds": {"wait": 0.2, "encoders forward": 0.8}}]
+        self.assertEqual({name: round(seconds, 6) for name, seconds in run.phases.items()},
+                         {"wait": 0.25, "update": 0.00075, "packing": 0.00025, "encoders forward": 0.6})
+        words = re.findall(r"<text[^>]*>([^<]*)", figures.phases([run]))
+        for word in ("wait", "encoders forward", "all others", "600 ms, 70.5%", "250 ms, 29.4%", "1 ms, 0.1%", "r: 851 ms a step"):
+            self.assertIn(word, words)
+        self.assertNotIn("update", words)
+        run.records = judge(Run(self.path("r")), "r").events("step")          # of an earlier version
+        self.assertEqual(run.phases, {})
+        self.assertNotIn("A step's time by phase", Page(page([run])).headings)
 
     def test_cosines(self) -> None:
         prototypes = self.random.normal(size=(2, 4, 5))

@@ -63,7 +63,8 @@ import Testing
     let events = records.map { ($0["event"] as? String ?? "") + ($0["split"] as? String ?? "") }
     #expect(
       events == [
-        "start", "step", "placement", "step", "evaluationvalid", "step", "step", "evaluationvalid", "evaluationtest",
+        "start", "step", "placement", "step", "phases", "evaluationvalid", "step", "step", "phases", "evaluationvalid",
+        "evaluationtest",
       ])
     #expect(records[0].keys.sorted() == ["environment", "event", "ranks", "step", "time", "workers"])
     #expect(
@@ -77,7 +78,17 @@ import Testing
       "shuffled_bce",
     ]
     #expect(Set(terms.keys) == Set(names))
-    #expect(records[8].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step", "time"])
+    for (record, epoch) in [(records[4], 1), (records[8], 2)] {
+      // A step's time, all of it, of the epoch's steps and of nothing else.
+      let seconds = try #require(record["seconds"] as? [String: Double])
+      let whole = try #require(record["seconds_per_step"] as? Double)
+      #expect(abs(seconds.values.reduce(0, +) - whole) < 0.01 * whole && record["steps"] as? Int == 2)
+      #expect(record["epoch"] as? Int == epoch && record["step"] as? Int == 2 * epoch)
+      #expect(
+        ["encoders forward", "weight gradients", "update", "wait", "between"].allSatisfy { seconds[$0] ?? 0 > 0 })
+      #expect(seconds["scores"] == nil && seconds["communication"] == nil, "\(seconds)")
+    }
+    #expect(records[10].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step", "time"])
   }
 
   /// Which machine and program computed what, and when.

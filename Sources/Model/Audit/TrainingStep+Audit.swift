@@ -67,7 +67,7 @@ extension TrainingStep {
       let cpus = team.seats.cpus
       own = parting.workers.map { worker in
         Fault(
-          step: step, stage: stages[first].name, tensor: tensor(first, worker), rank: ranks.rank, host: Host.name,
+          step: step, stage: stages[first].phase.name, tensor: tensor(first, worker), rank: ranks.rank, host: Host.name,
           cpu: cpus[seats[worker]], seat: seats[worker])
       }
     }

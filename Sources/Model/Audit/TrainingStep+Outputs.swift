@@ -24,15 +24,15 @@ extension TrainingStep {
 
   private func forEachOutput(of stage: Stage, _ worker: Int, _ x: Inputs, _ body: Body) {
     let w = workspaces[worker]
-    switch stage {
+    switch stage.phase {
     case .packing:
       state.forEachPacked(packingShares[worker]) { weight, floats in body("packed \(weight.name)", floats) }
-    case .keyEncoders(let n), .encodersForward(let n): forEachPlain(w, n, body)
+    case .keyEncoders, .encodersForward: forEachPlain(w, stage.microBatch, body)
     case .keyLatents: forEachLive(worker, x, "key", exchange.keys, body)
     case .headsForward:
       forEachLive(worker, x, "latent", exchange.live, body)
       forEachScored(worker, x, body)
-    case .aggregation, .scores, .search: break
+    case .aggregation, .scores, .search, .communication, .wait: break
     case .packingRows:
       for columns in contrastive.columns(part: worker, parts: team.count) {
         let rows = columns.rows
@@ -56,13 +56,14 @@ extension TrainingStep {
       let gradient = parts[w.group].heads.unitGradient
       body("gradient of the unit latents", gradient.rows(w.share(of: gradient.rows)))
     case .headsBackward: forEachHeadOperand(worker, x, body)
-    case .encodersBackward(let n, let turn): forEachEncoderOperand(w, n, turn, body)
-    case .weightGradients(let n, let segment):
-      weightGradients[w.group][n].forEachResult(segment: segment, worker: w.number) { parameter, result in
+    case .encodersBackward: forEachEncoderOperand(w, stage.microBatch, stage.part, body)
+    case .weightGradients:
+      weightGradients[w.group][stage.microBatch].forEachResult(segment: stage.part, worker: w.number) {
+        parameter, result in
         body("gradient of \(parameter.name)", result)
       }
-    case .combining(let segment):
-      reduction.scatter.forEachCombined(worker: worker, segment: segment) { body("sum of gradients", $0) }
+    case .combining:
+      reduction.scatter.forEachCombined(worker: worker, segment: stage.part) { body("sum of gradients", $0) }
     case .allReduce:
       for segment in reduction.slices.segments.indices {
         forEachChunk(worker, segment) { tensor, range, chunk in
@@ -70,8 +71,8 @@ extension TrainingStep {
           body("squares of \(tensor.name)", floats(reduction.squares.base, chunk..<chunk + 1))
         }
       }
-    case .update(let segment):
-      forEachChunk(worker, segment) { tensor, range, _ in
+    case .update:
+      forEachChunk(worker, stage.part) { tensor, range, _ in
         for values in [state.replicas[0], state.firstMoment, state.secondMoment] {
           body(tensor.name, floats(values.origin, range))
         }

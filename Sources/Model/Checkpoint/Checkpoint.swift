@@ -166,8 +166,7 @@ package struct Checkpoint: Sendable {
   /// SHA-256 of the whole training state, as `TrainingState.digest` gives it: of the tensors that are the state, in
   /// their order.
   package func digest() -> String {
-    defer { withExtendedLifetime(file) {} }
-    return TensorDigest.digest(
+    TensorDigest.digest(
       stateNames.map {
         ($0, file.shape(of: $0) ?? [], file.bytes(of: $0) ?? UnsafeRawBufferPointer(start: nil, count: 0))
       })

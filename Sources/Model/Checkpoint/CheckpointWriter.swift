@@ -12,29 +12,27 @@ final class CheckpointWriter: Sendable {
   /// Whether a file is still being written.
   var isBusy: Bool { waiting.load(ordering: .acquiring) > 0 }
 
-  /// Starts to write a file with checksums of some of the snapshots' tensors, under their names or others. The snapshots
-  /// must not be taken anew until `wait` returns or `isBusy` is false.
+  /// Starts to write a file of tensors with their checksums. Snapshots that they are of must not be taken anew until `wait`
+  /// returns or `isBusy` is false.
   ///
   /// - Parameters:
+  ///   - tensors: holds what they are of.
   ///   - before: logs whose records have to be on disk before the file is.
   ///   - after: is called once the file is in place and on disk.
   func write(
-    _ tensors: [TensorSource], of snapshots: [TensorSnapshot], metadata: [String: String], to path: String,
+    _ tensors: @escaping @Sendable () -> [TensorSource], metadata: [String: String], to path: String,
     before: [AppendedFile] = [],
     after: @escaping @Sendable () throws(DataError) -> Void = {}
   ) {
     waiting.add(1, ordering: .relaxed)
-    nonisolated(unsafe) let tensors = tensors
     queue.async { [self] in
       do throws(DataError) {
         for log in before { try log.sync() }
-        try Checksums.write(tensors, metadata: metadata, to: path)
+        try Checksums.write(tensors(), metadata: metadata, to: path)
         try after()
       } catch {
         failure.withLock { $0 = $0 ?? error }
       }
-      // Whoever has the snapshots may not wait.
-      withExtendedLifetime(snapshots) {}
       waiting.subtract(1, ordering: .releasing)
     }
   }

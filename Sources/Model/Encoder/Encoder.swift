@@ -63,7 +63,7 @@ struct Encoder {
     init(_ c: ModelConfiguration, modality: Int, samples: Int, gradients: Gradients, in arena: Arena) throws {
       let m = c.modalities[modality]
       let rows = samples * m.encodedSteps
-      table = SequenceTable(capacity: samples)
+      table = try SequenceTable(capacity: samples, in: arena)
       alignment = try m.alignedSteps.map {
         try SoftAlignment.Activations(m, length: $0, samples: samples, in: arena)
       }
@@ -79,8 +79,8 @@ struct Encoder {
     }
 
     /// Those of other samples in the same memory: what is made of the ones overwrites what is kept of the others.
-    init(sharing other: Activations, samples: Range<Int>) {
-      table = SequenceTable(capacity: samples.count, firstPlace: samples.lowerBound)
+    init(sharing other: Activations, samples: Range<Int>, in arena: Arena) throws {
+      table = try SequenceTable(capacity: samples.count, firstPlace: samples.lowerBound, in: arena)
       alignment = other.alignment.map(SoftAlignment.Activations.init(sharing:))
       (embeddings, layers, gradients) = (other.embeddings, other.layers, other.gradients)
       (probabilities, hiddenRows) = (other.probabilities, other.hiddenRows)

@@ -1,3 +1,4 @@
+import Parallel
 import Tensor
 
 /// Where the time steps of some consecutive samples lie among rows: sequences are packed end to end, as a rule without
@@ -55,18 +56,12 @@ final class SequenceTable: @unchecked Sendable {
   /// - Parameters:
   ///   - capacity: the greatest number of samples.
   ///   - firstPlace: the first sample's place in the batch.
-  init(capacity: Int, firstPlace: Int = 0) {
+  ///   - arena: which has to live as long as any view.
+  init(capacity: Int, firstPlace: Int = 0, in arena: Arena) throws(MemoryError) {
     self.capacity = capacity
     self.firstPlace = firstPlace
-    offsets = .allocate(capacity: capacity + 1)
-    offsets.initialize(repeating: 0, count: capacity + 1)
-    lengths = .allocate(capacity: max(capacity, 1))
-    lengths.initialize(repeating: 0, count: max(capacity, 1))
-  }
-
-  deinit {
-    offsets.deallocate()
-    lengths.deallocate()
+    offsets = try arena.allocate(of: Int.self, count: capacity + 1)
+    lengths = try arena.allocate(of: Int.self, count: capacity)
   }
 
   func removeAll() { count = 0 }

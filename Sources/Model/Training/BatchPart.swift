@@ -32,8 +32,8 @@ final class BatchPart: @unchecked Sendable {
       slice(of: samples.count, part: $0, parts: microBatches, alignment: BatchDivision.blockSize)
     }
     let memory = try MicroBatch.makeActivations(model, samples: runs.map(\.count).max() ?? 0, in: arena)
-    self.microBatches = runs.map {
-      MicroBatch(model, samples: $0, of: heads, sharing: memory, workers: workers)
+    self.microBatches = try runs.map {
+      try MicroBatch(model, samples: $0, of: heads, sharing: memory, workers: workers, in: arena)
     }
   }
 

@@ -42,14 +42,14 @@ final class MicroBatch: @unchecked Sendable {
   ///   - workers: of the group.
   init(
     _ model: CARATModel, samples: Range<Int>, of heads: Heads.Activations, sharing memory: [Encoder.Activations],
-    workers: Int
-  ) {
+    workers: Int, in arena: Arena
+  ) throws {
     let c = model.configuration
     self.samples = samples
     firstPlace = heads.samples.lowerBound + samples.lowerBound
     labels = c.labels
     let places = firstPlace..<firstPlace + samples.count
-    encoders = memory.map { Encoder.Activations(sharing: $0, samples: places) }
+    encoders = try memory.map { try Encoder.Activations(sharing: $0, samples: places, in: arena) }
     encoderSources = zip(model.encoders, encoders).map { $0.weightSources($1) }
     weightSources =
       encoderSources.flatMap(\.self)

@@ -75,7 +75,7 @@ final class RunRecorder {
 
   func writeBest(thresholds: [Float]?) throws {
     writer.write(
-      snapshots.best.tensors, of: [snapshots.best],
+      { [best = snapshots.best] in best.tensors },
       metadata: try KeptThresholds.metadata(thresholds).merging(["format": "pt"]) { $1 }, to: directory.best)
   }
 
@@ -89,13 +89,14 @@ final class RunRecorder {
     _ state: TrainingState, _ record: (_ metrics: Int, _ digests: Int?, _ events: [String: Int]?) -> Checkpoint.Record
   ) throws {
     state.withTensors(snapshots.state.take)
-    // None before the first epoch has ended.
-    let best = snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }
     let (checkpoints, keep) = (directory.checkpoints, keep)
     let events = try logs.tensorBoard?.flushed()
     let open = [logs.metrics, logs.digests].compactMap { $0?.file } + (logs.tensorBoard?.open ?? [])
     writer.write(
-      snapshots.state.tensors + best, of: [snapshots.state, snapshots.best],
+      { [snapshots] in
+        // Of the best none before the first epoch has ended.
+        snapshots.state.tensors + snapshots.best.tensors.map { $0.named(Checkpoint.bestPrefix + $0.name) }
+      },
       metadata: [
         "format": "pt",
         Checkpoint.metadataKey: try JSON.line(record(logs.metrics.length, logs.digests?.length, events)),

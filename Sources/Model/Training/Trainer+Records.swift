@@ -50,6 +50,32 @@ extension Trainer {
     }
   }
 
+  /// What the time of an epoch's steps went into.
+  struct PhasesRecord: Encodable, Sendable {
+    let event = "phases"
+    let step: Int
+    let epoch: Int
+    /// Over how many steps these are means: fewer than an epoch's in one that went on from a checkpoint.
+    let steps: Int
+    let secondsPerStep: Double
+    /// Of a step, by phase, the mean over this rank's workers; batches, logs and checkpoints between the steps are `between`.
+    let seconds: [String: Double]
+
+    private enum CodingKeys: String, CodingKey {
+      case event, step, epoch, steps, seconds
+      case secondsPerStep = "seconds_per_step"
+    }
+
+    init(step: Int, epoch: Int, steps: Int, seconds: Double, phases: [StepPhase: Double]) {
+      (self.step, self.epoch, self.steps) = (step, epoch, steps)
+      let count = Double(max(steps, 1))
+      secondsPerStep = seconds / count
+      var each = Dictionary(uniqueKeysWithValues: phases.map { ($0.name, $1 / count) })
+      each["between"] = max(0, secondsPerStep - each.values.reduce(0, +))
+      self.seconds = each
+    }
+  }
+
   /// One evaluation of a split.
   public struct EvaluationRecord: Codable, Sendable {
     public let event: String

@@ -36,7 +36,7 @@ public final class Trainer {
   let batches: EpochBatches
   let team: WorkerTeam
   /// Keeps other runs out of the directory, where the trainer itself does.
-  private var lock: RunLock?
+  private let lock: RunLock?
 
   /// Writes the run's files, on rank 0; nil on others.
   let recorder: RunRecorder?
@@ -48,6 +48,8 @@ public final class Trainer {
   var seconds = 0.0
   /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
   var sinceCheckpoint: [StepTrace] = []
+  /// Steps and seconds of training since phases were last told.
+  private var untold = (steps: 0, seconds: 0.0)
   var auditCounts = AuditCounts()
   private var lastSave = ContinuousClock.now
   /// Whether a checkpoint is due that had to wait for the one before.
@@ -62,12 +64,14 @@ public final class Trainer {
   ///   - data: the data set's fingerprint, for checkpoints.
   ///   - initial: parameters and prototypes to start from, instead of drawn ones.
   ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
+  ///   - lock: keeps other runs out of the directory, as long as the trainer lives.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, `DataError` for data of another shape, and then nothing was written; `DataError` for a
   ///   directory that can't be written.
   package init(
     _ settings: RunConfiguration, dataset: Dataset, data: DatasetFingerprint, directory: RunDirectory, team: WorkerTeam,
-    from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options()
+    from checkpoint: Checkpoint? = nil, initial: SafetensorsFile? = nil, options: Options = Options(),
+    lock: RunLock? = nil
   ) throws {
     if let contradiction = settings.contradiction(trainingSamples: dataset.train.count) {
       throw SettingsError(description: contradiction)
@@ -78,6 +82,7 @@ public final class Trainer {
     settings.optimizer.totalSteps = settings.totalSteps(trainingSamples: dataset.train.count)
     configuration = settings
     self.options = options
+    self.lock = lock
     self.dataset = dataset
     self.data = data
     self.directory = directory
@@ -144,11 +149,17 @@ public final class Trainer {
     settings.data = .directory(parentDirectory(of: try absolutePath(dataset.train.path)))
     let directory = RunDirectory(output)
     if !overwrites { try directory.requireReplaceable() }
+    let isNew = !FileManager.default.fileExists(atPath: output)
     let lock = try directory.lock()
-    try self.init(
-      settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory,
-      team: .alone(workers: workers))
-    self.lock = lock
+    do {
+      try self.init(
+        settings, dataset: dataset, data: DatasetFingerprint(of: dataset), directory: directory,
+        team: .alone(workers: workers), lock: lock)
+    } catch {
+      // A run that can't start leaves nothing.
+      if isNew { try? FileManager.default.removeItem(atPath: output) }
+      throw error
+    }
   }
 
   private func recordStart() throws {
@@ -208,6 +219,8 @@ public final class Trainer {
       try accept(live, report)
       if let averaged { try accept(averaged, report) }
       position.isEvaluated = true
+      // Time of an evaluation is no step's.
+      _ = step.times.take()
       // An epoch that the last step cut goes on if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
@@ -236,6 +249,7 @@ public final class Trainer {
     position.isEvaluated = false
     let elapsed = (ContinuousClock.now - start).seconds
     seconds += elapsed
+    untold = (untold.steps + 1, untold.seconds + elapsed)
     let record = StepRecord(
       event: "step", step: state.step, epoch: position.epoch, loss: result.loss,
       terms: Dictionary(uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, $0.value) }),
@@ -247,6 +261,7 @@ public final class Trainer {
       try recorder?.appendDistributions(step)
     }
     report(.step(record))
+    if isAtEpochsEnd { try recorder?.append(takePhases()) }
     if !faults.isEmpty { try tell(faults) }
     if placement == nil {
       // Now all memory has been touched.
@@ -256,6 +271,13 @@ public final class Trainer {
           step: state.step, workers: team.placement.workers, check: check, traffic: step.trafficBetweenNodes))
       placement = check
     }
+  }
+
+  /// What the time of the steps since the last record went into.
+  private func takePhases() -> PhasesRecord {
+    defer { untold = (0, 0) }
+    return PhasesRecord(
+      step: state.step, epoch: position.epoch, steps: untold.steps, seconds: untold.seconds, phases: step.times.take())
   }
 
   /// Whether an evaluation comes next.

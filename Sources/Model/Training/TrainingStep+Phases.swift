@@ -159,7 +159,7 @@ extension TrainingStep {
   /// segment is computed.
   func send(_ worker: Int, _ segment: Int, _ x: Inputs) {
     if ranks.size == 1 { return }
-    phase(worker, .combining(segment: segment), x) { reduction.scatter.combine(worker: worker, segment: segment) }
+    phase(worker, .combining, part: segment, x) { reduction.scatter.combine(worker: worker, segment: segment) }
     if worker == 0 && overlapsExchange { reduction.scatter.start(segment: segment) }
   }
 

@@ -36,7 +36,9 @@ package final class TrainingStep: @unchecked Sendable {
   /// Whether gradients travel to the other ranks while others are computed, or all after it: results are the same.
   package var overlapsExchange = true
 
-  /// Where the workers' time is recorded, if anywhere.
+  /// The workers' time, added up by phase.
+  let times: PhaseTimes
+  /// Where each stretch of it is recorded, if anywhere.
   package var timeline: Timeline?
   /// Lets one worker at a time work within a phase, to see what many would do on few cores; nil as a rule.
   package var turns: Turns?
@@ -88,6 +90,7 @@ package final class TrainingStep: @unchecked Sendable {
     self.seed = seed
     self.batchSize = batchSize
     self.microBatches = 0..<microBatches
+    times = PhaseTimes(workers: team.count)
     let division = BatchDivision(batchSize: batchSize, groups: ranks.groups.flatMap(\.self))
     let runs = (0..<ranks.size).map { rank -> Range<Int> in
       let own = ranks.ofGroups(division.samples, rank: rank)
@@ -225,7 +228,7 @@ package final class TrainingStep: @unchecked Sendable {
   func computeGradients(_ worker: Int, _ x: Inputs) {
     phase(worker, .packing, x) { state.pack(packingShares[worker], training: true) }
     if model.configuration.queueKeys == .momentum && x.probe == nil {
-      for n in microBatches { phase(worker, .keyEncoders(microBatch: n), x) { encodeKeys(worker, n, x) } }
+      for n in microBatches { phase(worker, .keyEncoders, microBatch: n, x) { encodeKeys(worker, n, x) } }
       phase(worker, .keyLatents, x) { makeKeys(worker, x) }
     }
     for n in microBatches { encodersForward(worker, n, x) }
@@ -252,19 +255,19 @@ package final class TrainingStep: @unchecked Sendable {
 
   /// Forward through the encoders, of one micro-batch.
   private func encodersForward(_ worker: Int, _ n: Int, _ x: Inputs) {
-    phase(worker, .encodersForward(microBatch: n), x) { encode(worker, n, x) }
+    phase(worker, .encodersForward, microBatch: n, x) { encode(worker, n, x) }
     if let probe = x.probe { phase(worker, .search, x) { searchEncoders(worker, n, probe) } }
   }
 
   /// Backward of one micro-batch, and its gradients; with those of the first, which goes last, they are ready.
   private func backward(_ worker: Int, _ n: Int, _ x: Inputs) {
     for (number, turn) in model.turns.enumerated() {
-      phase(worker, .encodersBackward(microBatch: n, turn: number), x) {
+      phase(worker, .encodersBackward, microBatch: n, part: number, x) {
         if number == 0 { addHeadGradients(worker, n, x) }
         encodersBackward(worker, n, turn, x)
       }
       for segment in reduction.slices.segments.count == 1 ? [0] : turn.segments {
-        phase(worker, .weightGradients(microBatch: n, segment: segment), x) {
+        phase(worker, .weightGradients, microBatch: n, part: segment, x) {
           computeWeightGradients(worker, n, segment, x)
         }
         if n == 0 { send(worker, segment, x) }
@@ -276,7 +279,7 @@ package final class TrainingStep: @unchecked Sendable {
   private func update(_ worker: Int, _ x: Inputs) {
     if isFinite { optimizer.prepare(worker: worker) }
     for segment in reduction.slices.segments.indices {
-      phase(worker, .update(segment: segment), x) {
+      phase(worker, .update, part: segment, x) {
         if isFinite { optimizer.update(segment: segment, worker: worker, rate: x.rate) }
       }
       communicate(worker, "send parameters") { communicator.start(optimizer.gatherParameters[segment]) }
@@ -306,11 +309,15 @@ package final class TrainingStep: @unchecked Sendable {
   }
 
   /// What one phase does on this worker, then the barrier that ends it.
-  func phase(_ worker: Int, _ stage: Stage, _ x: Inputs, _ body: () -> Void) {
-    work(worker, stage.name, body)
-    if let notes = x.notes { note(worker, stage, x, in: notes) }
-    span(worker, "wait", team.barrier)
+  func phase(
+    _ worker: Int, _ phase: StepPhase, microBatch: Int = 0, part: Int = 0, _ x: Inputs, _ body: () -> Void
+  ) {
+    times.time(worker, phase) { work(worker, phase.name, body) }
+    if let notes = x.notes { note(worker, Stage(phase: phase, microBatch: microBatch, part: part), x, in: notes) }
+    wait(worker)
   }
+
+  private func wait(_ worker: Int) { times.time(worker, .wait) { span(worker, StepPhase.wait.name, team.barrier) } }
 
   private func work(_ worker: Int, _ name: String, _ body: () -> Void) {
     if let turns { turns.take(worker, name) { span(worker, name, body) } } else { span(worker, name, body) }
@@ -319,8 +326,8 @@ package final class TrainingStep: @unchecked Sendable {
   /// What worker 0 does with the other ranks, if there are any, while the others wait.
   private func communicate(_ worker: Int, _ name: String, _ body: () -> Void) {
     guard ranks.size > 1 else { return }
-    work(worker, name) { if worker == 0 { body() } }
-    span(worker, "wait", team.barrier)
+    times.time(worker, .communication) { work(worker, name) { if worker == 0 { body() } } }
+    wait(worker)
   }
 
   /// Records a stretch of a worker's time if someone wants to see it.

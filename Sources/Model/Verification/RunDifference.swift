@@ -44,7 +44,6 @@ package struct RunDifference: Sendable {
   private static func states(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
     let (a, b) = try (first.openCheckpoint(), second.openCheckpoint())
     var tensors: (a: [String: UnsafeRawBufferPointer], b: [String: UnsafeRawBufferPointer]) = ([:], [:])
-    defer { withExtendedLifetime((a, b)) {} }
     a.forEachStateTensor { tensors.a[$0] = $1 }
     b.forEachStateTensor { tensors.b[$0] = $1 }
     let names = Set(tensors.a.keys).union(tensors.b.keys).sorted().filter { name in

@@ -27,7 +27,7 @@ extension Teams {
     func records(_ directory: RunDirectory) throws -> [String] {
       try String(contentsOfFile: directory.metrics, encoding: .utf8).split(separator: "\n").compactMap {
         var record = try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-        if ["start", "placement"].contains(record["event"] as? String) { return nil }
+        if ["start", "placement", "phases"].contains(record["event"] as? String) { return nil }
         (record["samples_per_second"], record["time"]) = (nil, nil)
         return String(decoding: try JSONSerialization.data(withJSONObject: record, options: .sortedKeys), as: UTF8.self)
       }

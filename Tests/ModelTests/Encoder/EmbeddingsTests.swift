@@ -20,7 +20,7 @@ struct EmbeddingsTests {
       c.hiddenSize = D
       c.modalities[1].maximumSteps = 5
       f = try LayerFixture { Embeddings(c, modality: 1, in: &$0) }
-      table = SequenceTable(lengths, firstPlace: 2)
+      table = try SequenceTable(lengths, firstPlace: 2)
       let rows = table.sequences.rowCount
       raw = try random(rows, features, seed: 1)
       hidden = try zeros(rows, D)

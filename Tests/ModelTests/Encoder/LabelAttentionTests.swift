@@ -11,7 +11,7 @@ struct LabelAttentionTests {
     c.labels = labels
     c.hiddenSize = D
     let f = try LayerFixture { LabelAttention(c, modality: 0, in: &$0) }
-    let table = SequenceTable(lengths)
+    let table = try SequenceTable(lengths)
     let sequences = table.sequences
     let (n, R) = (lengths.count, sequences.rowCount)
     let scratch = try ModelTests.scratch(
@@ -29,7 +29,6 @@ struct LabelAttentionTests {
     f.layer.backward(
       weights, hidden: dhidden, probabilities: probabilities, sequences, f.θ, scratch: scratch, into: f.bySample)
     try f.gather([], samples: n)
-    withExtendedLifetime(table) {}
     var check = GradientCheck(tolerance: 1e-3)
     check.compare("hidden", hidden, dhidden, loss: loss)
     f.compare(&check, loss: loss)
@@ -40,8 +39,7 @@ struct LabelAttentionTests {
   @Test func oneStepIsCopied() throws {
     let f = try LayerFixture { LabelAttention(tinyConfiguration(), modality: 0, in: &$0) }
     let (hidden, plain) = (try random(2, 6, seed: 1), try zeros(6, 6))
-    let table = SequenceTable([1, 1])
-    defer { withExtendedLifetime(table) {} }
+    let table = try SequenceTable([1, 1])
     f.layer.forward(
       hidden, probabilities: try zeros(3, 2), table.sequences, f.θ,
       scratch: try scratch(LabelAttention.scratchSize(steps: 1, hidden: 6, labels: 3)), into: plain)

@@ -15,8 +15,7 @@ struct SelfAttentionTests {
   func gradients(_ sizes: ([Int], Int, Int), _ rate: Float) throws {
     let (lengths, D, heads) = sizes
     let layer = SelfAttention(hidden: D, heads: heads)
-    let table = SequenceTable(lengths, firstPlace: 5)
-    defer { withExtendedLifetime(table) {} }
+    let table = try SequenceTable(lengths, firstPlace: 5)
     let sequences = table.sequences
     let R = sequences.rowCount
     let scratch = try headScratch(lengths.max() ?? 0, D / heads)
@@ -40,8 +39,7 @@ struct SelfAttentionTests {
     let layer = SelfAttention(hidden: D, heads: heads)
     let scratch = try headScratch(T, D / heads)
     let (qkv, context) = (try random(T, 3 * D, seed: 1), try zeros(T, D))
-    let table = SequenceTable([T])
-    defer { withExtendedLifetime(table) {} }
+    let table = try SequenceTable([T])
     layer.forward(qkv, table.sequences, .none, scratch: scratch, into: context)
     var expected: [Double] = []
     for t in 0..<T {
@@ -64,8 +62,7 @@ struct SelfAttentionTests {
     let dropout = DropoutSites(rate: 0.5, seed: 3, step: 1)(.probabilities, modality: 0)
     let qkv = try random(6, 12, seed: 1)
     let (both, second) = (try zeros(6, 4), try zeros(3, 4))
-    let table = SequenceTable([3, 3], firstPlace: 8)
-    defer { withExtendedLifetime(table) {} }
+    let table = try SequenceTable([3, 3], firstPlace: 8)
     let sequences = table.sequences
     layer.forward(qkv, sequences, dropout, scratch: scratch, into: both)
     layer.forward(qkv.rows(3..<6), sequences[1..<2], dropout, scratch: scratch, into: second)

@@ -23,7 +23,7 @@ struct TransformerLayerTests {
       c.heads = heads
       c.feedForwardSize = feedForward
       f = try LayerFixture { TransformerLayer(c, modality: 1, index: 3, in: &$0) }
-      table = SequenceTable(lengths, firstPlace: 2)
+      table = try SequenceTable(lengths, firstPlace: 2)
       let rows = table.sequences.rowCount
       x = try random(rows, D, seed: 1)
       y = try zeros(rows, D)

@@ -91,7 +91,7 @@ struct WeightGradientsTests {
     let model = CARATModel(c)
     let p = model.encoders[0].layers[0].projections.weight
     let lengths = (0..<samples).map { 1 + $0 * 13 % 20 }
-    let table = SequenceTable(lengths)
+    let table = try SequenceTable(lengths)
     let (dy, x) = (
       try random(table.sequences.rowCount, p.rows, seed: 1), try random(table.sequences.rowCount, p.columns, seed: 2)
     )

@@ -67,6 +67,34 @@ def losses(run: JudgedRun) -> str:
     return svg(draw, (11, 2.1 * rows), f"losses of {run.name}")
 
 
+def phases(runs: Sequence[JudgedRun]) -> str:
+    """What a step's time goes into, of each run that tells it: a bar a phase, the longest first, what is short together."""
+    timed = [(run, run.phases) for run in runs if run.phases]
+    shares = {name: max(seconds.get(name, 0.0) / max(sum(seconds.values()), 1e-12) for _, seconds in timed)
+              for name in dict.fromkeys(name for _, seconds in timed for name in seconds)}
+    names = sorted((name for name in shares if shares[name] >= 0.01), key=lambda name: -shares[name])
+    others = ["all others"] if len(names) < len(shares) else []
+    height = 0.8 / len(timed)
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        for i, (run, seconds) in enumerate(timed):
+            whole = max(sum(seconds.values()), 1e-12)
+            values = [seconds.get(name, 0.0) for name in names]
+            if others:
+                values.append(max(0.0, whole - sum(values)))
+            at = np.arange(len(values)) + (i - (len(timed) - 1) / 2) * height
+            bars = axis.barh(at, [1000 * v for v in values], height, color=COLOURS[i % len(COLOURS)],
+                             label=f"{run.name}: {1000 * whole:.3g} ms a step")
+            axis.bar_label(bars, [f"{1000 * v:.3g} ms, {v / whole:.1%}" for v in values], fontsize=7, padding=3, color=_INK)
+        axis.set_yticks(range(len(names + others)), names + others, fontsize=8)
+        axis.invert_yaxis()
+        axis.margins(x=0.2)
+        axis.set_xlabel("ms of a step, the mean over workers")
+        axis.legend(fontsize=8, loc="lower right")
+    return svg(draw, (9, 0.9 + (0.12 + 0.16 * len(timed)) * (len(names) + 1)), "time by phase")
+
+
 def _means(values: np.ndarray, width: int) -> np.ndarray:
     whole = len(values) // width * width
     return values[:whole].reshape(-1, width).mean(1) if whole else values

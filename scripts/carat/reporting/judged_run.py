@@ -38,6 +38,14 @@ class JudgedRun:
         return [r for r in self.records if r["event"] == event]
 
     @property
+    def phases(self) -> Dict[str, float]:
+        """Seconds of a step by phase, the mean over all steps that were timed; of runs of earlier versions none."""
+        found = self.events("phases")
+        steps = sum(r["steps"] for r in found)
+        names = dict.fromkeys(name for r in found for name in r["seconds"])
+        return {name: sum(r["steps"] * r["seconds"].get(name, 0.0) for r in found) / max(steps, 1) for name in names}
+
+    @property
     def thresholds(self) -> np.ndarray:
         """[C] the run's own."""
         return np.array([label["threshold"] for label in self.evaluation["labels"]])

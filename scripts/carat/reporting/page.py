@@ -36,6 +36,10 @@ def page(runs: Sequence[JudgedRun]) -> str:
     parts = [f"<h1>{_text(title)}</h1>", _comparison(runs), _section("Validation by epoch", figures.validation(runs),
              "The ring is the epoch whose weights were kept and tested."
              + (" Dashed: averaged weights." if any(r.get("weights") == "averaged" for run in runs for r in run.epochs) else ""))]
+    if any(run.phases for run in runs):
+        parts.append(_section("A step's time by phase", figures.phases(runs),
+                              "“wait” is for other workers at the end of a phase, “between” what lies between two steps: batches, logs and "
+                              "checkpoints; evaluations are not counted."))
     for run in runs:
         parts.append(_one(run, several=len(runs) > 1))
     body = "\n".join(parts)
