@@ -57,8 +57,10 @@ struct MachineRates {
     return team.ranks.communicator.gather(own).reduce(0, +)
   }
 
-  /// What a worker calls, and the memory that it works on. Sendable, as only one worker calls it.
+  /// What a worker calls, and the memory that it works on.
   private final class PreparedCalls: @unchecked Sendable {
+    // Proof of Sendable: only one worker calls it.
+
     private let memory: Buffer
     private let call: () -> Void
 

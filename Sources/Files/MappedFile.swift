@@ -2,9 +2,11 @@ import Foundation
 
 /// A read-only memory map of a whole regular file, unmapped at the end of its life.
 ///
-/// `Sendable` because the mapping never changes and nobody writes through it. As with every memory map, a file that
-/// another process cuts short while it is mapped ends this process (SIGBUS): data files are replaced by rename.
+/// As with every memory map, a file that another process cuts short while it is mapped ends this process (SIGBUS): data
+/// files are replaced by rename.
 package struct MappedFile: ~Copyable, @unchecked Sendable {
+  // Proof of Sendable: the mapping never changes, and nobody writes through it.
+
   package let bytes: UnsafeRawBufferPointer
 
   /// - Throws: if the file can't be opened, is not a regular file, is shorter than `minimum` bytes or can't be mapped.

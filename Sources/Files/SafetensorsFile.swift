@@ -1,10 +1,10 @@
 import Foundation
 
 /// A safetensors file, a file of named tensors, memory-mapped and read in place.
-///
-/// `@unchecked Sendable`: the map and the entries never change; the aligned copies are added under `lock` and, once
-/// made, neither change nor go before the object does.
 package final class SafetensorsFile: @unchecked Sendable {
+  // Proof of Sendable: the map and the entries never change; aligned copies are added under `lock` and, once made, neither
+  // change nor go before the object does.
+
   package let path: String
   /// What the file says of itself, such as `label_names`.
   package let metadata: [String: String]

@@ -133,9 +133,9 @@ struct PackedWeight {
 
 /// A view of a flat buffer with a layout: parameters, a copy of them, or gradients. Subscripting by a
 /// `Parameter` gives its matrix [rows, columns].
-///
-/// `Sendable` like `Matrix`: an address; the phases of a step settle who writes.
 package struct Parameters: @unchecked Sendable {
+  // Proof of Sendable: an address, as `Matrix`; the phases of a step settle who writes.
+
   /// Where element 0 of the layout is, or would be if the view holds only a part of it.
   let origin: UnsafeMutablePointer<Float>
   /// Where the packed weights are, of a copy that products read.

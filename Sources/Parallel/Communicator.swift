@@ -37,9 +37,10 @@ package final class SoloCommunicator: Communicator {
 /// What one rank sends and receives in an exchange. The k-th message from one rank to another is the k-th that the
 /// other receives from it, and equally long.
 ///
-/// Made once, at start-up, and used at every step. `Sendable` as `Matrix` is: addresses, whose use the phases of a step
-/// settle.
+/// Made once, at start-up, and used at every step.
 package struct Messages: @unchecked Sendable {
+  // Proof of Sendable: addresses, as `Matrix`; the phases of a step settle their use.
+
   /// Bytes that go to a peer or come from it.
   package struct Message {
     package let peer: Int

@@ -12,10 +12,10 @@ struct PaddedAtomic: ~Copyable {
 /// A counter whose advance threads await, spinning first and then asleep.
 ///
 /// What a thread wrote before `advance` is visible to those that `wait` lets through.
-///
-/// `@unchecked Sendable`: the stored properties are constant; the counters are atomic, and the mutex and
-/// condition behind the pointers are made for several threads.
 final class Generation: @unchecked Sendable {
+  // Proof of Sendable: stored properties are constant, counters atomic, and the mutex and condition behind the pointers are made
+  // for several threads.
+
   private let number = PaddedAtomic()
   private let sleepers = PaddedAtomic()
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -11,9 +11,9 @@
   /// peers every second or so that this process runs, whatever it does otherwise, and watches theirs. A rank that is
   /// silent for longer than the timeout (dead, stopped, cut off) is missing: the lowest rank that isn't says which, and
   /// ends all.
-  ///
-  /// `@unchecked Sendable`: MPI's state and the requests are touched under `calls` only.
   final class MPICommunicator: Communicator, @unchecked Sendable {
+    // Proof of Sendable: MPI's state and the requests are touched under `calls` only.
+
     let rank: Int
     let size: Int
     /// Each rank's host.

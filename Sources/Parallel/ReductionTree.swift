@@ -59,9 +59,9 @@ package struct ReductionTree: Sendable, Equatable {
 }
 
 /// A node's value in memory, or the place for it.
-///
-/// `Sendable` as `Matrix` is: an address, whose use the phases of a step settle.
 package struct TreeNode: @unchecked Sendable {
+  // Proof of Sendable: an address, as `Matrix`; the phases of a step settle its use.
+
   /// The leaves whose values are summed.
   package let leaves: Range<Int>
   /// The first float of the flat buffer.

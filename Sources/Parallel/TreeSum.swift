@@ -5,9 +5,9 @@ import Tensor
 /// The result has the bits of the whole tree, however the leaves were split into runs. For N nodes a slice of n floats
 /// costs (N - 1) · n additions and reads N · n floats; sums in between stay in cache, for the slice is done in blocks of
 /// a few KiB.
-///
-/// `Sendable` as `Matrix` is: addresses, of which the stack of blocks belongs to one worker.
 package struct TreeSum: @unchecked Sendable {
+  // Proof of Sendable: addresses, as `Matrix`; the stack of blocks belongs to one worker.
+
   /// An addition; operands below 0 are blocks of the stack (block b is ~b), others are nodes.
   private struct Step {
     let left: Int

@@ -1,5 +1,7 @@
 /// Owns contiguous float32 memory, zeroed and aligned to a cache line (64 bytes), and frees it.
 package struct Buffer: ~Copyable, @unchecked Sendable {
+  // Proof of Sendable: it has one owner, and gives out views, which are addresses as any `Matrix`.
+
   package let base: UnsafeMutablePointer<Float>
   package let count: Int
 

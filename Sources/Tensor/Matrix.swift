@@ -1,9 +1,11 @@
 /// A view of float32 rows in memory that someone else owns: [rows, columns], row-major, `stride` floats from one row to the next.
 ///
 /// Kernels take and return these; owners are `Buffer` here and `Arena` in `Parallel`. A view is valid as
-/// long as its owner lives. It is `Sendable` because it is only an address: who may write where, and when, is
-/// settled by the phases of a step (each worker owns its shards' rows; barriers separate phases), not by the type.
+/// long as its owner lives.
 package struct Matrix: @unchecked Sendable {
+  // Proof of Sendable: an address; who may write where, and when, is settled by the phases of a step (each row has one writer in a phase,
+  // and barriers lie between phases), not by the type.
+
   package let base: UnsafeMutablePointer<Float>
   package let rows: Int
   package let columns: Int

@@ -2,6 +2,8 @@
 ///
 /// A view like `Matrix`: valid as long as the memory's owner lives.
 package struct PackedMatrix: @unchecked Sendable {
+  // Proof of Sendable: an address, as `Matrix`.
+
   let base: UnsafeMutablePointer<Float>
   package let inner: Int
   package let columns: Int

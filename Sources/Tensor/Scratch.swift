@@ -3,7 +3,8 @@
 /// It is passed by value, so what a callee takes is free again when it returns; who takes some for itself does so from a
 /// copy of its own.
 package struct Scratch: @unchecked Sendable {
-  // Sendable like `Matrix`: an address. A worker has its own, and nobody else's.
+  // Proof of Sendable: addresses, as `Matrix`; a worker has its own, and nobody else's.
+
   private var next: UnsafeMutablePointer<Float>
   private let end: UnsafeMutablePointer<Float>
 

@@ -94,7 +94,8 @@ struct LSTMLayer {
 
   /// What its weights' gradients are products of, of so many steps a sample: dW = dzᵀ x and dU = Σ over samples of dz_tᵀ h_{t−1}, gate by gate.
   func weightSources(
-    _ a: Activations, perSample: Int, input: @escaping () -> Matrix, rows: @escaping (_ sample: Int) -> Range<Int>
+    _ a: Activations, perSample: Int, input: @escaping @Sendable () -> Matrix,
+    rows: @escaping @Sendable (_ sample: Int) -> Range<Int>
   ) -> [WeightSource] {
     (0..<4).flatMap { q in
       let (outputs, dz) = (q * units..<(q + 1) * units, a.gates.columns(q * padded..<q * padded + units))

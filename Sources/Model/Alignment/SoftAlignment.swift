@@ -34,6 +34,8 @@ struct SoftAlignment {
 
   /// What backward needs of some samples, R = n T rows; P is L + 1, padded.
   final class Activations: @unchecked Sendable {
+    // Proof of Sendable: `begin` is called between steps; the phases of a step settle who writes to the memory.
+
     /// Raw features, normalised by forward: [R, F], and 1/deviation [R, 1]. Backward leaves what the first layer was given.
     private let featureRows: Matrix
     let inverse: Matrix

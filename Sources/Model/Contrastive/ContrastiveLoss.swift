@@ -18,6 +18,9 @@ import Tensor
 /// (Σ_j e^{x_kj} f_j over the queue) is summed in the first pass, so that the second needs live rows only. Sums go
 /// block by block into fixed places, so no result depends on who computes which block.
 package final class ContrastiveLoss: @unchecked Sendable {
+  // Proof of Sendable: addresses, and counts that one worker sets in a phase and others read after its barrier; each row and
+  // item has one writer a phase.
+
   let live: Matrix
   let liveClasses: UnsafeMutablePointer<Int32>
   let queue: EmbeddingQueue

@@ -3,6 +3,9 @@ import Tensor
 
 /// The ring of past live rows that the contrastive loss also compares with, shared by all workers.
 final class EmbeddingQueue: @unchecked Sendable {
+  // Proof of Sendable: read within a step; rows are written in its last phase, each by one worker, and the pointer moves between
+  // steps.
+
   /// [Q, P], unit rows.
   let rows: Matrix
   /// [Q]: a row's class, or −1 where the row is empty and takes no part.

@@ -4,9 +4,9 @@ import Tensor
 
 /// The names that a data set's file gives its samples: the tensor `ids` [N, L] of UTF-8, zero bytes behind each id's
 /// end. Viewed in the mapped file.
-///
-/// `@unchecked Sendable`: nobody writes to the map, and the file it belongs to lives as long as this value.
 package struct SampleIDs: @unchecked Sendable {
+  // Proof of Sendable: a map that nobody writes to, of the file that is kept open.
+
   private let file: SafetensorsFile
   private let bytes: UnsafeRawBufferPointer
   private let count: Int

@@ -246,7 +246,9 @@ struct Encoder {
   /// Where backward left what its weights' gradients are products of.
   func weightSources(_ a: Activations) -> [WeightSource] {
     var sources = alignment?.weightSources(a) ?? []
-    func add(_ linear: Linear, _ dy: @escaping () -> Matrix, _ x: @escaping () -> Matrix) {
+    func add(
+      _ linear: Linear, _ dy: @escaping @Sendable () -> Matrix, _ x: @escaping @Sendable () -> Matrix
+    ) {
       sources.append(
         WeightSource(linear.weight, perSample: mostRows) { samples, body in
           let rows = a.sequences.rows(samples)

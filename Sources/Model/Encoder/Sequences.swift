@@ -9,7 +9,8 @@ import Tensor
 ///
 /// A view of a `SequenceTable`; samples and rows are counted from the first of the view's.
 struct Sequences: @unchecked Sendable {
-  // Sendable like `Matrix`: an address.
+  // Proof of Sendable: addresses, as `Matrix`, of what changes between steps only.
+
   fileprivate let offsets: UnsafePointer<Int>
   fileprivate let lengths: UnsafePointer<Int>
   /// Samples.

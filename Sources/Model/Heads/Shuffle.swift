@@ -7,6 +7,8 @@ import Tensor
 /// The released code indexes with both permutations at once, so a beta may be taken twice or not at all; gradients
 /// come home by the list of takers of each beta, in increasing order.
 package final class Shuffle: @unchecked Sendable {
+  // Proof of Sendable: one thread draws between steps; workers only read.
+
   let shape: (batch: Int, modalities: Int, labels: Int)
   /// [B, M, C]
   package let samples: UnsafeMutablePointer<Int32>

@@ -5,7 +5,7 @@ import Tensor
 ///
 /// Of several ranks, each updates its parts of the parameters; the others get them segment by segment, while the next
 /// segment is updated.
-final class BertAdam: @unchecked Sendable {
+final class BertAdam: Sendable {
   // Proof of Sendable: constant after init; the phases of a step settle who writes to the memory behind the addresses.
 
   let configuration: OptimizerConfiguration

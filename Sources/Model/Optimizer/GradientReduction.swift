@@ -2,7 +2,7 @@ import Parallel
 import Tensor
 
 /// The sum of all gradients over NUMA nodes and ranks, each worker its own slice of it, in the order of the tree.
-final class GradientReduction: @unchecked Sendable {
+final class GradientReduction: Sendable {
   // Proof of Sendable: constant after init; the phases of a step settle who writes to the memory behind the addresses.
 
   let slices: GradientSlices

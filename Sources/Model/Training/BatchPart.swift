@@ -6,11 +6,9 @@ import Tensor
 /// They go through the encoders in one or several micro-batches, one after the other, and through all else together. Its
 /// memory lies on the group's node. Who writes what of it is dealt out anew in each phase; other groups see only what
 /// is written to the exchange buffers. That, and the barriers between phases, is what makes sharing it safe.
-final class BatchPart: @unchecked Sendable {
+final class BatchPart: Sendable {
   /// Places in the batch that it has room for.
   let samples: Range<Int>
-  /// Samples of the current batch; fewer than there is room for at the end of an evaluated split.
-  private(set) var count = 0
 
   let heads: Heads.Activations
   let gradients: GradientRows
@@ -37,9 +35,11 @@ final class BatchPart: @unchecked Sendable {
     }
   }
 
+  /// Samples of the current batch; fewer than there is room for at the end of an evaluated split.
+  var count: Int { microBatches.reduce(0) { $0 + $1.count } }
+
   /// Takes its samples' lengths out of the batch, and deals them to the group's workers.
   func begin(_ batch: Batch) {
-    count = max(0, min(samples.count, batch.count - samples.lowerBound))
-    for microBatch in microBatches { microBatch.begin(batch, ofFirst: count) }
+    for microBatch in microBatches { microBatch.begin(batch) }
   }
 }

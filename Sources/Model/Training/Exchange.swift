@@ -4,6 +4,8 @@ import Tensor
 /// What workers tell one another within a step: whole-batch buffers, each row written by whoever it was dealt to. Of
 /// several ranks, each has all rows once they were gathered.
 final class Exchange: @unchecked Sendable {
+  // Proof of Sendable: addresses alone; the phases of a step settle who writes which rows.
+
   /// Live rows [B 3M C, P].
   let live: Matrix
   /// The momentum copy's rows for the same samples, [B 3M C, P]; no rows where live rows enter the queue.

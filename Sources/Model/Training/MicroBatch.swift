@@ -6,9 +6,7 @@ import Tensor
 ///
 /// A later one overwrites what backward needs of an earlier one, which then goes forward again, with the same bits: dropout
 /// is drawn by sample and step.
-final class MicroBatch: @unchecked Sendable {
-  // Proof of Sendable: one thread deals between steps; phases settle who writes to the memory behind the activations.
-
+final class MicroBatch: Sendable {
   /// Among the group's.
   let samples: Range<Int>
   let encoders: [Encoder.Activations]
@@ -62,10 +60,8 @@ final class MicroBatch: @unchecked Sendable {
   }
 
   /// Takes its samples' lengths out of the batch, and deals them to the group's workers.
-  ///
-  /// - Parameter count: the group's samples in this batch.
-  func begin(_ batch: Batch, ofFirst count: Int) {
-    let count = max(0, min(samples.count, count - samples.lowerBound))
+  func begin(_ batch: Batch) {
+    let count = max(0, min(samples.count, batch.count - firstPlace))
     let places = firstPlace..<firstPlace + count
     for (m, encoder) in encoders.enumerated() { encoder.begin(batch, places, modality: m) }
     for (m, encoder) in encoders.enumerated() {
@@ -74,6 +70,9 @@ final class MicroBatch: @unchecked Sendable {
     }
     runs.deal(count)
   }
+
+  /// Samples of the current batch.
+  var count: Int { encoders[0].sequences.count }
 
   /// What an element of the heads' own gradients costs, in multiply-adds: measured.
   private static let headsCost = 400

@@ -90,7 +90,7 @@ extension TrainingStep {
   func searchEncoders(_ worker: Int, _ n: Int, _ probe: NonFiniteProbe) {
     let w = workspaces[worker]
     let own = parts[w.group].microBatches[n]
-    for sample in w.share(of: own.encoders[0].sequences.count) {
+    for sample in w.share(of: own.count) {
       var search = Search(probe: probe, place: own.encoders[0].sequences.place(sample))
       for (encoder, modality) in zip(own.encoders, model.configuration.modalities) {
         let (name, rows) = (modality.name, encoder.sequences.rows(sample))

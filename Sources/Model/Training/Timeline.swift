@@ -2,9 +2,9 @@ import Foundation
 import Parallel
 
 /// When each worker did what: spans in memory that is planned ahead, a clock reading at each end.
-///
-/// A worker writes its own spans only; they are read when the team rests. That makes sharing it safe.
 package final class Timeline: @unchecked Sendable {
+  // Proof of Sendable: a worker writes its own spans only; they are read while the team rests.
+
   /// A stretch of one worker's time. Spans nest.
   package struct Span: Sendable {
     package let name: String

@@ -5,6 +5,8 @@ import Tensor
 /// Everything that training changes: parameters, moments, queue, prototypes, step. A function of (data,
 /// configuration, seed) alone.
 package final class TrainingState: @unchecked Sendable {
+  // Proof of Sendable: changed between steps by one thread, within one as its phases settle.
+
   package let model: CARATModel
   /// Copies of the parameters, where the placement wants them; equal between steps.
   let replicas: [Parameters]

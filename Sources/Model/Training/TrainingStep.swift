@@ -8,6 +8,9 @@ import Tensor
 /// batch; draws are keyed by the sample. Everything else, who does what, is dealt out by what it costs. Between phases
 /// worker 0 exchanges with the other ranks what the next phase needs of them.
 package final class TrainingStep: @unchecked Sendable {
+  // Proof of Sendable: `result` is written by worker 0 in a phase and read after its barrier; the rest is constant, or set
+  // between steps; of shared memory each phase has one writer a row, and barriers lie between phases.
+
   let model: CARATModel
   package let state: TrainingState
   package let team: WorkerTeam

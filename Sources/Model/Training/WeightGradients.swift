@@ -6,9 +6,7 @@ import Tensor
 ///
 /// A *tile* of a weight's gradient is Σ over blocks of dYᵀ X, blocks added in the order of the tree while the tile is in
 /// cache. What is made sample by sample (`SampleGradients`) is added by the same tree, whose leaves are the samples.
-final class WeightGradients: @unchecked Sendable {
-  // Proof of Sendable: constant after init but for the deals, which one thread makes between steps; each tile has one owner.
-
+final class WeightGradients: Sendable {
   /// Partial sums: the fewest nodes of the tree that tile the group's samples, each a flat buffer.
   let nodes: [TreeNode]
   private let samples: Range<Int>

@@ -2,13 +2,13 @@ import Parallel
 import Tensor
 
 /// Where backward left what the gradient of a parameter W [outputs, inputs] is made of, for all samples of a group.
-struct WeightSource {
+struct WeightSource: Sendable {
   /// dW = dYᵀ X over the rows of some samples, [R, outputs] and [R, inputs], in one piece or several, in order.
-  typealias Pieces = (_ samples: Range<Int>, _ body: (_ dy: Matrix, _ x: Matrix) -> Void) -> Void
+  typealias Pieces = @Sendable (_ samples: Range<Int>, _ body: (_ dy: Matrix, _ x: Matrix) -> Void) -> Void
   /// The rows of some samples' steps, and where each sample's are among them.
-  typealias Steps = (_ samples: Range<Int>) -> (rows: Matrix, sequences: Sequences)
+  typealias Steps = @Sendable (_ samples: Range<Int>) -> (rows: Matrix, sequences: Sequences)
 
-  private enum Kind {
+  private enum Kind: Sendable {
     case product(Pieces)
     case positions(Steps)
   }
@@ -33,7 +33,7 @@ struct WeightSource {
 
   /// The same for samples that are numbered from another one on.
   func numbered(from first: Int) -> WeightSource {
-    func own(_ samples: Range<Int>) -> Range<Int> { first + samples.lowerBound..<first + samples.upperBound }
+    @Sendable func own(_ samples: Range<Int>) -> Range<Int> { first + samples.lowerBound..<first + samples.upperBound }
     return switch kind {
     case .product(let pieces):
       WeightSource(parameter, outputs: outputs, perSample: perSample) { pieces(own($0), $1) }

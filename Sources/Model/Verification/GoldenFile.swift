@@ -125,6 +125,8 @@ private struct GoldenSource: SampleSource {
 
   /// Rows of floats in the file, which the source keeps open.
   private struct Rows: @unchecked Sendable {
+    // Proof of Sendable: a map that nobody writes to.
+
     let floats: UnsafeBufferPointer<Float>
     let width: Int
     subscript(i: Int) -> UnsafeBufferPointer<Float> {

@@ -5,7 +5,7 @@ import Testing
 @testable import Tensor
 
 struct EmbeddingsTests {
-  struct Fixture {
+  struct Fixture: Sendable {
     let f: LayerFixture<Embeddings>
     let raw, hidden: Matrix
     let a: Embeddings.Activations

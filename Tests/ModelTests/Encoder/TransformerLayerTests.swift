@@ -5,7 +5,7 @@ import Testing
 @testable import Tensor
 
 struct TransformerLayerTests {
-  struct Fixture {
+  struct Fixture: Sendable {
     let f: LayerFixture<TransformerLayer>
     let x, y: Matrix
     let a: TransformerLayer.Activations
