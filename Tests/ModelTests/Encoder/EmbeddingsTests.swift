@@ -5,7 +5,7 @@ import Testing
 @testable import Tensor
 
 struct EmbeddingsTests {
-  struct Fixture: Sendable {
+  struct Fixture {
     let f: LayerFixture<Embeddings>
     let raw, hidden: Matrix
     let a: Embeddings.Activations
@@ -51,12 +51,13 @@ struct EmbeddingsTests {
       d, x.a, x.sequences, x.f.θ, x.dropouts, scratch: x.scratch, aligned: nil, addingTo: x.f.bySample)
     // What the first layer was given takes the place of the normalised embeddings.
     #expect(bits(values(x.a.normalized)) == bits(output))
+    let (sequences, features) = (x.sequences, x.a.features)
     try x.f.gather(
       [
         WeightSource(x.f.layer.words.weight, perSample: 5) { samples, body in
-          let rows = x.sequences.rows(samples)
-          body(d.rows(rows), x.a.features.rows(rows))
-        }, WeightSource(positions: x.f.layer.positions) { (d.rows(x.sequences.rows($0)), x.sequences[$0]) },
+          let rows = sequences.rows(samples)
+          body(d.rows(rows), features.rows(rows))
+        }, WeightSource(positions: x.f.layer.positions) { (d.rows(sequences.rows($0)), sequences[$0]) },
       ], samples: x.sequences.count)
     var check = GradientCheck(tolerance: 2e-3)
     x.f.compare(&check, loss: loss)

@@ -5,7 +5,7 @@ import Testing
 @testable import Tensor
 
 struct TransformerLayerTests {
-  struct Fixture: Sendable {
+  struct Fixture {
     let f: LayerFixture<TransformerLayer>
     let x, y: Matrix
     let a: TransformerLayer.Activations
@@ -50,7 +50,7 @@ struct TransformerLayerTests {
       g.input?.copy(from: x)
       f.layer.backward(d, a, g, sequences, f.θ, dropouts, scratch: scratch, addingTo: f.bySample)
       func source(_ linear: Linear, _ dy: Matrix, _ x: Matrix) -> WeightSource {
-        WeightSource(linear.weight, perSample: 5) { samples, body in
+        WeightSource(linear.weight, perSample: 5) { [sequences] samples, body in
           let rows = sequences.rows(samples)
           body(dy.rows(rows), x.rows(rows))
         }
