@@ -92,6 +92,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Tensor", "Parallel", "Model", "Files"], path: "Tests/TestSupport",
       swiftSettings: vectorised),
+    .executableTarget(
+      name: "ranks-check", dependencies: ["Parallel", "TestSupport"], path: "Tests/RanksCheck",
+      swiftSettings: vectorised),
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: vectorised),
     .target(name: "CFlushToZero", path: "Tests/CFlushToZero"),
     .target(name: "CAllocations", path: "Tests/CAllocations"),

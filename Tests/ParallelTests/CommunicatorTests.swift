@@ -5,37 +5,9 @@ import Testing
 @Suite struct CommunicatorTests {
   static let sizes = [1, 2, 3, 5, 7]
 
-  @Test(arguments: sizes) func gathersReachEveryRank(size: Int) throws {
-    for (count, alignment) in [(0, 1), (1, 1), (100, 1), (1003, 16)] {
-      let whole = (0..<count).map(Float.init)
-      let parts = (0..<size).map { slice(of: count, part: $0, parts: size, alignment: alignment) }
-      let results = try ThreadRanks.run(size) { communicator in
-        let buffer = UnsafeMutablePointer<Float>.allocate(capacity: max(count, 1))
-        defer { buffer.deallocate() }
-        buffer.initialize(repeating: -1, count: count)
-        for i in parts[communicator.rank] { buffer[i] = whole[i] }
-        var messages = Messages()
-        messages.gather(buffer, parts: parts, rank: communicator.rank)
-        #expect(messages.sentBytes == 4 * parts[communicator.rank].count * (size - 1))
-        communicator.exchange(messages)
-        return Array(UnsafeBufferPointer(start: buffer, count: count))
-      }
-      #expect(results == Array(repeating: whole, count: size))
-    }
-  }
-
-  @Test(arguments: sizes) func valuesAndTextsOfAllRanksInOrder(size: Int) throws {
-    let results = try ThreadRanks.run(size) { communicator in
-      communicator.barrier()
-      let numbers = communicator.gather(10 * communicator.rank)
-      let texts = communicator.gather(String(repeating: "ä", count: communicator.rank))
-      return (numbers, texts, communicator.agree(on: communicator.rank + 5))
-    }
-    for (numbers, texts, agreed) in results {
-      #expect(numbers == (0..<size).map { 10 * $0 })
-      #expect(texts == (0..<size).map { String(repeating: "ä", count: $0) })
-      #expect(agreed == 5)
-    }
+  /// The same checks as Tests/RanksCheck makes of MPI's.
+  @Test(arguments: sizes) func keepsItsPromises(size: Int) throws {
+    #expect(try ThreadRanks.run(size) { try CommunicatorChecks.failures($0) }.flatMap(\.self) == [])
   }
 
   @Test func workersAreNumberedThroughAllRanks() throws {

@@ -1,60 +1,17 @@
 import Parallel
 import Tensor
+import TestSupport
 import Testing
-
-/// Leaves over a flat buffer, and their sums straight from the tree's definition.
-struct Leaves: Sendable {
-  let values: [[Float]]
-
-  init(leaves: Int, count: Int, seed: UInt64) {
-    var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
-    values = (0..<leaves).map { _ in
-      (0..<count).map { _ in
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        // Magnitudes over ten powers of two: sums in another order differ.
-        return Float(Int64(bitPattern: state) >> 40) * Float(sign: .plus, exponent: Int(state % 10), significand: 1)
-      }
-    }
-  }
-
-  /// The value of node [k·2^h, min((k+1)·2^h, S)).
-  func sum(_ k: Int, _ h: Int) -> [Float] {
-    if h == 0 { return values[k] }
-    let left = sum(2 * k, h - 1)
-    if (2 * k + 1) << (h - 1) >= values.count { return left }
-    return zip(left, sum(2 * k + 1, h - 1)).map { $0 + $1 }
-  }
-
-  var total: [Float] { sum(0, 7) }
-
-  /// The value of a node that is given by its leaves.
-  func sum(over node: Range<Int>) -> [Float] {
-    let h = (0...7).first { 1 << $0 >= node.count } ?? 0
-    return sum(node.lowerBound >> h, h)
-  }
-}
 
 @Suite struct TreeSumTests {
   static func bits(_ values: some Sequence<Float>) -> [UInt32] { values.map(\.bitPattern) }
-
-  /// The values of the maximal nodes of runs that tile the leaves, as groups of workers have them.
-  static func nodes(_ leaves: Leaves, _ tree: ReductionTree, runs: [Range<Int>], in arena: Arena) throws -> [TreeNode] {
-    try runs.flatMap(tree.maximalNodes(in:)).map { node in
-      let base = try arena.allocate(leaves.values[0].count)
-      let sum = leaves.sum(over: node)
-      base.update(from: sum, count: sum.count)
-      return TreeNode(leaves: node, base: base)
-    }
-  }
 
   @Test(arguments: ReductionTreeTests.sizes, [1, 2, 3, 4, 7, 16])
   func resultHasTheBitsOfTheTreeForAnyRuns(count: Int, groups: Int) throws {
     let tree = ReductionTree(leaves: count)
     let (leaves, arena) = (Leaves(leaves: count, count: 1003, seed: 1), Arena(placement: .anywhere))
     let runs = (0..<groups).map { slice(of: count, part: $0, parts: groups) }
-    let sum = try TreeSum(tree: tree, nodes: Self.nodes(leaves, tree, runs: runs, in: arena), arena: arena)
+    let sum = try TreeSum(tree: tree, nodes: leaves.nodes(tree, runs: runs, in: arena), arena: arena)
     let result = try arena.matrix(rows: 1, columns: 1003)
     result.fill(.nan)
     for part in 0..<3 { sum.reduce(slice: slice(of: 1003, part: part, parts: 3), into: result.base) }
@@ -66,7 +23,7 @@ struct Leaves: Sendable {
     let leaves = Leaves(leaves: count, count: 10_007, seed: 3)
     let (tree, arena) = (ReductionTree(leaves: count), Arena(placement: .interleaved))
     let runs = (0..<workers).map { slice(of: count, part: $0, parts: workers) }
-    let nodes = try Self.nodes(leaves, tree, runs: runs, in: arena)
+    let nodes = try leaves.nodes(tree, runs: runs, in: arena)
     let sums = try (0..<workers).map { _ in try TreeSum(tree: tree, nodes: nodes, arena: arena) }
     let last = nodes[nodes.count - 1]
     let team = WorkerTeam(placement: Placement(.current(), workers: workers))
@@ -80,7 +37,7 @@ struct Leaves: Sendable {
   @Test func slicesMayBeEmptyOrOddAndTouchNothingElse() throws {
     let leaves = Leaves(leaves: 3, count: 5000, seed: 4)
     let (tree, arena) = (ReductionTree(leaves: 3), Arena(placement: .anywhere))
-    let nodes = try Self.nodes(leaves, tree, runs: [0..<1, 1..<2, 2..<3], in: arena)
+    let nodes = try leaves.nodes(tree, runs: [0..<1, 1..<2, 2..<3], in: arena)
     let sum = try TreeSum(tree: tree, nodes: nodes.reversed(), arena: arena)
     let result = try arena.matrix(rows: 1, columns: 5000)
     for slice in [0..<0, 17..<17, 5000..<5000, 3..<4, 7..<72, 1..<2050, 999..<4999] {
@@ -94,7 +51,7 @@ struct Leaves: Sendable {
   @Test func partOfTheTreeIsItsNodesValue() throws {
     let leaves = Leaves(leaves: 11, count: 100, seed: 5)
     let (tree, arena) = (ReductionTree(leaves: 11), Arena(placement: .anywhere))
-    let nodes = try Self.nodes(leaves, tree, runs: [4..<7, 7..<8], in: arena)
+    let nodes = try leaves.nodes(tree, runs: [4..<7, 7..<8], in: arena)
     let sum = try TreeSum(tree: tree, nodes: nodes, root: 4..<8, arena: arena)
     let result = try arena.matrix(rows: 1, columns: 100)
     sum.reduce(slice: 0..<100, into: result.base)
