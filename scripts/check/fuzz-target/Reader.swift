@@ -125,7 +125,7 @@ final class Workplace {
 
   private func readGolden() throws {
     let golden = try GoldenFile(path: path)
-    try MemoryNeed.check(golden.configuration, batchSize: golden.batchSize)
+    try MemoryNeed.check(golden.configuration, samples: golden.batchSize)
     guard isSmall(golden.configuration, batchSize: golden.batchSize) else { return }
     let batch = Batch(golden.configuration, capacity: golden.batchSize)
     for step in 0..<min(golden.steps, 2) { try golden.fill(batch, step: step) }
