@@ -11,8 +11,8 @@ package final class Arena: Sendable {
 
   private struct Chunks {
     var all: [UnsafeMutableRawBufferPointer] = []
-    /// What is left of the chunk that small requests are cut from.
-    var free: Range<UInt> = 0..<0
+    /// What is left of chunks.
+    var free: [Range<UInt>] = []
     var handedOut = 0
   }
 
@@ -91,18 +91,19 @@ package final class Arena: Sendable {
   }
 
   private func cut(_ size: Int, from chunks: inout Chunks) throws(MemoryError) -> UInt {
-    let address: UInt
-    if size <= chunks.free.count {
-      address = chunks.free.lowerBound
-      chunks.free = address + UInt(size)..<chunks.free.upperBound
-    } else {
-      let chunk = try NUMA.allocate(bytes: max(size, Self.chunkBytes), placement: placement)
-      chunks.all.append(chunk)
-      address = UInt(bitPattern: chunk.baseAddress)
-      let rest = address + UInt(size)..<address + UInt(chunk.count)
-      // A large request does not end the chunk in use, unless its own has more left.
-      if rest.count > chunks.free.count { chunks.free = rest }
+    // The smallest that is large enough.
+    let fitting = chunks.free.indices.filter { chunks.free[$0].count >= size }
+    if let i = fitting.min(by: { chunks.free[$0].count < chunks.free[$1].count }) {
+      let address = chunks.free[i].lowerBound
+      chunks.free[i] = address + UInt(size)..<chunks.free[i].upperBound
+      if chunks.free[i].isEmpty { chunks.free.remove(at: i) }
+      chunks.handedOut += size
+      return address
     }
+    let chunk = try NUMA.allocate(bytes: max(size, Self.chunkBytes), placement: placement)
+    chunks.all.append(chunk)
+    let address = UInt(bitPattern: chunk.baseAddress)
+    if size < chunk.count { chunks.free.append(address + UInt(size)..<address + UInt(chunk.count)) }
     chunks.handedOut += size
     return address
   }

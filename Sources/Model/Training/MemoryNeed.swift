@@ -32,18 +32,21 @@ struct MemoryNeed {
     self.activations = activations
   }
 
+  /// Bytes of what training steps hold.
+  ///
+  /// - Parameter samples: of a batch, or of its largest micro-batch.
+  func parts(samples: Int) -> [(name: String, bytes: Double)] {
+    [
+      // Values, two moments, and a gradient.
+      ("parameters", 16 * parameters), ("the queue", 4 * queue),
+      ("the activations of a batch", 4 * activations * Double(samples)),
+    ]
+  }
+
   /// - Parameter samples: of a batch, or of its largest micro-batch.
   /// - Throws: if training steps of so many samples at once can't fit.
   static func check(_ c: ModelConfiguration, samples: Int) throws(MemoryShortage) {
-    let need = MemoryNeed(c)
-    try MemoryShortage.check(
-      "this configuration",
-      parts: [
-        // Values, two moments, and a gradient.
-        ("parameters", 16 * need.parameters), ("the queue", 4 * need.queue),
-        ("the activations of a batch", 4 * need.activations * Double(samples)),
-      ],
-      remedy: remedy)
+    try MemoryShortage.check("this configuration", parts: MemoryNeed(c).parts(samples: samples), remedy: remedy)
   }
 
   private static let remedy =
