@@ -16,7 +16,7 @@ package final class ScalingFiles {
 
     private enum CodingKeys: String, CodingKey { case event }
 
-    func encode(to encoder: any Swift.Encoder) throws {
+    func encode(to encoder: any Encoder) throws {
       try content.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(event, forKey: .event)

@@ -15,8 +15,8 @@ package final class JSONLinesFile {
   /// Starts an empty file.
   package convenience init(_ path: String) throws(DataError) { try self.init(path, keeping: 0, upTo: 0) }
 
-  /// Goes on behind the first `length` bytes of a file, whose last record is of the step before. A file that is cut
-  /// short, lost, or another than it was goes on behind its records of steps up to that one, as far as they are in order;
+  /// Continues behind the first `length` bytes of a file, whose last record is of the step before. A file that is cut
+  /// short, lost, or another than it was continues behind its records of steps up to that one, as far as they are in order;
   /// `lack` then tells it.
   ///
   /// - Throws: if it can't be opened, read or cut.

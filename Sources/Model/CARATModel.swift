@@ -9,7 +9,7 @@ package struct CARATModel: Sendable {
   package let layout: ParameterLayout
   /// Floats of a flat buffer of everything that is trained.
   package let trainedCount: Int
-  let encoders: [Encoder]
+  let encoders: [ModalityEncoder]
   let heads: Heads
   /// Each encoder's run of the trained parameters; what follows the last is that of the heads.
   let encoderRanges: [Range<Int>]
@@ -25,7 +25,7 @@ package struct CARATModel: Sendable {
     var (ends, turns) = ([0], [BackwardTurn]())
     var ranges: [Range<Int>] = []
     encoders = c.modalities.indices.map { m in
-      let encoder = Encoder(c, modality: m, in: &layout)
+      let encoder = ModalityEncoder(c, modality: m, in: &layout)
       ranges.append((ranges.last?.upperBound ?? 0)..<layout.count)
       let depth = encoder.layers.count
       let first = ends.count - 1
@@ -66,7 +66,7 @@ package struct CARATModel: Sendable {
     let steps = configuration.modalities.map { max($0.encodedSteps, $0.maximumSteps) }.max() ?? 1
     let rows = BatchDivision.blockSize * steps
     return max(
-      Encoder.scratchSize(configuration, run: EncoderRuns.longest(configuration), samples: batchSize),
+      ModalityEncoder.scratchSize(configuration, run: EncoderRuns.longest(configuration), samples: batchSize),
       WeightGradients.scratchSize(batchSize: batchSize, rows: rows))
   }
 

@@ -151,7 +151,7 @@ package enum LSTM {
   /// From the hidden states' gradients, z's, over the gates; the last step first:
   ///
   /// dh_t ← dh_t + Uᵀ dz_{t+1}, dc = dh o (1 − tanh² c_t) + f_{t+1} dc_{t+1}, and dz = (dc g i (1 − i), dc c_{t−1} f (1 − f),
-  /// dc i (1 − g²), dh tanh(c_t) o (1 − o)). What goes on to c_{t−1} stands where c_t was.
+  /// dc i (1 − g²), dh tanh(c_t) o (1 − o)). What is passed on to c_{t−1} stands where c_t was.
   package static func backward(_ samples: UnsafeBufferPointer<Steps>, steps T: Int, _ weights: RecurrentWeights) {
     guard let samples = Samples(samples) else { return }
     let (H, P) = (weights.units, weights.padded)

@@ -47,7 +47,7 @@ enum FatalSignals {
     case SIGFPE: write("an impossible operation")
     default: write("abort")
     }
-    write("); this is a bug, please report it; checkpoints are whole, go on with --resume\n")
+    write("); this is a bug, please report it; checkpoints are whole, continue with --resume\n")
     _exit(internalError)
   }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The last line of a terminal while a run goes on: what there is room for.
+/// The last line of a terminal during a run: what there is room for.
 struct ProgressBar {
   /// Such as "epoch 3/20".
   var title: String

@@ -188,7 +188,7 @@ struct ProgressLines {
 
   func stop(step: Int, checkpoint: String) {
     clear()
-    tell("stopped after step \(step), saved in \(checkpoint); go on with --resume")
+    tell("stopped after step \(step), saved in \(checkpoint); continue with --resume")
   }
 
   private func plural(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

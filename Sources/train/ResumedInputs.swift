@@ -3,7 +3,7 @@ import Foundation
 import Model
 import Parallel
 
-// What a run that goes on trains on, and with which settings: those of its checkpoint, with what is changed and may be.
+// What a run that continues trains on, and with which settings: those of its checkpoint, with what is changed and may be.
 extension Run {
   func resumedInputs(_ checkpoint: Checkpoint, _ directory: RunDirectory) throws -> Inputs {
     let before = checkpoint.record.configuration
@@ -126,7 +126,7 @@ extension Run {
 
   // MARK: Learning rate
 
-  /// Lets the schedule of a run that goes on follow what was changed, as --schedule says.
+  /// Lets the schedule of a run that continues follow what was changed, as --schedule says.
   ///
   /// - Returns: what happens to the learning rate, in words; nil if nothing does.
   /// - Throws: if what was asked for has no effect.
@@ -149,7 +149,7 @@ extension Run {
       guard let start = before.scheduleStart(schedule, afterSteps: step) else {
         throw SettingsError(
           description:
-            "--schedule continue has nothing to go on with, for after \(step) steps the learning rate has fallen "
+            "--schedule continue has nothing to continue with, for after \(step) steps the learning rate has fallen "
             + "to 0: --schedule restart begins with a warm-up, without --schedule it is that of a run of the new length"
         )
       }
@@ -157,7 +157,8 @@ extension Run {
     }
     if settings.optimizer.isContinued && before.warmup != now.warmup {
       throw SettingsError(
-        description: "--warmup has no effect on a learning rate that goes on from where it was: leave it out, or give "
+        description:
+          "--warmup has no effect on a learning rate that continues from where it was: leave it out, or give "
           + "--schedule restart")
     }
     return scheduleLine(from: before, to: settings.optimizer, afterSteps: step)

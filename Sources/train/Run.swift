@@ -16,7 +16,7 @@ struct Run: ParsableCommand {
       Options' defaults are those of a new run without --preset and --config.
 
       The output directory gets config.json (all settings), metrics.jsonl (one JSON object a step and one an \
-      evaluation), checkpoints (from which --resume goes on), best.safetensors (the weights of the epoch that is best on \
+      evaluation), checkpoints (from which --resume continues), best.safetensors (the weights of the epoch that is best on \
       the validation split, see --best-by, under their PyTorch names) and, at the end, result.json. Only \
       --overwrite replaces a run that is there, or other files of these names. Without --output a run gets a \
       directory of its own, runs/<date-time>, and runs/latest is a link to the newest.
@@ -53,7 +53,7 @@ struct Run: ParsableCommand {
       throw ValidationError("--init goes with a new run, not with --resume.")
     }
     if basics.overwrite && basics.resume != nil {
-      throw ValidationError("--overwrite replaces a run, --resume goes on with it: give one of them.")
+      throw ValidationError("--overwrite replaces a run, --resume continues with it: give one of them.")
     }
     if basics.overwrite && basics.output == nil {
       throw ValidationError(

@@ -13,9 +13,9 @@ extension Run {
     var dataset: Dataset?
     /// The data set's, where a checkpoint knows it.
     var fingerprint: DatasetFingerprint?
-    /// Whether settings or data differ from those of the run that goes on.
+    /// Whether settings or data differ from those of the run that continues.
     var isChanged = false
-    /// What becomes of the learning rate of a run that goes on with another schedule.
+    /// What becomes of the learning rate of a run that continues with another schedule.
     var scheduleLine: String?
 
     /// Whether the data set is still to be made.
@@ -25,7 +25,7 @@ extension Run {
     }
   }
 
-  /// Where to go on; nil for a new run.
+  /// Where to continue; nil for a new run.
   func openCheckpoint(_ directory: RunDirectory) throws -> Checkpoint? {
     if basics.resume != nil {
       let logger = Logger(label: "carat.checkpoint")
@@ -95,7 +95,7 @@ extension Run {
   private func tellOfChanges() throws {
     guard let config = training.config, try RunConfiguration.hasChanges(inFile: config) else { return }
     Logger(label: "carat.config").warning(
-      "\(config) is of a run that went on with changed settings; this one has the last of them from its start")
+      "\(config) is of a run that continued with changed settings; this one has the last of them from its start")
   }
 
   /// The names in a list; nil without one.
@@ -121,7 +121,7 @@ extension Run {
 
   /// Settings with what the command line gives.
   ///
-  /// - Parameter resumed: those of the run that goes on.
+  /// - Parameter resumed: those of the run that continues.
   /// - Throws: for settings that contradict one another or the data.
   func changed(_ base: RunConfiguration, trainingSamples: Int, resumed: RunConfiguration? = nil) throws
     -> RunConfiguration

@@ -14,7 +14,7 @@ struct BasicOptions: ParsableArguments {
   @Option(
     defaultAsFlag: Resume.required,
     help: ArgumentHelp(
-      "Go on from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
+      "Continue from the newest whole checkpoint in --output, with the settings of the run. Others that are given are "
         + "refused, unless --allow-changed names them. A finished run says its result. "
         + "`--resume auto` starts anew where there is none.", valueName: "auto"))
   var resume: Resume?
@@ -78,7 +78,7 @@ struct TrainingOptions: ParsableArguments {
   @Option(Setting.microBatches) var accumulate: Int?
 }
 
-/// When a run's state is kept, and what may change when it goes on.
+/// When a run's state is kept, and what may change when it continues.
 struct CheckpointOptions: ParsableArguments {
   @Option(
     "With --resume: settings that may differ from those of the run, by the names of their options; data; maximum-norm (of a --config).",
@@ -86,7 +86,7 @@ struct CheckpointOptions: ParsableArguments {
   var allowChanged: String?
 
   @Option(
-    "With --resume and another number of steps, learning rate or warm-up: continue (the learning rate goes on without a "
+    "With --resume and another number of steps, learning rate or warm-up: continue (the learning rate continues without a "
       + "jump, and falls linearly to 0 at the new end) or restart (a warm-up and a fall over the steps that remain). "
       + "Without it the rate is that of a run of the new length.", value: "continue|restart")
   var schedule: ScheduleChange?
@@ -142,7 +142,7 @@ struct PrintingOptions: ParsableArguments {
   @Flag(help: "Print the result as one JSON object on the last line.")
   var json = false
 
-  @Flag(help: "Print the result only, nothing while the run goes on.")
+  @Flag(help: "Print the result only, nothing during the run.")
   var quiet = false
 
   @Flag(help: "Write the digest of each step's loss terms, gradients and parameters, for `train diff`.")

@@ -131,7 +131,7 @@ class LaunchTests(FileTestCase):
         done = self.launch([{"step": 7, "status": 137, "say": KILLED}], "--restarts", "2")
         # The first start wrote one, so the count began with the second.
         self.assertEqual((done.returncode, len(self.calls())), (137, 3), done.stderr)
-        self.assertIn("not started again: 2 restarts without a checkpoint in between are allowed; the same command goes on from step 7",
+        self.assertIn("not started again: 2 restarts without a checkpoint in between are allowed; the same command continues from step 7",
                       done.stderr)
 
     def test_progress_counts_anew(self) -> None:

@@ -118,7 +118,7 @@ class ReportTests(FileTestCase):
         with open(self.path("other/metrics.jsonl"), "a", encoding="utf-8") as file:
             file.writelines(json.dumps(fault) + "\n" for fault in faults)
         text = self.report(self.path("a<b>"), self.path("other"))
-        self.assertIn("22 faults before the run went on without.", text)
+        self.assertIn("22 faults before the run continued without.", text)
         self.assertIn("and 2 more in metrics.jsonl", text)
         both = Page(text)
         for cell in ("heads backward", "gradients of <text>", "node7", "12", "31"):

@@ -1,4 +1,4 @@
-"""scripts/search: trials, and how it goes on. Needs the built trainer and Optuna."""
+"""scripts/search: trials, and how it continues. Needs the built trainer and Optuna."""
 import contextlib
 import csv
 import fcntl
@@ -88,7 +88,7 @@ class SearchTests(SearchTestCase):
         self.assertEqual((best["trial"], best["directory"]), (order[0], f"trial-{order[0]}"))
         self.assertEqual(best["test"]["mAP"], results[order[0]]["test"]["mAP"])
 
-        # The same again trains nothing; more trials go on, and two at a time with the same settings do the same.
+        # The same again trains nothing; more trials continue, and two at a time with the same settings do the same.
         before = self.bytes_of("out/search.csv", "out/best.json", "out/trial-0.log")
         self.assertEqual(self.found(*words, "--trials", "3", "--epochs", "2").stdout, done.stdout)
         self.assertEqual(self.bytes_of("out/search.csv", "out/best.json", "out/trial-0.log"), before)

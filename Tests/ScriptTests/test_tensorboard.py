@@ -163,12 +163,12 @@ class TensorBoardTests(FileTestCase):
 
     def test_a_run_that_goes_on_has_each_step_once(self) -> None:
         whole = self.trained("whole", "--epochs", "3")
-        # Killed at records from the first evaluation on to the test; each time it goes on from its last checkpoint.
+        # Killed at records from the first evaluation on to the test; each time it continues from its last checkpoint.
         for record in (8, 9, 13, 16, 20):
             name = f"killed{record}"
             arguments = ("run", "--output", self.path(name), *SMALL, "--tensorboard", "--epochs", "3", "--checkpoint-every", "2")
             self.assertEqual(self.train(*arguments, CARAT_FAULT=f"record:{record}").returncode, -9)
-            # One that looks on while it goes on: it has read what is cut.
+            # One that looks on while it continues: it has read what is cut.
             watching = self.read(name, "train")
             resumed = self.train("run", "--output", self.path(name), "--resume", "--json")
             self.assertEqual((resumed.returncode, resumed.stderr), (0, ""))
@@ -189,7 +189,7 @@ class TensorBoardTests(FileTestCase):
         done = self.train(*more, "2", "--tensorboard")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(self.steps_in_files("r", "train", "loss/total"), [6, 7, 8, 9, 10])
-        # It goes on without its files, and says so.
+        # It continues without its files, and says so.
         for path in glob.glob(self.path("r/tensorboard/train/*")):
             os.remove(path)
         done = self.train(*more, "3")

@@ -69,7 +69,7 @@ struct AuditTests {
     let directory = try TemporaryDirectory()
     let right = try #require(try run([], in: directory).json["digest"] as? String)
     let stopped = try run(audit + ["--on-fault", "stop"], fault: "flip:0:90:every", in: directory)
-    #expect(stopped.status == 71 && stopped.error.contains("go on with --resume"), "\(stopped)")
+    #expect(stopped.status == 71 && stopped.error.contains("continue with --resume"), "\(stopped)")
     let resumed = try Program.run(Self.options + ["--output", "r", "--resume"], in: directory)
     #expect(resumed.json["digest"] as? String == right)
   }

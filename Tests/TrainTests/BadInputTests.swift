@@ -226,7 +226,7 @@ import Testing
       Case("generate", 64, "--output"),
       Case("digest d", 65, "d/checkpoints", "--output directory of a run"),
       Case("digest nowhere", 65, "nowhere/checkpoints", "no such file"),
-      Case("digest begun", 65, "begun/checkpoints", "while it goes on"),
+      Case("digest begun", 65, "begun/checkpoints", "while it trains"),
       Case("verify nowhere", 65, "nowhere/config.json", "no such file"),
       Case("verify text", 65, "text/config.json"),
       Case("verify none", 65, "none/config.json"),

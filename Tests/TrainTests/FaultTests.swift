@@ -51,7 +51,7 @@ import Testing
     let arguments = ["run", "--data", "d", "--output", "r", "--checkpoint-every", "1", "--keep", "1000"] + Program.tiny
     let outcome = try Program.run(arguments + ["--epochs", "100000"], in: directory)
     check(outcome, status: 74, "r/", "No space left")
-    // What was good stays good, and a run with more space goes on from it.
+    // What was good stays good, and a run with more space continues from it.
     #expect(try Program.run(["digest", "r"], in: directory).status == 0)
     for name in try FileManager.default.contentsOfDirectory(atPath: directory.file("r/checkpoints")) {
       #expect(!name.hasSuffix(".part"))

@@ -84,7 +84,7 @@ struct OptionsTests {
     var lines = [
       "# Commands and options", "",
       "Made of what `train --help` says; a test compares them. Settings are those options that decide a run's result: each has "
-        + "its place in `config.json`, and those marked \"yes\" may differ when a run goes on, with `--resume --allow-changed`; the one marked \"freely\" changes "
+        + "its place in `config.json`, and those marked \"yes\" may differ when a run continues, with `--resume --allow-changed`; the one marked \"freely\" changes "
         + "no result.",
       "",
     ]

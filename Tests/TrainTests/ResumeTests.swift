@@ -76,7 +76,7 @@ import Testing
     #expect(generated.status == 64 && generated.error.contains("--samples"))
   }
 
-  /// Micro-batches decide time and memory, not the result: a run may go on with any number of them.
+  /// Micro-batches decide time and memory, not the result: a run may continue with any number of them.
   @Test func microBatchesChangeFreely() throws {
     let directory = try TemporaryDirectory()
     let whole = try Program.run(Self.run + ["--epochs", "3"], in: directory).json

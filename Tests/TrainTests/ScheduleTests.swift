@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The end of a run by steps, and the learning rate of one that goes on with another end.
+/// The end of a run by steps, and the learning rate of one that continues with another end.
 @Suite struct ScheduleTests {
   static let run = ["run", "--output", "r", "--json"] + Program.tiny + Program.tinyData
 

@@ -66,7 +66,7 @@ import Testing
       shell: "set -- \(setsid) --ctty --wait /bin/sh -c '\(shell); exec \"$@\"' sh \"$@\"", streams: terminal.streams)
   }
 
-  /// A run ended as asked, and another can go on from it.
+  /// A run ended as asked, and another can continue from it.
   static func requireCheckpoint(_ directory: TemporaryDirectory) throws {
     let files = try FileManager.default.contentsOfDirectory(atPath: directory.file("r/checkpoints"))
     #expect(files.contains { $0.hasSuffix(".safetensors") }, "\(files)")
@@ -103,7 +103,7 @@ import Testing
     let running = try Self.start(Self.endless, on: terminal, in: directory)
     terminal.wait(for: "epoch 2/")
     terminal.type("\u{3}")
-    terminal.wait(for: "go on with --resume")
+    terminal.wait(for: "continue with --resume")
     let outcome = try running.end()
     #expect(outcome.status == 130 && !outcome.signalled, "\(outcome)")
     #expect(terminal.shown.contains("SIGINT: saving, then stopping"))
@@ -117,7 +117,7 @@ import Testing
     let running = try Self.start(Self.endless, on: terminal, shell: "unset NO_COLOR", in: directory)
     terminal.wait(for: "left · run ")
     terminal.type("\u{3}")
-    terminal.wait(for: "go on with --resume")
+    terminal.wait(for: "continue with --resume")
     #expect(try running.end().status == 130)
     for words in [
       "\u{1B}[1;32m  best\u{1B}[0m", "model: ", " parameters", "machine: ", "output in r", "samples/s · ",

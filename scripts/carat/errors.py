@@ -44,7 +44,7 @@ class Problems:
 
     @contextlib.contextmanager
     def collected(self) -> Iterator[None]:
-        """Goes on after the part of the program inside, if that found something wrong."""
+        """Continues after the part of the program inside, if that found something wrong."""
         try:
             yield
         except FormatErrors:

@@ -19,7 +19,7 @@ class RunDirectory:
     def __init__(self, words: Sequence[str]) -> None:
         path = value_of("--output", words)
         if not path:
-            raise UsageError("expected train run … --output RUN, found no --output; name the run's directory, for that is what goes on")
+            raise UsageError("expected train run … --output RUN, found no --output; name the run's directory, for that is what continues")
         self.path, self._words = path, list(words)
         # What lay there before the first start, which --overwrite may replace.
         self._before = self._newest()

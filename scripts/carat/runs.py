@@ -52,7 +52,7 @@ class Run:
             FormatError: if the run has not finished.
         """
         if not self.is_finished:
-            raise FormatError(self.path, "a finished run", "one that is not", "go on with carat.fit(…, resume=True)")
+            raise FormatError(self.path, "a finished run", "one that is not", "continue with carat.fit(…, resume=True)")
         return self._json("result.json")
 
     @property
@@ -160,7 +160,7 @@ class Run:
 
 
 def fit(data: Union[None, Dataset, Path] = None, output: Optional[Path] = None, *, progress: bool = True, **options: Any) -> Run:
-    """Trains a model and returns its run; Control-C stops it with a checkpoint, from which `resume=True` goes on.
+    """Trains a model and returns its run; Control-C stops it with a checkpoint, from which `resume=True` continues.
 
     >>> import numpy as np, carat, tempfile
     >>> random = np.random.default_rng(0)
@@ -175,7 +175,7 @@ def fit(data: Union[None, Dataset, Path] = None, output: Optional[Path] = None, 
     Args:
         data: a data set; None for one that the program generates.
         output: the run's directory; by default a new one, runs/<date-time>.
-        progress: whether to show what goes on: in a terminal the program's own bar, elsewhere a line an epoch.
+        progress: whether to show progress: in a terminal the program's own bar, elsewhere a line an epoch.
         options: every option of `train run` under its name, with _ for -: epochs=20, batch_size=64, layers=(1, 1, 1),
             resume=True, overwrite=True, …
 

@@ -43,7 +43,7 @@ def places(train: str, jobs: int) -> Tuple[List[Place], str]:
 
 
 class Started:
-    """A run that goes on, or ended.
+    """A run under way, or ended.
 
     Attributes:
         log: the file with what it says, after what earlier starts said.
@@ -51,7 +51,7 @@ class Started:
 
     def __init__(self, train: str, directory: str, options: Sequence[str], place: Optional[Place] = None,
                  own_session: bool = False) -> None:
-        """Starts a run in its directory, or goes on with the one that is there.
+        """Starts a run in its directory, or continues with the one that is there.
 
         Args:
             options: of `train run`, but for --output and --resume.

@@ -107,7 +107,7 @@ def flip(train, run, flips, draw):
 
 
 def fall_back(train, run, draw):
-    """The newest checkpoint damaged: the run has to go on from the one before, and say so."""
+    """The newest checkpoint damaged: the run has to continue from the one before, and say so."""
     checkpoints = sorted(os.listdir(f"{run}/checkpoints"))
     damage(f"{run}/checkpoints/{checkpoints[-1]}", draw)
     digest = subprocess.run([train, "digest", run], capture_output=True, text=True).stdout
@@ -118,7 +118,7 @@ def fall_back(train, run, draw):
     after = subprocess.run([train, "digest", run], capture_output=True, text=True).stdout
     if digest_of(output) != after.strip() or digest == after:
         fail("the run that fell back did not come to its end")
-    result("a damaged newest checkpoint: the run went on from the one before and came to the same end")
+    result("a damaged newest checkpoint: the run continued from the one before and came to the same end")
 
 
 def main(words):
@@ -127,7 +127,7 @@ def main(words):
     parser.add_argument("--flips", type=int, default=100)
     parser.add_argument("--writes", type=int, default=0, metavar="N", help="writes of a run that fail (full disk, broken device, …)")
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--results", metavar="FILE.jsonl", help="failing writes are appended here; the same again goes on with them")
+    parser.add_argument("--results", metavar="FILE.jsonl", help="failing writes are appended here; the same again continues with them")
     parser.add_argument("--train", default=places.train(), help="the program")
     arguments = parser.parse_args(words)
     results = Results(arguments.results, arguments.seed)

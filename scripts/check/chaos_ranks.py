@@ -2,7 +2,7 @@
 each end with that of one process which was never interrupted.
 
   scripts/check/chaos-ranks                                          8 faults
-  scripts/check/chaos-ranks --faults 200 --seed 1 --results r.jsonl  what docs/DURABILITY.md reports; the same again goes on with it
+  scripts/check/chaos-ranks --faults 200 --seed 1 --results r.jsonl  what docs/DURABILITY.md reports; the same again continues with it
 
 Faults at random instants: a rank is killed or stopped (SIGKILL, SIGSTOP), a host loses all its processes or is cut off from the
 network, mpirun is killed, the launch with all of its ranks is killed or stopped (SIGTERM). Hosts are network namespaces, which
@@ -130,7 +130,7 @@ def faults_of(start, results, faults, draw, kinds):
         if whom is None:
             return "the end"
         noticed = kind in OF_ALL or start.until(lambda before=before: start.told(": restart ") > before, PATIENCE)
-        # It goes on without the host that was cut off, if there are others, and stays so until the next fault.
+        # It continues without the host that was cut off, if there are others, and stays so until the next fault.
         if start.cut and len(start.hosts) > 1:
             start.until(lambda begun=begun: start.told(" on 10.") > begun, PATIENCE)
         if kind == "stopped":

@@ -8,7 +8,7 @@ from carat.program import result
 from chaos_runs import SMALLER, Truth, command, fail, parts_left, report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Statuses of docs/ERRORS.md that each kind of fault may end with; None: it is no fault, and the run goes on.
+# Statuses of docs/ERRORS.md that each kind of fault may end with; None: it is no fault, and the run continues.
 KINDS = {"full": 74, "broken": 74, "sync": 74, "rename": 73, "create": 73, "short": None}
 BYTES = 2_500_000
 CALLS = 30

@@ -100,7 +100,7 @@ struct SoftAlignment {
   }
 
   /// Aligned steps of a pass's samples, where the embeddings take their features from.
-  func forward(_ pass: Encoder.Pass) {
+  func forward(_ pass: ModalityEncoder.Pass) {
     withRuns(pass) { a, run in
       var scratch = pass.scratch
       let rows = a.rows(run)
@@ -134,7 +134,7 @@ struct SoftAlignment {
   }
 
   /// From the aligned steps' gradients, what the weights' gradients are products of, and each sample's own.
-  func backward(_ pass: Encoder.Pass, into gradients: GradientRows) {
+  func backward(_ pass: ModalityEncoder.Pass, into gradients: GradientRows) {
     withRuns(pass) { a, run in
       var scratch = pass.scratch
       let rows = a.rows(run)
@@ -186,7 +186,7 @@ struct SoftAlignment {
   }
 
   /// Where backward left what its weights' gradients are products of.
-  func weightSources(_ encoder: Encoder.Activations) -> [WeightSource] {
+  func weightSources(_ encoder: ModalityEncoder.Activations) -> [WeightSource] {
     guard let a = encoder.alignment else { return [] }
     return layers[0].weightSources(a.layers[0], perSample: a.maximumSteps, input: { a.features }, rows: a.rows)
       + layers[1].weightSources(a.layers[1], perSample: a.maximumSteps, input: { a.layers[0].hidden }, rows: a.rows)
@@ -198,7 +198,7 @@ struct SoftAlignment {
   }
 
   /// What a pass keeps, and each of its runs.
-  private func withRuns(_ pass: Encoder.Pass, _ body: (Activations, _ run: Range<Int>) -> Void) {
+  private func withRuns(_ pass: ModalityEncoder.Pass, _ body: (Activations, _ run: Range<Int>) -> Void) {
     guard let a = pass.activations.alignment else { return }
     for run in pass.runs { body(a, run) }
   }
@@ -208,7 +208,7 @@ struct SoftAlignment {
 
   /// All samples of a pass, for the recurrence of a layer, T, and the scratch that is left.
   private func withSamples(
-    _ pass: Encoder.Pass, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int, Scratch) -> Void
+    _ pass: ModalityEncoder.Pass, layer: Int, _ body: (UnsafeBufferPointer<LSTM.Steps>, Int, Scratch) -> Void
   ) {
     guard let a = pass.activations.alignment else { return }
     let (own, count) = (a.layers[layer], pass.runs.reduce(0) { $0 + $1.count })

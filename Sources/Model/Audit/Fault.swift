@@ -27,7 +27,7 @@ package struct FaultyProcessor: Error, CustomStringConvertible, Sendable {
 
   package var description: String {
     faults.map(\.description).joined(separator: "; ")
-      + "; the state in \(checkpoint) is right: take the CPU out of use, and go on with --resume on others"
+      + "; the state in \(checkpoint) is right: take the CPU out of use, and continue with --resume on others"
   }
 }
 
@@ -39,6 +39,6 @@ package struct Unsettled: Error, CustomStringConvertible, Sendable {
 
   package var description: String {
     "step \(step): \(passes) computations on different cores gave \(passes) different results, first on host \(host): no result "
-      + "of this machine can be trusted; the last checkpoint is right, go on with --resume on another machine"
+      + "of this machine can be trusted; the last checkpoint is right, continue with --resume on another machine"
   }
 }

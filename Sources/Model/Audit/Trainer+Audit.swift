@@ -49,7 +49,7 @@ private struct FaultRecord: Encodable {
 
   private enum CodingKeys: String, CodingKey { case event, action }
 
-  func encode(to encoder: any Swift.Encoder) throws {
+  func encode(to encoder: any Encoder) throws {
     try fault.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(event, forKey: .event)
@@ -206,6 +206,6 @@ package struct DifferentCopies: Error, CustomStringConvertible, Sendable {
 
   package var description: String {
     "after step \(step) the copies of the parameters on the NUMA nodes or ranks differ, as they never should: some memory or "
-      + "core is faulty; go on from the last checkpoint with --resume on another machine"
+      + "core is faulty; continue from the last checkpoint with --resume on another machine"
   }
 }

@@ -1,14 +1,14 @@
 import Files
 import Foundation
 
-/// A file from which a run goes on as if it had never stopped: the whole training state, and where the run stood.
+/// A file from which a run continues as if it had never stopped: the whole training state, and where the run stood.
 ///
 /// A safetensors file with checksums (`Checksums`): every tensor of `TrainingState.withTensors`; the best epoch's weights
 /// under their names with `best.` before them; and in the metadata, under `carat`, a `Record` as JSON.
 package struct Checkpoint: Sendable {
   /// Where a run stands between two steps.
   package struct Position: Codable, Sendable, Equatable {
-    /// The epoch that goes on, from 1; after the last one's evaluation one more than there are.
+    /// The epoch that continues, from 1; after the last one's evaluation one more than there are.
     package var epoch = 1
     /// Steps done in it. If it is all of them, the epoch's evaluation is still to do.
     package var step = 0
@@ -83,7 +83,7 @@ package struct Checkpoint: Sendable {
     var contradiction: String? {
       if let contradiction = configuration.contradiction { return contradiction }
       if !(0..<Int(Int32.max)).contains(step) { return "step \(step)" }
-      // A run that went on with fewer epochs is behind its last one.
+      // A run that continued with fewer epochs is behind its last one.
       if !(1...RunConfiguration.maximumEpochs + 1).contains(position.epoch) { return "epoch \(position.epoch)" }
       if !(0...step).contains(position.step) { return "step \(position.step) of an epoch after \(step) steps" }
       if position.epoch > 1, best == nil { return "epoch \(position.epoch) without a best one" }
@@ -134,7 +134,7 @@ package struct Checkpoint: Sendable {
     if let contradiction = record.contradiction { throw Self.impossible(path, contradiction) }
   }
 
-  /// Whether a run of these settings, with `totalSteps` set, that goes on from here has nothing to do.
+  /// Whether a run of these settings, with `totalSteps` set, that continues from here has nothing to do.
   package func isEnd(of configuration: RunConfiguration) -> Bool {
     record.position.isEnd(of: configuration, steps: record.step, best: record.best)
   }

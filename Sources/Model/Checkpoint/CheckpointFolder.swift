@@ -45,7 +45,7 @@ package struct CheckpointFolder: Sendable {
   /// Makes the folder.
   func create() throws(DataError) { try DurableFile.makeDirectory(path) }
 
-  /// Renames checkpoints of later steps, which a run that goes on has passed over: it will write others of these steps,
+  /// Renames checkpoints of later steps, which a run that continues has passed over: it will write others of these steps,
   /// and they are not to count among the newest.
   func setAside(after step: Int) throws(DataError) {
     for file in files() where file > self.file(step) {

@@ -1,7 +1,7 @@
 import Files
 
 /// A copy of tensors at one moment, in memory that is reserved once, so that they can go to a file while training
-/// goes on.
+/// continues.
 final class TensorSnapshot: @unchecked Sendable {
   // Proof of Sendable: whoever takes a snapshot has waited for the end of the writing of the one before.
 

@@ -3,7 +3,7 @@ import Files
 import Foundation
 import Synchronization
 
-/// What identifies a data set's bytes, so that a resumed run goes on with the same data.
+/// What identifies a data set's bytes, so that a resumed run continues with the same data.
 package struct DatasetFingerprint: Codable, Sendable, Equatable {
   package struct File: Codable, Sendable, Equatable {
     /// Without its directory.

@@ -11,7 +11,7 @@ public final class DatasetSplit: Sendable {
   public let path: String
   /// N.
   public let count: Int
-  package let modalities: [Modality]
+  package let modalities: [ModalityData]
   /// C.
   package let labelCount: Int
   /// C different names; `label0` … where the file has none.
@@ -58,7 +58,7 @@ public final class DatasetSplit: Sendable {
       if let base = values.baseAddress { labels.base.update(from: base, count: values.count) }
       labelNames = try Self.labelNames(file, count: shape.labels)
     }
-    var opened: [Modality] = []
+    var opened: [ModalityData] = []
     for modality in modalities {
       opened.append(try Self.modality(modality, in: file, samples: shape.samples, validation: validation))
     }
@@ -155,7 +155,7 @@ public final class DatasetSplit: Sendable {
 
   private static func modality(
     _ name: String, in file: SafetensorsFile, samples: Int, validation: DatasetValidation
-  ) throws(DataError) -> Modality {
+  ) throws(DataError) -> ModalityData {
     _ = try file.floatBytes(name, shape: [samples, nil, nil])
     guard let shape = file.shape(of: name), shape[1] > 0, shape[2] > 0 else {
       throw DataError(
@@ -170,7 +170,7 @@ public final class DatasetSplit: Sendable {
     }
     let rows = try FloatRows(file, name: name, width: steps * shape[2])
     let infinite = try validation.check(features: rows, of: name, samples: samples, width: shape[2])
-    return Modality(
+    return ModalityData(
       name: name, steps: steps, features: shape[2], lengths: lengths, hasNegativeInfinity: infinite, rows: rows)
   }
 

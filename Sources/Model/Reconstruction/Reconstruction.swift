@@ -7,13 +7,13 @@ import Tensor
 /// and latents of alpha and beta by the same projection.
 struct Reconstruction {
   /// The three MLPs of one modality.
-  struct Modality {
+  struct Networks {
     let project: MLP
     let decode: MLP
     let fuse: MLP
   }
 
-  let modalities: [Modality]
+  let modalities: [Networks]
   let labels: Int
 
   init(_ c: ModelConfiguration, in layout: inout ParameterLayout) {
@@ -21,7 +21,7 @@ struct Reconstruction {
     labels = c.labels
     let names = c.modalities.map(\.name)
     modalities = names.indices.map { m in
-      Modality(
+      Networks(
         project: MLP("proj_" + names[m], inputs: D, hiddenSize: D / 2, outputs: P, in: &layout),
         decode: MLP("de_proj_" + names[m], inputs: P, hiddenSize: D / 2, outputs: D, in: &layout),
         fuse: MLP(Self.fusionName(names, m), inputs: M * D, outputs: D, in: &layout))
@@ -46,7 +46,7 @@ struct Reconstruction {
     /// Which rows of each block.
     let range: Range<Int>
 
-    init(_ modality: Modality, rows: Int, in arena: Arena) throws {
+    init(_ modality: Networks, rows: Int, in arena: Arena) throws {
       self.init(
         project: try modality.project.makeRows(3 * rows, in: arena),
         decode: try modality.decode.makeRows(2 * rows, in: arena),

@@ -209,7 +209,7 @@ public struct LossWeights: Codable, Sendable, Equatable {
     }
   }
 
-  public func encode(to encoder: any Swift.Encoder) throws {
+  public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(
       Dictionary(uniqueKeysWithValues: LossTerm.allCases.map { ($0.rawValue, self[$0]) }))

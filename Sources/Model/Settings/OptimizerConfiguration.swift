@@ -1,7 +1,7 @@
 /// BertAdam's settings and its learning-rate schedule: a linear rise over the first part of all steps, then a linear
 /// fall to 0. The first step's rate is 0.
 ///
-/// A run that goes on with another number of steps has the schedule of that number, as if it had been so from the start,
+/// A run that continues with another number of steps has the schedule of that number, as if it had been so from the start,
 /// unless it started one of its own (`ScheduleStart`).
 public struct OptimizerConfiguration: Codable, Sendable, Equatable {
   public var learningRate = 5e-5
@@ -61,7 +61,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
     return isRising || share > 0 ? ScheduleStart(step: step, share: share, peakStep: isRising ? peak : nil) : nil
   }
 
-  /// Whether another warm-up would change nothing: the rate goes on from where it was.
+  /// Whether another warm-up would change nothing: the rate continues from where it was.
   package var isContinued: Bool { scheduleStart?.share != nil }
 
   /// What contradicts itself, in words; nil if nothing does.
@@ -86,9 +86,9 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
   }
 }
 
-/// What becomes of the learning rate of a run that goes on with another number of steps.
+/// What becomes of the learning rate of a run that continues with another number of steps.
 package enum ScheduleChange: String, Sendable, CaseIterable {
-  /// It goes on from where it is, without a jump: a warm-up that is under way ends where it would have, then the rate
+  /// It continues from where it is, without a jump: a warm-up that is under way ends where it would have, then the rate
   /// falls linearly to 0 at the new end.
   case `continue`
   /// It starts anew: a warm-up and a fall over the steps that remain.
@@ -101,7 +101,7 @@ package struct ScheduleStart: Codable, Sendable, Equatable {
   package var step: Int
   /// The share of the learning rate that the next step has; nil if it starts anew, with a warm-up.
   package var share: Double?
-  /// The step, from the run's first, at which a rise that goes on ends.
+  /// The step, from the run's first, at which a rise that continues ends.
   package var peakStep: Double?
 
   package init(step: Int, share: Double? = nil, peakStep: Double? = nil) {

@@ -35,7 +35,7 @@ public enum PositiveWeights: Codable, Sendable, Equatable, CustomStringConvertib
     }
   }
 
-  public func encode(to encoder: any Swift.Encoder) throws {
+  public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
     case .auto: try container.encode("auto")

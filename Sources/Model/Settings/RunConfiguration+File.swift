@@ -46,7 +46,7 @@ extension RunConfiguration {
   /// Whether a settings file says how many epochs there are.
   package static func hasEpochs(inFile path: String) throws(DataError) -> Bool { try part(ofFile: path).epochs != nil }
 
-  /// Whether a settings file is of a run that went on with changed settings, and so can't make the same run again.
+  /// Whether a settings file is of a run that continued with changed settings, and so can't make the same run again.
   package static func hasChanges(inFile path: String) throws(DataError) -> Bool {
     try part(ofFile: path).changes?.isEmpty == false
   }

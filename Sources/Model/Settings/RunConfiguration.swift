@@ -34,7 +34,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
   public enum NonFinitePolicy: String, Codable, Sendable, CaseIterable {
     /// End the run with the state from before the step.
     case stop
-    /// Leave the step out and go on, unless more than `maximumSkips` in a row are so.
+    /// Leave the step out and continue, unless more than `maximumSkips` in a row are so.
     case skip
   }
 
@@ -69,7 +69,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    package func encode(to encoder: any Swift.Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
       var container = encoder.container(keyedBy: CodingKeys.self)
       switch self {
       case .directory(let directory): try container.encode(directory, forKey: .directory)

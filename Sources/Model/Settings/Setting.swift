@@ -1,5 +1,5 @@
 /// A setting of a run: what it is called on the command line and in `config.json`, what it means, and
-/// whether a run that goes on may change it.
+/// whether a run that continues may change it.
 ///
 /// `all` is the one table of them. Options, `--allow-changed`, what a settings file may leave out and docs/OPTIONS.md are
 /// made of it.
@@ -33,7 +33,7 @@ package struct Setting<Value: Sendable & Equatable>: Sendable {
   }
 }
 
-/// Whether a run that goes on may change a setting.
+/// Whether a run that continues may change a setting.
 package enum SettingChange: Sendable {
   /// It decides the shape of the state or the place in an epoch.
   case never

@@ -9,7 +9,7 @@ import Tensor
 final class MicroBatch: Sendable {
   /// Among the group's.
   let samples: Range<Int>
-  let encoders: [Encoder.Activations]
+  let encoders: [ModalityEncoder.Activations]
   /// Where backward leaves what the gradients of each encoder's weights are made of; samples are numbered from its first.
   let encoderSources: [[WeightSource]]
   /// Of all weights, in the order of the layout.
@@ -17,19 +17,21 @@ final class MicroBatch: Sendable {
   private let firstPlace: Int
   private let labels: Int
   private let runs: EncoderRuns
-  private let costs: [Encoder.Cost]
+  private let costs: [ModalityEncoder.Cost]
 
   /// Memory for so many samples at once, of each encoder.
-  static func makeActivations(_ model: CARATModel, samples n: Int, in arena: Arena) throws -> [Encoder.Activations] {
+  static func makeActivations(_ model: CARATModel, samples n: Int, in arena: Arena) throws -> [ModalityEncoder
+    .Activations]
+  {
     let c = model.configuration
     let inTurn = c.takesLayersInTurn
-    let sizes = c.modalities.indices.map { Encoder.Gradients.size(c, modality: $0, samples: n) }
+    let sizes = c.modalities.indices.map { ModalityEncoder.Gradients.size(c, modality: $0, samples: n) }
     let memory = Scratch(try arena.matrix(rows: 1, columns: (inTurn ? sizes.max() : sizes.reduce(0, +)) ?? 0))
     var next = memory
     return try c.modalities.indices.map { m in
       if inTurn { next = memory }
-      let gradients = Encoder.Gradients(c, modality: m, samples: n, in: &next)
-      return try Encoder.Activations(c, modality: m, samples: n, gradients: gradients, in: arena)
+      let gradients = ModalityEncoder.Gradients(c, modality: m, samples: n, in: &next)
+      return try ModalityEncoder.Activations(c, modality: m, samples: n, gradients: gradients, in: arena)
     }
   }
 
@@ -39,7 +41,8 @@ final class MicroBatch: Sendable {
   ///   - memory: room for them.
   ///   - workers: of the group.
   init(
-    _ model: CARATModel, samples: Range<Int>, of heads: Heads.Activations, sharing memory: [Encoder.Activations],
+    _ model: CARATModel, samples: Range<Int>, of heads: Heads.Activations,
+    sharing memory: [ModalityEncoder.Activations],
     workers: Int, in arena: Arena
   ) throws {
     let c = model.configuration
@@ -47,7 +50,7 @@ final class MicroBatch: Sendable {
     firstPlace = heads.samples.lowerBound + samples.lowerBound
     labels = c.labels
     let places = firstPlace..<firstPlace + samples.count
-    encoders = try memory.map { try Encoder.Activations(sharing: $0, samples: places, in: arena) }
+    encoders = try memory.map { try ModalityEncoder.Activations(sharing: $0, samples: places, in: arena) }
     encoderSources = zip(model.encoders, encoders).map { $0.weightSources($1) }
     weightSources =
       encoderSources.flatMap(\.self)
@@ -78,8 +81,10 @@ final class MicroBatch: Sendable {
   private static let headsCost = 400
 
   /// A worker's pass through an encoder.
-  func pass(_ modality: Int, worker: Int, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch) -> Encoder.Pass {
-    Encoder.Pass(
+  func pass(_ modality: Int, worker: Int, _ θ: Parameters, _ dropouts: DropoutSites, scratch: Scratch)
+    -> ModalityEncoder.Pass
+  {
+    ModalityEncoder.Pass(
       activations: encoders[modality], runs: runs.ofWorker(worker, modality: modality), θ: θ, dropouts: dropouts,
       scratch: scratch)
   }

@@ -31,7 +31,7 @@ public struct Diverged: Error, CustomStringConvertible, Sendable {
   public let checkpoint: String
 
   public var description: String {
-    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): go on "
+    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): continue "
       + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
       + "(--on-nonfinite skip)"
   }

@@ -93,7 +93,7 @@ package struct RunDirectory: Sendable {
     return try RunLock(path: path + "/lock", directory: path)
   }
 
-  /// Whether there is a run that could go on.
+  /// Whether there is a run that could continue.
   package var isUnfinished: Bool {
     !checkpoints.files().isEmpty && !FileManager.default.fileExists(atPath: result)
   }
@@ -115,7 +115,7 @@ package struct RunDirectory: Sendable {
     if isUnfinished {
       try refuse(
         "no unfinished run", checkpoints.files()[0],
-        "go on with --resume, replace the run with --overwrite, or choose another --output")
+        "continue with --resume, replace the run with --overwrite, or choose another --output")
     }
     if exists(result) {
       try refuse(
@@ -148,8 +148,8 @@ package struct RunDirectory: Sendable {
     try prepare(configuration)
   }
 
-  /// Writes the settings of a run that goes on from a checkpoint. If it has steps to do, it is unfinished again.
-  func goOn(_ configuration: RunConfiguration, from checkpoint: Checkpoint) throws(DataError) {
+  /// Writes the settings of a run that continues from a checkpoint. If it has steps to do, it is unfinished again.
+  func resume(_ configuration: RunConfiguration, from checkpoint: Checkpoint) throws(DataError) {
     if !checkpoint.isEnd(of: configuration) {
       try DurableFile.remove(result)
       try DurableFile.syncDirectory(of: result)
@@ -196,7 +196,7 @@ package struct RunDirectory: Sendable {
   /// The newest whole checkpoint.
   package func openCheckpoint() throws(DataError) -> Checkpoint {
     guard let newest = try checkpoints.newest() else {
-      throw missing(checkpoints.path, "; a run writes checkpoints while it goes on and at its end")
+      throw missing(checkpoints.path, "; a run writes checkpoints while it trains and at its end")
     }
     return newest
   }

@@ -3,7 +3,7 @@ import Logging
 import Parallel
 import TensorBoard
 
-/// What rank 0 appends to while a run goes on.
+/// What rank 0 appends to during a run.
 struct RunLogs {
   let metrics: JSONLinesFile
   /// Nil unless the run was asked for them.
@@ -31,7 +31,7 @@ extension RunDirectory {
       tensorBoard: kinds.tensorBoard ? try TensorBoardLog(events, settings, model) : nil)
   }
 
-  /// The logs of a run that goes on from a checkpoint. One warning tells if they are not those of the checkpoint.
+  /// The logs of a run that continues from a checkpoint. One warning tells if they are not those of the checkpoint.
   func openLogs(
     _ kinds: RunLogs.Kinds, _ settings: RunConfiguration, _ model: CARATModel, of checkpoint: Checkpoint.Record
   ) throws -> RunLogs {
@@ -42,7 +42,7 @@ extension RunDirectory {
     let eventLack = kinds.tensorBoard ? try events.cut(to: checkpoint.eventBytes ?? [:]) : nil
     let lacks = [metrics.lack, digests?.lack, eventLack].compactMap(\.self)
     if !lacks.isEmpty {
-      Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log goes on from there")
+      Logger(label: "carat.log").warning("\(lacks.joined(separator: "; ")); a new log continues from there")
     }
     return RunLogs(
       metrics: metrics, digests: digests,

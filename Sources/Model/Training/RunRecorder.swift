@@ -55,7 +55,7 @@ final class RunRecorder {
 
     private enum CodingKeys: String, CodingKey { case time }
 
-    func encode(to encoder: any Swift.Encoder) throws {
+    func encode(to encoder: any Encoder) throws {
       try record.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(timestamp(), forKey: .time)

@@ -11,7 +11,7 @@ final class TensorBoardLog {
 
   /// Starts to write, the settings first.
   ///
-  /// - Parameter checkpoint: where the run goes on, the files cut to what they were then; nil for a new run.
+  /// - Parameter checkpoint: where the run continues, the files cut to what they were then; nil for a new run.
   init(
     _ folder: EventFolder, _ settings: RunConfiguration, _ model: CARATModel, from checkpoint: Checkpoint.Record? = nil
   ) throws {

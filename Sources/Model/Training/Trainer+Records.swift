@@ -2,7 +2,7 @@ import Foundation
 import Parallel
 
 extension Trainer {
-  /// What a run tells while it goes on; `metrics.jsonl` holds the same records.
+  /// What a run tells while it trains; `metrics.jsonl` holds the same records.
   public enum Progress: Sendable {
     case step(StepRecord)
     case skipped(NonFiniteRecord)
@@ -11,7 +11,7 @@ extension Trainer {
     case evaluating(split: String, done: Int, count: Int)
   }
 
-  /// That the run begins, or goes on from a checkpoint.
+  /// That the run begins, or continues from a checkpoint.
   package struct StartRecord: Encodable, Sendable {
     package let event = "start"
     /// Steps that were taken before.
@@ -55,7 +55,7 @@ extension Trainer {
     let event = "phases"
     let step: Int
     let epoch: Int
-    /// Over how many steps these are means: fewer than an epoch's in one that went on from a checkpoint.
+    /// Over how many steps these are means: fewer than an epoch's in one that continued from a checkpoint.
     let steps: Int
     let secondsPerStep: Double
     /// Of a step, by phase, the mean over this rank's workers; batches, logs and checkpoints between the steps are `between`.
@@ -103,7 +103,7 @@ extension Trainer {
     public let step: Int
     public let epoch: Int
     public let found: NonFinite
-    /// Whether the run went on.
+    /// Whether the run continued.
     public let skipped: Bool
   }
 
@@ -120,7 +120,7 @@ extension Trainer {
       case traffic = "step_bytes_between_nodes"
     }
 
-    package func encode(to encoder: any Swift.Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
       try check.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(event, forKey: .event)

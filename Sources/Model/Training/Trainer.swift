@@ -4,7 +4,7 @@ import Parallel
 import Tensor
 
 /// A run: epochs of training steps, an evaluation after each, the best epoch's weights tested at the end; checkpoints on
-/// the way, from any of which another `Trainer` goes on to the same end.
+/// the way, from any of which another `Trainer` continues to the same end.
 ///
 /// Of several ranks each has a trainer and all come to the same; rank 0 alone writes and reports.
 public final class Trainer {
@@ -57,13 +57,13 @@ public final class Trainer {
   var placement: PlacementCheck?
   var stepsPerEpoch: Int { configuration.stepsPerEpoch(trainingSamples: dataset.train.count) }
 
-  /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings, or goes on
+  /// Plans a run's memory, then replaces what an earlier run left in the directory by this one's settings, or continues
   /// from a checkpoint of it.
   ///
   /// - Parameters:
   ///   - data: the data set's fingerprint, for checkpoints.
   ///   - initial: parameters and prototypes to start from, instead of drawn ones.
-  ///   - checkpoint: where to go on; settings and data have to be its own, but for what is allowed to change.
+  ///   - checkpoint: where to continue; settings and data have to be its own, but for what is allowed to change.
   ///   - lock: keeps other runs out of the directory, as long as the trainer lives.
   /// - Throws: `SettingsError` for settings that contradict one another or the data, `MemoryShortage` and `MemoryError`
   ///   where memory is short, `DataError` for data of another shape, and then nothing was written; `DataError` for a
@@ -125,7 +125,7 @@ public final class Trainer {
       return RunRecorder(directory, snapshots, logs: logs, keep: options.keep)
     }
     if let recorder {
-      try directory.goOn(settings, from: checkpoint)
+      try directory.resume(settings, from: checkpoint)
       if let best { try recorder.writeBest(thresholds: best.thresholds) }
     }
     try recordStart()
@@ -221,7 +221,7 @@ public final class Trainer {
       position.isEvaluated = true
       // Time of an evaluation is no step's.
       _ = step.times.take()
-      // An epoch that the last step cut goes on if the run does.
+      // An epoch that the last step cut continues if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
     try recorder?.wait()

@@ -6,7 +6,7 @@ import Testing
 @testable import Model
 
 extension Teams {
-  /// Runs that end after a number of steps, that go on with other settings, or without their logs.
+  /// Runs that end after a number of steps, that continue with other settings, or without their logs.
   struct ChangedRunTests {
     let resume = ResumeTests()
 
@@ -213,7 +213,7 @@ extension Teams {
       #expect(try directory.openCheckpoint().record.position.skips == RunConfiguration.maximumSkips)
     }
 
-    /// Its checkpoint is one to go on from, with skip.
+    /// Its checkpoint is one to continue from, with skip.
     @Test func aRunThatStopsAtItsFirstStepCanGoOn() throws {
       let files = try TemporaryDirectory()
       let dataset = try TrainerTests.dataset(files)

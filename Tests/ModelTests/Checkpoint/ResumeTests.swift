@@ -7,7 +7,7 @@ import Testing
 @testable import Model
 
 extension Teams {
-  /// A run that stops anywhere and goes on elsewhere comes to the end of the run that never stopped.
+  /// A run that stops anywhere and continues elsewhere comes to the end of the run that never stopped.
   struct ResumeTests {
     /// Runs until `steps` steps have been taken, all if nil; the outcome and what was reported.
     func run(

@@ -37,7 +37,7 @@ struct SampleFile {
   }
 }
 
-extension Modality {
+extension ModalityData {
   /// A sample's features as they are in the file: [T, F] row-major, a copy.
   func features(ofSample sample: Int) -> [Float] {
     let row = rows[sample]

@@ -26,7 +26,7 @@ struct EmbeddingsTests {
       hidden = try zeros(rows, D)
       a = try Embeddings.Activations(rows: rows + 2, features: features, hidden: D, in: testArena).rows(0..<rows)
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
-      scratch = try ModelTests.scratch(Encoder.scratchSize(c, run: lengths.count, samples: lengths.count))
+      scratch = try ModelTests.scratch(ModalityEncoder.scratchSize(c, run: lengths.count, samples: lengths.count))
     }
 
     func forward() {

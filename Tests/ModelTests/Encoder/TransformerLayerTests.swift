@@ -37,7 +37,7 @@ struct TransformerLayerTests {
       dropouts = DropoutSites(rate: dropout, seed: 3, step: 4)
       // As for long sequences, which take more.
       c.modalities[1].maximumSteps = 129
-      scratch = try ModelTests.scratch(Encoder.scratchSize(c, run: lengths.count, samples: lengths.count))
+      scratch = try ModelTests.scratch(ModalityEncoder.scratchSize(c, run: lengths.count, samples: lengths.count))
     }
 
     func forward() {

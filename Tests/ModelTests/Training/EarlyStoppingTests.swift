@@ -54,7 +54,7 @@ extension Teams {
           #expect(result.stoppedEarly == (isEarly ? true : nil), comment)
           #expect(try evaluations(directory).map { try Self.value(metric, $0) } == Array(values[..<end]), comment)
           guard end < 12 && metric == .loss else { continue }
-          // Stopped just before and resumed, it ends in the same place; without patience it goes on to the end.
+          // Stopped just before and resumed, it ends in the same place; without patience it continues to the end.
           let stopped = RunDirectory(files.file("stopped-\(patience)"))
           guard case .stopped = try changed.resume.run(c, dataset, stopped, workers: 1, steps: end * 3 - 1) else {
             throw TrainerTests.Stopped()

@@ -135,7 +135,7 @@ extension Teams {
       #expect(error?.sample == 2 && error?.file == dataset.valid.path && error?.parameter == nil)
       #expect(error?.description.contains("the scores of sample 2 are not finite") == true)
       #expect(try directory.openCheckpoint().record.step == 2)
-      // On better data it goes on from there.
+      // On better data it continues from there.
       try write("valid")
       let mended = try Dataset(directory: files.file("data"))
       let resumed = try Self.trainer(c, mended, directory, workers: 1, from: directory.openCheckpoint())

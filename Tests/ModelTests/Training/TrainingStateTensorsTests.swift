@@ -25,7 +25,7 @@ extension Teams {
       try other.load(from: SafetensorsFile(path: directory.file("state")))
       #expect(other.digest() == f.state.digest())
       #expect(other.step == 3 && other.queue.pointer == f.state.queue.pointer)
-      // And training goes on to the same bits.
+      // And training continues to the same bits.
       let team = makeTeam(1)
       var optimizer = OptimizerConfiguration(totalSteps: 20)
       optimizer.learningRate = 1e-3

@@ -4,7 +4,7 @@
   scripts/launch --hostfile hosts.txt --restarts 10 -- train run --data my_data --output runs/mine
   scripts/launch --ranks-per-host 2 -- train run --output runs/mine          on this machine
 
-Before each start every host is asked whether it answers; the run goes on with those that do, on fewer ranks if need be, to the
+Before each start every host is asked whether it answers; the run continues with those that do, on fewer ranks if need be, to the
 same bits. Errors that would come again (settings, data, a full disk: docs/ERRORS.md) end it. Control-C, SIGTERM and what else
 stops a run are passed on: it writes its checkpoint, and is not started again. `train` alone is this checkout's or package's program.
 """
@@ -41,7 +41,7 @@ def parser() -> Parser:
     p.add_argument("--ranks-per-host", type=_count, default=1, metavar="N", help="for hosts without a number of their own (1)")
     p.add_argument("--restarts", type=_count_or_none, default=5, metavar="N",
                    help="how often in a row it starts again without a checkpoint in between (5); one that wrote a checkpoint counts anew")
-    p.add_argument("--least-hosts", type=_count, default=1, metavar="N", help="with fewer than these it does not go on (1)")
+    p.add_argument("--least-hosts", type=_count, default=1, metavar="N", help="with fewer than these it does not continue (1)")
     p.add_argument("--answer-within", type=_seconds, default=10.0, metavar="SECONDS", help="for a host that is asked (10)")
     p.add_argument("--stall-after", type=_seconds, default=600.0, metavar="SECONDS",
                    help="a run that writes nothing into its directory for so long hangs: it is ended and started again (600; 0: never)")
@@ -124,7 +124,7 @@ class Launch:
             restarts = 1 if step > before >= 0 else restarts + 1
             if restarts > self.options.restarts:
                 tell(f"not started again: {self.options.restarts} restarts without a checkpoint in between are allowed; the same "
-                     f"command goes on from {f'step {step}' if step else 'the start'}")
+                     f"command continues from {f'step {step}' if step else 'the start'}")
                 return status
             pause = min(_LONGEST_PAUSE, self.options.pause * 2 ** (restarts - 1))
             tell(f"restart {restarts} of {self.options.restarts}, from {f'step {step}' if step else 'the start'}, in {pause:g} s")

@@ -6,7 +6,7 @@
 
 A setting's values are a range, with :log drawn evenly by its logarithm, or a list, joined by commas, or by | where a value has
 commas. Options after -- go to all trials. Trials whose validation metric is below the median of those that came to their end are
-stopped, unless --no-pruning is given. The same command goes on where a search was stopped or killed, --trials may be more then.
+stopped, unless --no-pruning is given. The same command continues where a search was stopped or killed, --trials may be more then.
 
 The output gets search.csv (a line a trial), best.json, and trial-N, a run of the trainer, with trial-N.log. It needs Optuna, whose
 study is in study.journal. docs/PYTHON.md tells more.
@@ -74,6 +74,6 @@ def main(_: object) -> int:
         try:
             search.run()
         except Stopped:
-            raise OutputError(f"interrupted, with a checkpoint of each trial that went on in {found.output}; the same command goes on", 130)
+            raise OutputError(f"interrupted, with a checkpoint of each trial under way in {found.output}; the same command continues", 130)
         result(results.table(study).rstrip("\n"))
         return 0 if study.complete() and not search.unfinished else 1

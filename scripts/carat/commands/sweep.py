@@ -11,7 +11,7 @@ A line of settings.txt is `name = options of train run`, but --seed; or it is JS
   long queue      = --queue-size 32768 --queue-keys momentum
 
 Options after -- go to all runs. Without --data they would train on generated data: that wants --yes. What will run is told
-first, with an estimate from finished runs or, if there is none, from a few steps of the first. Run it again to go on with what is
+first, with an estimate from finished runs or, if there is none, from a few steps of the first. Run it again to continue with what is
 unfinished: a run with a result.json is left alone, a stopped one resumed. With --slurm the runs become a job array of
 scripts/slurm/train.sbatch; options of sbatch may follow in --sbatch "--time=02:00:00 --partition=batch". The table is
 written to table.txt, table.md and table.csv in the output.
@@ -109,7 +109,7 @@ class Sweep:
         self.settings, self.seeds, self.output, self.train, self.common = settings, seeds, output, train, common
         self.stopped = threading.Event()
         self.running = {}
-        # Of each run that goes on at a time: none in particular.
+        # Of each run under way at a time: none in particular.
         self.places = queue.SimpleQueue()
         folders = {}
         for name, _ in settings:
@@ -197,7 +197,7 @@ class Sweep:
             started.process.terminate()
 
     def epochs(self):
-        """Of each run that goes on its name, its epoch and the number of them, as its log tells."""
+        """Of each run under way its name, its epoch and the number of them, as its log tells."""
         for (name, seed), started in list(self.running.items()):
             yield f"{name}, seed {seed}", *started.epoch()
 
@@ -206,7 +206,7 @@ class Sweep:
         return f"; about {duration((time.monotonic() - began) * (count - share) / share)} left" if 0 < share < count else ""
 
     def show(self, began, ended, count):
-        """A line on a terminal of what goes on."""
+        """A line on a terminal of what is running."""
         if sys.stderr.isatty():
             runs = "; ".join(name + (f": epoch {epoch} of {epochs} done" if epochs else "") for name, epoch, epochs in self.epochs())
             line = one_line(f"{ended} of {count} runs ended; {runs}{self.time_left(began, ended, count)}")

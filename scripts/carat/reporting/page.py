@@ -176,7 +176,7 @@ def _audits(run: JudgedRun) -> str:
     if audit is None and not faults:
         return "<p>No audits: no step was computed again on other cores.</p>"
     line = "Audits: " + (f"{_counted(audit['steps'], 'step')} computed again, {_counted(audit['faults'], 'fault')}." if audit else
-                         f"{_counted(len(faults), 'fault')} before the run went on without.")
+                         f"{_counted(len(faults), 'fault')} before the run continued without.")
     keys = ("step", "stage", "tensor", "rank", "host", "cpu", "action")
     rows = [[str(fault.get(key, "")) for key in keys] for fault in faults[:_MOST_FAULTS]]
     more = f"<p class=soft>and {len(faults) - len(rows)} more in metrics.jsonl</p>" if len(faults) > len(rows) else ""

@@ -1,1 +1,1 @@
-"""Random and grid search over settings of the trainer, with Optuna: what is tried, how trials go on, what came out."""
+"""Random and grid search over settings of the trainer, with Optuna: what is tried, how trials run, what came out."""

@@ -43,7 +43,7 @@ class SearchResult:
     def _best(self) -> Dict[str, Any]:
         path = os.path.join(self.path, "best.json")
         if not os.path.isfile(path):
-            raise FormatError(self.path, "a trial that came to its end", "none", "go on with the search")
+            raise FormatError(self.path, "a trial that came to its end", "none", "continue with the search")
         with open(path, encoding="utf-8") as file:
             found: Dict[str, Any] = json.load(file)
         return found
@@ -53,7 +53,7 @@ def search(data: Union[Dataset, Path], output: Path, space: Mapping[str, Union[s
            grid: bool = False, metric: str = "micro_f1", search_seed: int = 1, jobs: int = 1, pruning: bool = True,
            whole_trials: int = 5, prune_from: int = 1, progress: bool = True, **options: Any) -> SearchResult:
     """Trains a run for each of several settings, drawn at random or all of a grid, and tells which is best on the validation split.
-    The same call goes on where one was stopped. Needs Optuna.
+    The same call continues where one was stopped. Needs Optuna.
 
     Args:
         data: a data set.
@@ -72,7 +72,7 @@ def search(data: Union[Dataset, Path], output: Path, space: Mapping[str, Union[s
     Raises:
         UsageError, FormatError: what is wrong with the space, the options or the data.
         ProgramError: what the program refused or failed at, where that is no single trial's fault.
-        KeyboardInterrupt: when all runs that went on have a checkpoint.
+        KeyboardInterrupt: when all runs under way have a checkpoint.
     """
     needed("optuna", "optuna", "search()")
     from .plan import Pruning, plan

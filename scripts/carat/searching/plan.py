@@ -16,7 +16,7 @@ from .space import Space, Values, drawn, grid, space_of, written
 METRICS = ("micro_f1", "macro_f1", "mAP")
 # Options of runs that the search itself gives, or that would change what a trial is.
 _OWN = {"data": "give it as the search's own", "output": "give it as the search's own", "best-by": "say --metric",
-        "resume": "a search goes on by itself", "overwrite": "take another --output", "allow-changed": "a trial keeps its settings",
+        "resume": "a search continues by itself", "overwrite": "take another --output", "allow-changed": "a trial keeps its settings",
         "json": "results are in search.csv and best.json"}
 
 
@@ -117,7 +117,7 @@ def plan(train: str, output: str, data: str, space: Sequence[Tuple[str, Values]]
 
 
 def _fingerprint(data: str) -> str:
-    """Of all bytes, for a search that goes on with other data would compare what can't be compared."""
+    """Of all bytes, for a search that continues with other data would compare what can't be compared."""
     found = hashlib.sha256()
     for split in ("train", "valid", "test"):
         with open(os.path.join(data, f"{split}.safetensors"), "rb") as file:

@@ -13,7 +13,7 @@ from .space import written
 from .study import Study
 from .trial_run import TrialRun
 
-# Seconds between two looks at what goes on.
+# Seconds between two looks at what is running.
 _PAUSE = 0.1
 
 
@@ -39,7 +39,7 @@ class Search:
         """Tries what is not tried yet, and writes the results after each trial.
 
         Raises:
-            Stopped: when it was asked to stop; the same plan goes on.
+            Stopped: when it was asked to stop; the same plan continues.
             ProgramError: what the trainer refused or failed at, where that is no single trial's fault.
         """
         todo = self.study.unfinished()

@@ -57,7 +57,7 @@ class Study:
 
 @contextlib.contextmanager
 def opened(plan: Plan) -> Iterator[Study]:
-    """The study in the plan's output, made if there is none; nobody else's as long as the block goes on.
+    """The study in the plan's output, made if there is none; nobody else's as long as the block runs.
 
     Raises:
         OutputError: if the output has a search of something else (status 64), another search is at it (75), or it can't be

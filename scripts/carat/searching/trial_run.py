@@ -1,4 +1,4 @@
-"""A trial whose run goes on: what its epochs gave, whether it is worth going on, how it ended."""
+"""A trial whose run is under way: what its epochs gave, whether it is worth continuing, how it ended."""
 import json
 import os
 import signal
@@ -53,7 +53,7 @@ class TrialRun:
             self._started.process.wait()
 
     def go_on(self) -> None:
-        """Reports epochs that ended since, and stops the run if the trial is not worth going on; starts it again when the
+        """Reports epochs that ended since, and stops the run if the trial is not worth continuing; starts it again when the
         directory is free."""
         if self.waits:
             if time.monotonic() >= self._again:
@@ -78,7 +78,7 @@ class TrialRun:
         """Those of the validation split that metrics.jsonl has since last time."""
         try:
             with open(os.path.join(self.directory, "metrics.jsonl"), "rb") as file:
-                if file.seek(0, os.SEEK_END) < self._read:                   # cut back to the checkpoint that the run goes on from
+                if file.seek(0, os.SEEK_END) < self._read:                   # cut back to the checkpoint that the run continues from
                     self._read = 0
                 file.seek(self._read)
                 content = file.read()

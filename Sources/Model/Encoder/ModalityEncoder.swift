@@ -7,7 +7,7 @@ import Tensor
 /// A worker takes its runs of samples through it layer by layer, so that a layer's weights stay in cache. Backward gives
 /// the gradients of activations, and what is made sample by sample; the weights' follow from what it leaves, by
 /// `weightSources`.
-struct Encoder {
+struct ModalityEncoder {
   let alignment: SoftAlignment?
   let embeddings: Embeddings
   let layers: [TransformerLayer]

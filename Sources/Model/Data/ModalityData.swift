@@ -4,7 +4,7 @@ import Tensor
 /// One modality of a split: a sequence of feature vectors a sample, viewed in the mapped file.
 ///
 /// Shapes: N samples, T steps, F features.
-package struct Modality: Sendable {
+package struct ModalityData: Sendable {
   /// What the modality's tensor is called in the file: "text".
   package let name: String
   /// T, the steps of every sequence, padding included.
