@@ -164,7 +164,7 @@ class TensorBoardTests(FileTestCase):
     def test_a_run_that_goes_on_has_each_step_once(self) -> None:
         whole = self.trained("whole", "--epochs", "3")
         # Killed at records from the first evaluation on to the test; each time it continues from its last checkpoint.
-        for record in (8, 9, 13, 16, 20):
+        for record in (9, 10, 15, 18, 23):
             name = f"killed{record}"
             arguments = ("run", "--output", self.path(name), *SMALL, "--tensorboard", "--epochs", "3", "--checkpoint-every", "2")
             self.assertEqual(self.train(*arguments, CARAT_FAULT=f"record:{record}").returncode, -9)
