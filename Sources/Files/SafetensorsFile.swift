@@ -151,3 +151,17 @@ package final class SafetensorsFile: @unchecked Sendable {
     return entry
   }
 }
+
+/// A tensor's bytes, with the file that they are in.
+package struct FileBytes: @unchecked Sendable {
+  // Proof of Sendable: a map, or a copy in the file's care, that nobody writes to; the file lives as long as this value.
+
+  package let file: SafetensorsFile
+  package let bytes: UnsafeRawBufferPointer
+
+  package init(_ file: SafetensorsFile, _ bytes: UnsafeRawBufferPointer) { (self.file, self.bytes) = (file, bytes) }
+
+  package init(_ file: SafetensorsFile, _ floats: UnsafeBufferPointer<Float>) {
+    self.init(file, UnsafeRawBufferPointer(floats))
+  }
+}

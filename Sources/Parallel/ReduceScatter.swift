@@ -10,15 +10,14 @@ import Tensor
 /// Values cross ranks as nodes, never as sums in another order, so the result has the bits of the whole tree. A run of
 /// leaves has one to 2 log S maximal nodes (one where R and S are powers of 2), and each costs its rank
 /// (R - 1)/R of the buffer in bytes sent. A rank alone does only step 3.
-package final class ReduceScatter: @unchecked Sendable {
-  // Proof of Sendable: constant after init; the memory behind the addresses is settled by the phases of a step.
-
+package final class ReduceScatter: Sendable {
   /// Where this rank's parts of the sum go: a flat buffer, which may be one of the nodes'.
-  package let sum: UnsafeMutablePointer<Float>
+  package var sum: UnsafeMutablePointer<Float> { place.base }
+  private let place: Matrix
   private let ranks: Ranks
   private let segments: [Range<Int>]
   /// For each worker the additions that make the rank's nodes.
-  private let combinations: [[(sum: TreeSum, target: UnsafeMutablePointer<Float>)]]
+  private let combinations: [[(sum: TreeSum, target: TreeNode)]]
   private let messages: [Messages]
   /// For each segment each worker's additions of all ranks' nodes.
   private let reductions: [[TreeSum]]
@@ -42,7 +41,7 @@ package final class ReduceScatter: @unchecked Sendable {
     self.arenas = Array(arenas) + [shared]
 
     var own: [TreeNode] = []
-    var combinations = arenas.map { _ in [(sum: TreeSum, target: UnsafeMutablePointer<Float>)]() }
+    var combinations = arenas.map { _ in [(sum: TreeSum, target: TreeNode)]() }
     if ranks.size == 1 {
       own = nodes
     } else {
@@ -53,14 +52,17 @@ package final class ReduceScatter: @unchecked Sendable {
         guard members.count > 1 else { continue }
         for (worker, arena) in arenas.enumerated() {
           let sum = try TreeSum(tree: tree, nodes: members, root: leaves, arena: arena)
-          combinations[worker].append((sum, members[0].base))
+          combinations[worker].append((sum, members[0]))
         }
       }
     }
     self.combinations = combinations
     let length = segments.map(\.upperBound).max() ?? 0
     // A rank without a leaf has no node whose place the sum could take.
-    if let first = own.first { sum = first.base } else { sum = try shared.allocate(length) }
+    place =
+      if let first = own.first { Matrix(first.base, rows: 1, columns: length) } else {
+        try shared.matrix(rows: 1, columns: length)
+      }
 
     let peers = Messages.peers(of: rank, among: ranks.size)
     let ownCount = parts.reduce(0) { $0 + $1[rank].count }
@@ -99,13 +101,13 @@ package final class ReduceScatter: @unchecked Sendable {
   /// The worker's share of adding the rank's own nodes, once all its workers have theirs.
   package func combine(worker: Int, segment: Int) {
     let own = share(worker, segment)
-    for (sum, target) in combinations[worker] { sum.reduce(slice: own, into: target) }
+    for (sum, target) in combinations[worker] { sum.reduce(slice: own, into: target.base) }
   }
 
   /// Calls `body` with what `combine` wrote for a worker.
   package func forEachCombined(worker: Int, segment: Int, _ body: (Matrix) -> Void) {
     let own = share(worker, segment)
-    for (_, target) in combinations[worker] { body(Matrix(target + own.lowerBound, rows: 1, columns: own.count)) }
+    for (_, target) in combinations[worker] { body(Matrix(target.base + own.lowerBound, rows: 1, columns: own.count)) }
   }
 
   private func share(_ worker: Int, _ segment: Int) -> Range<Int> {

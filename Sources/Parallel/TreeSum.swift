@@ -5,20 +5,19 @@ import Tensor
 /// The result has the bits of the whole tree, however the leaves were split into runs. For N nodes a slice of n floats
 /// costs (N - 1) · n additions and reads N · n floats; sums in between stay in cache, for the slice is done in blocks of
 /// a few KiB.
-package struct TreeSum: @unchecked Sendable {
-  // Proof of Sendable: addresses, as `Matrix`; the stack of blocks belongs to one worker.
-
+package struct TreeSum: Sendable {
   /// An addition; operands below 0 are blocks of the stack (block b is ~b), others are nodes.
-  private struct Step {
+  private struct Step: Sendable {
     let left: Int
     let right: Int
     /// The block of the stack that takes the sum; the last step's goes to the destination.
     let target: Int
   }
 
-  private let bases: [UnsafeMutablePointer<Float>]
+  private let nodes: [TreeNode]
   private let steps: [Step]
-  private let stack: UnsafeMutablePointer<Float>
+  /// Blocks of one worker.
+  private let stack: Matrix
 
   private static let blockFloats = 2048
   /// A cache line more than a block, so that blocks do not compete for the same sets of the cache.
@@ -50,9 +49,9 @@ package struct TreeSum: @unchecked Sendable {
     _ = list(root ?? tree.root, 0)
     precondition(
       unused.isEmpty, "nodes \(unused.map { nodes[$0].leaves }) overlap others or are outside \(root ?? tree.root)")
-    bases = nodes.map(\.base)
+    self.nodes = nodes
     self.steps = steps
-    stack = try arena.allocate(steps.isEmpty ? 0 : (tree.height + 1) * Self.blockStride)
+    stack = try arena.matrix(rows: steps.isEmpty ? 0 : tree.height + 1, columns: Self.blockStride)
   }
 
   /// destination[i] ← the root's value for every i of the slice.
@@ -60,8 +59,8 @@ package struct TreeSum: @unchecked Sendable {
   /// - Parameter destination: the first float of a flat buffer, which may be one of the nodes'.
   package func reduce(slice: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
     guard let last = steps.last else {
-      if destination != bases[0] {
-        (destination + slice.lowerBound).update(from: bases[0] + slice.lowerBound, count: slice.count)
+      if destination != nodes[0].base {
+        (destination + slice.lowerBound).update(from: nodes[0].base + slice.lowerBound, count: slice.count)
       }
       return
     }
@@ -70,7 +69,7 @@ package struct TreeSum: @unchecked Sendable {
       let count = min(Self.blockFloats, slice.upperBound - start)
       for step in steps.dropLast() {
         add(
-          operand(step.left, start), operand(step.right, start), into: stack + step.target * Self.blockStride,
+          operand(step.left, start), operand(step.right, start), into: stack.row(step.target),
           count: count)
       }
       add(operand(last.left, start), operand(last.right, start), into: destination + start, count: count)
@@ -79,6 +78,6 @@ package struct TreeSum: @unchecked Sendable {
   }
 
   @inline(__always) private func operand(_ index: Int, _ start: Int) -> UnsafePointer<Float> {
-    UnsafePointer(index < 0 ? stack + ~index * Self.blockStride : bases[index] + start)
+    UnsafePointer(index < 0 ? stack.row(~index) : nodes[index].base + start)
   }
 }

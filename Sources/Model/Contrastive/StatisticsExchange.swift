@@ -6,14 +6,12 @@ import Tensor
 ///
 /// An item's sums lie in two rows of the table of partial sums, so they are packed into one run of floats, item by item,
 /// of which each rank has one part. 1.4 MB at the paper's size, at most 16 MB.
-final class StatisticsExchange: @unchecked Sendable {
-  // Proof of Sendable: constant after init; the packed floats belong to the worker that exchanges.
-
+final class StatisticsExchange: Sendable {
   private let loss: ContrastiveLoss
   private let rank: Int
   /// Each rank's items.
   private let parts: [Range<Int>]
-  private let packed: UnsafeMutablePointer<Float>
+  private let packed: Matrix
   /// Where each item's sums start, and where the last one's end.
   private let starts: [Int]
   let messages: Messages
@@ -30,9 +28,9 @@ final class StatisticsExchange: @unchecked Sendable {
       starts.append(starts[starts.count - 1] + item.rows.count + (item.columnSlot == nil ? 0 : item.columns.count))
     }
     self.starts = starts
-    packed = try arena.allocate(ranks.size == 1 ? 0 : starts[starts.count - 1])
+    packed = try arena.matrix(rows: 1, columns: ranks.size == 1 ? 0 : starts[starts.count - 1])
     var messages = Messages()
-    messages.gather(packed, parts: parts.map { starts[$0.lowerBound]..<starts[$0.upperBound] }, rank: rank)
+    messages.gather(packed.base, parts: parts.map { starts[$0.lowerBound]..<starts[$0.upperBound] }, rank: rank)
     let P = loss.queuePull.columns
     messages.gather(
       loss.queuePull.base,
@@ -63,10 +61,11 @@ final class StatisticsExchange: @unchecked Sendable {
     of i: Int, _ body: (_ table: UnsafeMutablePointer<Float>, _ packed: UnsafeMutablePointer<Float>, Int) -> Void
   ) {
     let item = loss.items[i]
-    body(loss.partialSums.row(item.rowSlot) + item.rows.lowerBound, packed + starts[i], item.rows.count)
+    body(loss.partialSums.row(item.rowSlot) + item.rows.lowerBound, packed.base + starts[i], item.rows.count)
     if let slot = item.columnSlot {
       body(
-        loss.partialSums.row(slot) + item.columns.lowerBound, packed + starts[i] + item.rows.count, item.columns.count)
+        loss.partialSums.row(slot) + item.columns.lowerBound, packed.base + starts[i] + item.rows.count,
+        item.columns.count)
     }
   }
 }

@@ -22,30 +22,27 @@ package struct ModalityData: Sendable {
 }
 
 /// The rows of a float32 tensor in a mapped file: row i is all that belongs to sample i.
-struct FloatRows: @unchecked Sendable {
-  // Proof of Sendable: a map that nobody writes to, of the file that is kept open.
-
-  private let file: SafetensorsFile
-  private let bytes: UnsafeRawBufferPointer
+struct FloatRows: Sendable {
+  private let tensor: FileBytes
   /// Bytes of a row.
   private let stride: Int
 
   /// The tensor `name`, [count, …], of which every row has `width` floats.
   init(_ file: SafetensorsFile, name: String, width: Int) throws(DataError) {
-    self.file = file
-    bytes = try file.floatBytes(name)
+    tensor = FileBytes(file, try file.floatBytes(name))
     stride = width * MemoryLayout<Float>.stride
   }
 
   /// The bytes of a row's floats. Files need not align them: they are copied, or loaded unaligned.
   subscript(row: Int) -> UnsafeRawBufferPointer {
+    let bytes = tensor.bytes
     precondition(row >= 0 && (row + 1) * stride <= bytes.count, "row \(row) of \(bytes.count / max(stride, 1))")
     return UnsafeRawBufferPointer(rebasing: bytes[row * stride..<(row + 1) * stride])
   }
 
   /// Tells the kernel about the pages of some rows.
   func advise(_ advice: MappedFile.Advice, _ range: Range<Int>) {
-    file.advise(
-      advice, UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * stride..<range.upperBound * stride]))
+    tensor.file.advise(
+      advice, UnsafeRawBufferPointer(rebasing: tensor.bytes[range.lowerBound * stride..<range.upperBound * stride]))
   }
 }

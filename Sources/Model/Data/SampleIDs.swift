@@ -4,11 +4,9 @@ import Tensor
 
 /// The names that a data set's file gives its samples: the tensor `ids` [N, L] of UTF-8, zero bytes behind each id's
 /// end. Viewed in the mapped file.
-package struct SampleIDs: @unchecked Sendable {
-  // Proof of Sendable: a map that nobody writes to, of the file that is kept open.
-
-  private let file: SafetensorsFile
-  private let bytes: UnsafeRawBufferPointer
+package struct SampleIDs: Sendable {
+  private let tensor: FileBytes
+  private var bytes: UnsafeRawBufferPointer { tensor.bytes }
   private let count: Int
   /// L.
   private let width: Int
@@ -18,10 +16,9 @@ package struct SampleIDs: @unchecked Sendable {
   ///   the same.
   init?(_ file: SafetensorsFile, samples: Int) throws(DataError) {
     guard file.shape(of: "ids") != nil else { return nil }
-    bytes = try file.uint8s("ids", shape: [samples, nil])
-    self.file = file
+    tensor = FileBytes(file, try file.uint8s("ids", shape: [samples, nil]))
     count = samples
-    width = bytes.count / max(samples, 1)
+    width = tensor.bytes.count / max(samples, 1)
     for sample in 0..<count { try check(sample) }
     let order = order
     for (a, b) in zip(order, order.dropFirst()) where self.id(a).elementsEqual(self.id(b)) {
@@ -56,7 +53,7 @@ package struct SampleIDs: @unchecked Sendable {
       }
     guard let found else { return }
     throw DataError(
-      file: file.path, expected: "an id in UTF-8 for every sample, with zero bytes behind its end in ids",
+      file: tensor.file.path, expected: "an id in UTF-8 for every sample, with zero bytes behind its end in ids",
       found: "\(found) of sample \(sample)", remedy: "write the ids again, or leave the tensor out")
   }
 

@@ -117,28 +117,27 @@ package struct GoldenFile: Sendable {
 /// One recorded step's inputs.
 private struct GoldenSource: SampleSource {
   let count: Int
-  private let file: SafetensorsFile
   private let features: [Rows]
   private let lengths: [[Int]]
   private let allSteps: [Int]
   private let labels: Rows
 
-  /// Rows of floats in the file, which the source keeps open.
-  private struct Rows: @unchecked Sendable {
-    // Proof of Sendable: a map that nobody writes to.
-
-    let floats: UnsafeBufferPointer<Float>
+  /// Rows of floats in the file.
+  private struct Rows {
+    let tensor: FileBytes
     let width: Int
     subscript(i: Int) -> UnsafeBufferPointer<Float> {
-      UnsafeBufferPointer(rebasing: floats[i * width..<(i + 1) * width])
+      let floats = tensor.bytes.assumingMemoryBound(to: Float.self)
+      return UnsafeBufferPointer(rebasing: floats[i * width..<(i + 1) * width])
     }
   }
 
   init(_ golden: GoldenFile, step: Int) throws(DataError) {
     let c = golden.configuration
-    file = golden.file
+    let file = golden.file
     count = golden.batchSize
-    labels = Rows(floats: try file.floats("step\(step).labels", shape: [count, c.labels]), width: c.labels)
+    labels = Rows(
+      tensor: FileBytes(file, try file.floats("step\(step).labels", shape: [count, c.labels])), width: c.labels)
     var (features, lengths, allSteps) = ([Rows](), [[Int]](), [Int]())
     for m in c.modalities {
       let name = "step\(step).\(m.name)"
@@ -164,7 +163,7 @@ private struct GoldenSource: SampleSource {
         own.append(length)
       }
       lengths.append(own)
-      features.append(Rows(floats: x, width: steps * m.features))
+      features.append(Rows(tensor: FileBytes(file, x), width: steps * m.features))
       allSteps.append(steps)
     }
     (self.features, self.lengths, self.allSteps) = (features, lengths, allSteps)
