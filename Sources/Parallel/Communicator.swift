@@ -14,7 +14,7 @@ package protocol Communicator: AnyObject, Sendable {
   var size: Int { get }
   /// Starts an exchange. Until `finish`, what is sent may be read, and what is received may not be touched.
   func start(_ messages: Messages)
-  /// Lets the exchanges that were started continue, without waiting for them.
+  /// Lets the exchanges that were started make progress, without waiting for them.
   func progress()
   /// Returns when all exchanges that were started are done.
   func finish()

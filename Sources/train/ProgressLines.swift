@@ -66,7 +66,7 @@ struct ProgressLines {
         + (nodes > 1 ? " on \(nodes) NUMA nodes" : "") + "; output in \(directory.path)")
     line(
       "run: \(plural(epochs, "epoch")) of \(plural(stepsPerEpoch, "step"))\(limit), batch \(settings.batchSize)"
-        + (settings.microBatches.map { $0 > 1 ? " in \($0) micro-batches" : "" } ?? "") + ", "
+        + settings.inMicroBatches + ", "
         + "\(plural(workers, "worker"))" + (ranks.size > 1 ? " of \(ranks.size) ranks" : "")
         + ", seed \(settings.seed)")
     if let checkpoint { line("resumed after step \(checkpoint.record.step) from \(checkpoint.path)") }
@@ -215,4 +215,9 @@ struct ProgressLines {
   }
 
   private func clear() { if isTerminal { show(nil) } }
+}
+
+extension RunConfiguration {
+  /// Behind the size of a batch: in how many micro-batches it goes through the encoders, if there are several.
+  var inMicroBatches: String { microBatches.map { $0 > 1 ? " in \($0) micro-batches" : "" } ?? "" }
 }

@@ -95,7 +95,7 @@ extension PlacementPlan {
   /// A line for each worker and each part of the memory.
   func lines(_ settings: RunConfiguration) -> [String] {
     let head =
-      "plan: --workers \(workers.count) --numa \(policy.rawValue), batch \(settings.batchSize), "
+      "plan: --workers \(workers.count) --numa \(policy.rawValue), batch \(settings.batchSize)\(settings.inMicroBatches), "
       + "queue \(settings.model.queueSize): \(fixed(totalMebibytes, 1)) MiB"
     return [head]
       + workers.map { worker in

@@ -60,9 +60,9 @@ struct LayerNormTests {
       f.forward()
       return weightedSum(f.y.matrix, f.weights.matrix)
     }
-    #expect(worstGradientError(of: f.x.matrix, gradient: dz.matrix, step: 3e-3, loss: loss) < 3e-3)
-    #expect(worstGradientError(of: f.gain.matrix, gradient: dgain.matrix, loss: loss) < 1e-3)
-    #expect(worstGradientError(of: f.bias.matrix, gradient: dbias.matrix, loss: loss) < 1e-3)
+    #expect(GradientCheck.of(f.x.matrix, dz.matrix, tolerance: 3e-3, loss: loss).passes)
+    #expect(GradientCheck.of(f.gain.matrix, dgain.matrix, tolerance: 1e-3, loss: loss).passes)
+    #expect(GradientCheck.of(f.bias.matrix, dbias.matrix, tolerance: 1e-3, loss: loss).passes)
   }
 
   @Test(arguments: [Float(0), 0.4]) func gradientsBehindDropoutAndResidual(_ probability: Float) {
@@ -80,12 +80,12 @@ struct LayerNormTests {
       f.forward(dropout)
       return weightedSum(f.y.matrix, f.weights.matrix)
     }
-    #expect(worstGradientError(of: f.residual.matrix, gradient: dz.matrix, loss: loss) < 3e-3)
-    #expect(worstGradientError(of: f.x.matrix, gradient: dx.matrix, loss: loss) < 3e-3)
+    #expect(GradientCheck.of(f.residual.matrix, dz.matrix, tolerance: 3e-3, loss: loss).passes)
+    #expect(GradientCheck.of(f.x.matrix, dx.matrix, tolerance: 3e-3, loss: loss).passes)
     for j in 0..<c {
       #expect(abs(ddense.matrix[0, j] - (0..<r).reduce(Float(0)) { $0 + dx.matrix[$1, j] }) < 1e-5)
     }
-    #expect(worstGradientError(of: f.gain.matrix, gradient: dgain.matrix, loss: loss) < 1e-3)
+    #expect(GradientCheck.of(f.gain.matrix, dgain.matrix, tolerance: 1e-3, loss: loss).passes)
   }
 
   @Test func outputIsForwardsBitForBit() {

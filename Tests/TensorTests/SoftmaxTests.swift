@@ -29,11 +29,11 @@ struct SoftmaxTests {
     d.matrix.copy(from: weights.matrix)
     Softmax.backward(p.matrix, d.matrix)
     if c == 1 { return #expect(d.values.allSatisfy { $0 == 0 }) }
-    let error = worstGradientError(of: x.matrix, gradient: d.matrix) {
+    let check = GradientCheck.of(x.matrix, d.matrix, tolerance: 2e-3) {
       forward()
       return weightedSum(p.matrix, weights.matrix)
     }
-    #expect(error < 2e-3)
+    #expect(check.passes)
   }
 
   /// p f = e f / Σ of scaled x, and the gradient through it, with dd = d(p f) / Σ as attention has it; padding is ignored.
@@ -72,6 +72,6 @@ struct SoftmaxTests {
     Softmax.backward(
       exponentials: part(e), dropped: part(dropped), shares: shares.matrix.base, scale: 0.7, part(d))
     if c == 1 && probability == 0 { return #expect(d.matrix[0, 0].magnitude < 1e-6) }
-    #expect(worstGradientError(of: x.matrix, gradient: part(d), loss: loss) < 2e-3)
+    #expect(GradientCheck.of(x.matrix, part(d), tolerance: 2e-3, loss: loss).passes)
   }
 }

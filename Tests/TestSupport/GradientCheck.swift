@@ -25,6 +25,15 @@ package struct GradientCheck: CustomStringConvertible {
     self.floor = floor
   }
 
+  /// Compares the gradient of one thing.
+  package static func of(
+    _ x: Matrix, _ gradient: Matrix, tolerance: Double, loss: () -> Double
+  ) -> GradientCheck {
+    var check = GradientCheck(tolerance: tolerance)
+    check.compare("x", x, gradient, loss: loss)
+    return check
+  }
+
   package var passes: Bool { worst < tolerance && compared > 0 && 3 * kinks <= compared }
 
   package var description: String {

@@ -16,10 +16,12 @@ struct AuditTests {
       environment: fault.map { ["CARAT_FAULT": $0] } ?? [:])
   }
 
-  func faults(_ directory: TemporaryDirectory) throws -> [[String: Any]] {
+  func faults(_ directory: TemporaryDirectory) throws -> [[String: Any]] { try records("fault", directory) }
+
+  func records(_ event: String, _ directory: TemporaryDirectory) throws -> [[String: Any]] {
     try String(contentsOfFile: directory.file("r/metrics.jsonl"), encoding: .utf8).split(separator: "\n").map {
       try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-    }.filter { $0["event"] as? String == "fault" }
+    }.filter { $0["event"] as? String == event }
   }
 
   static let audits = [
@@ -38,6 +40,9 @@ struct AuditTests {
     for (worker, product) in [(0, 200), (1, 1500), (0, 2222), (1, 3001), (0, 4100)] {
       let run = try run(audit, fault: "flip:\(worker):\(product)", in: directory)
       #expect(run.status == 0 && run.json["digest"] as? String == right, "\(worker):\(product): \(run)")
+      // Steps that were undone are told with no epoch's time.
+      let told = try records("phases", directory).map { $0["steps"] as? Int ?? 0 }
+      #expect(told.count == 2 && told.allSatisfy { (1...8).contains($0) }, "\(told)")
       for fault in try faults(directory) {
         found += 1
         #expect(fault["seat"] as? Int == worker && fault["action"] as? String == "avoid", "\(worker):\(product)")

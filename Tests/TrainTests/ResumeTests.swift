@@ -83,7 +83,9 @@ import Testing
     let run = ["run", "--output", "m", "--json"] + Self.run.dropFirst(4) + ["--epochs", "3"]
     let first = try Program.run(run + ["--accumulate", "2", "--max-steps", "3"], in: directory)
     #expect(first.output.contains("batch 8 in 2 micro-batches"), "\(first.output)")
-    let resume = ["run", "--output", "m", "--json", "--resume", "--allow-changed", "max-steps", "--max-steps", "6"]
+    let resume = [
+      "run", "--output", "m", "--json", "--resume", "--allow-changed", "max-steps,accumulate", "--max-steps", "6",
+    ]
     let second = try Program.run(resume + ["--accumulate", "1"], in: directory)
     #expect(second.status == 0 && !second.output.contains("micro-batches"), "\(second.error)")
     #expect(second.json["steps"] as? Int == whole["steps"] as? Int)
@@ -94,7 +96,8 @@ import Testing
     for n in ["0", "3"] {
       let outcome = try Program.run(run + ["--accumulate", n, "--overwrite"], in: directory)
       #expect(
-        outcome.status == 64 && outcome.error.contains("micro-batches must be between 1 and 2"), "\(outcome.error)")
+        outcome.status == 64 && outcome.error.contains("micro-batches (--accumulate) must be between 1 and 2"),
+        "\(outcome.error)")
     }
   }
 

@@ -117,7 +117,7 @@ extension Trainer {
     var suspects: Set<Int> = []
     while computations.count < TrainingStep.mostComputations {
       let seats = team.move(toPass: computations.count, without: suspects)
-      let (traces, agreeing) = try replay(from: checkpoint, computations.map(\.traces))
+      let (traces, agreeing) = try step.times.pausing { try replay(from: checkpoint, computations.map(\.traces)) }
       computations.append((traces, seats))
       guard let agreeing else {
         if computations.count == 3, let last = computations.map(\.traces.count).min() {
@@ -170,6 +170,8 @@ extension Trainer {
     try checkpoint.load(into: state)
     (position, best, seconds) = (record.position, record.best, record.seconds)
     sinceCheckpoint = []
+    // Undone, as the steps are.
+    (untold, _) = ((0, 0), step.times.take())
   }
 
   // MARK: Evaluations

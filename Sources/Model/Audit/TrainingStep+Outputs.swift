@@ -32,7 +32,7 @@ extension TrainingStep {
     case .headsForward:
       forEachLive(worker, x, "latent", exchange.live, body)
       forEachScored(worker, x, body)
-    case .aggregation, .scores, .search, .communication, .wait: break
+    case .aggregation, .scores, .search, .audit, .communication, .wait: break
     case .packingRows:
       for columns in contrastive.columns(part: worker, parts: team.count) {
         let rows = columns.rows

@@ -110,7 +110,7 @@ public struct RunConfiguration: Codable, Sendable, Equatable {
     let blocks = (batchSize + BatchDivision.blockSize - 1) / BatchDivision.blockSize
     if let microBatches, !(1...blocks).contains(microBatches) {
       return
-        "micro-batches must be between 1 and \(blocks) for batches of \(batchSize) samples, not \(microBatches): each "
+        "micro-batches (--accumulate) must be between 1 and \(blocks) for a batch size of \(batchSize), not \(microBatches): each "
         + "has \(BatchDivision.blockSize) samples or more"
     }
     if !(1...Self.maximumEpochs).contains(epochs) { return "epochs must be between 1 and 1000000, not \(epochs)" }

@@ -126,8 +126,9 @@ extension Setting where Value == Int? {
   package static var microBatches: Self {
     Self(
       "accumulate", "n", "microBatches", \.microBatches, change: .freely,
-      "Micro-batches, in which a batch's samples go through the encoders one after another, for less memory: activations take "
-        + "the n-th part, a step about a fifth longer. The contrastive loss and the shuffle are of the whole batch, and results the same bits."
+      "Micro-batches, of 4 samples or more, in which a batch's samples go through the encoders one after another: less memory (least "
+        + "with 4 to 16) for a step that takes about a fifth longer. The contrastive loss and the shuffle are of the whole batch, and "
+        + "results the same bits."
     )
   }
 }

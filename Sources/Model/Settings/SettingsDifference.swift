@@ -8,7 +8,7 @@ package struct SettingsDifference: Sendable, Equatable {
   package init(name: String, before: String, now: String) { (self.name, self.before, self.now) = (name, before, now) }
 
   /// What a resumed run may change, if it is allowed. Other data of the same shape may take the place of a run's.
-  package static let changeable = Set(AnySetting.all.filter { $0.change == .ifAllowed }.map(\.name)).union(["data"])
+  package static let changeable = Set(AnySetting.all.filter { $0.change != .never }.map(\.name)).union(["data"])
 
   /// All differences that results may show. Where the data lie does not matter; what they decide of the settings is checked with them.
   package static func all(_ before: RunConfiguration, _ now: RunConfiguration) -> [SettingsDifference] {

@@ -39,18 +39,25 @@ struct MemoryNeed {
     [
       // Values, two moments, and a gradient.
       ("parameters", 16 * parameters), ("the queue", 4 * queue),
-      ("the activations of a batch", 4 * activations * Double(samples)),
+      (Self.activations, 4 * activations * Double(samples)),
     ]
   }
 
   /// - Parameter samples: of a batch, or of its largest micro-batch.
   /// - Throws: if training steps of so many samples at once can't fit.
   static func check(_ c: ModelConfiguration, samples: Int) throws(MemoryShortage) {
-    try MemoryShortage.check("this configuration", parts: MemoryNeed(c).parts(samples: samples), remedy: remedy)
+    let parts = MemoryNeed(c).parts(samples: samples)
+    // Micro-batches save activations alone.
+    let isOfActivations = parts.max { $0.bytes < $1.bytes }?.name == activations
+    try MemoryShortage.check(
+      "this configuration", parts: parts,
+      remedy: "choose " + (isOfActivations ? "a larger --accumulate, " : "") + remedy)
   }
 
+  private static let activations = "the activations of a batch"
+
   private static let remedy =
-    "choose a smaller --hidden-size, --layers, --queue-size or --batch-size, fewer --workers, a larger --accumulate, or a machine with more memory"
+    "a smaller --hidden-size, --layers, --queue-size, --batch-size or fewer --workers, or a machine with more memory"
 
   /// Lets `plan` map all memory that training takes, and adds it up before most of it is touched: what the system
   /// promised may still be more than it has.
@@ -61,7 +68,8 @@ struct MemoryNeed {
     let planned = try plan()
     if let available, let before, let after = SystemMemory.mapped(), after - before > available {
       throw MemoryShortage(
-        what: "this configuration", largest: "parameters, gradients and activations", remedy: remedy,
+        what: "this configuration", largest: "parameters, gradients and activations",
+        remedy: "choose a larger --accumulate, " + remedy,
         needed: after - before, available: available)
     }
     return planned

@@ -29,11 +29,15 @@ public struct Diverged: Error, CustomStringConvertible, Sendable {
   public let found: NonFinite
   /// The state before the step.
   public let checkpoint: String
+  /// Steps before it, in a row, that were left out for the same reason.
+  public let skips: Int
 
   public var description: String {
-    "step \(step) is not a finite number, first in \(found.description); the state before it is in \(checkpoint): continue "
-      + "with --resume and a lower --learning-rate (--allow-changed learning-rate), or leave such steps out "
-      + "(--on-nonfinite skip)"
+    "step \(step) is not a finite number, first in \(found.description)"
+      + (skips > 0 ? ", and \(skips) before it were left out" : "")
+      + "; the state before it is in \(checkpoint): continue "
+      + "with --resume and a lower --learning-rate (--allow-changed learning-rate)"
+      + (skips > 0 ? "" : ", or leave such steps out (--on-nonfinite skip)")
   }
 }
 

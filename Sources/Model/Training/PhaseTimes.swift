@@ -1,7 +1,9 @@
 /// The time that each worker spent in each phase, added up over steps.
 final class PhaseTimes: @unchecked Sendable {
-  // Proof of Sendable: a worker writes its own row only, and rows are read while the team rests.
+  // Proof of Sendable: a worker writes its own row only, and rows are read, and counting begins or ends, while the team rests.
 
+  /// Whether time counts: set while the team rests.
+  var isCounting = true
   private let workers: Int
   /// Nanoseconds [workers, stride], in whole cache lines.
   private let sums: UnsafeMutablePointer<UInt64>
@@ -17,9 +19,18 @@ final class PhaseTimes: @unchecked Sendable {
 
   /// Runs a worker's part of a phase.
   func time(_ worker: Int, _ phase: StepPhase, _ body: () -> Void) {
+    guard isCounting else { return body() }
     let start = Timeline.now()
     body()
     sums[worker * stride + phase.rawValue] += Timeline.now() - start
+  }
+
+  /// Does what is no part of a run's steps.
+  func pausing<T>(_ body: () throws -> T) rethrows -> T {
+    let before = isCounting
+    defer { isCounting = before }
+    isCounting = false
+    return try body()
   }
 
   /// Seconds by phase, the mean over workers, of those that took any; then they begin at 0 again.

@@ -10,6 +10,8 @@ enum StepPhase: Int, CaseIterable {
   /// Of a rank's nodes, of several ranks.
   case combining
   case allReduce, update, queueAndPrototypes
+  /// Checksums of what was computed.
+  case audit
   /// Messages to and from other ranks, but for those that travel while something else is computed.
   case communication
   /// For the other workers.
@@ -37,6 +39,7 @@ enum StepPhase: Int, CaseIterable {
     case .allReduce: "all-reduce"
     case .update: "update"
     case .queueAndPrototypes: "queue and prototypes"
+    case .audit: "audit"
     case .communication: "communication"
     case .wait: "wait"
     }

@@ -49,7 +49,7 @@ public final class Trainer {
   /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
   var sinceCheckpoint: [StepTrace] = []
   /// Steps and seconds of training since phases were last told.
-  private var untold = (steps: 0, seconds: 0.0)
+  var untold = (steps: 0, seconds: 0.0)
   var auditCounts = AuditCounts()
   private var lastSave = ContinuousClock.now
   /// Whether a checkpoint is due that had to wait for the one before.
@@ -219,8 +219,6 @@ public final class Trainer {
       try accept(live, report)
       if let averaged { try accept(averaged, report) }
       position.isEvaluated = true
-      // Time of an evaluation is no step's.
-      _ = step.times.take()
       // An epoch that the last step cut continues if the run does.
       if position.step == stepsPerEpoch { (position.epoch, position.step) = (position.epoch + 1, 0) }
     }
@@ -301,7 +299,8 @@ public final class Trainer {
     guard skipped else {
       try save()
       try recorder?.wait()
-      throw Diverged(step: state.step + 1, found: found, checkpoint: directory.checkpoints.file(state.step))
+      throw Diverged(
+        step: state.step + 1, found: found, checkpoint: directory.checkpoints.file(state.step), skips: position.skips)
     }
     position.skips += 1
     state.step += 1

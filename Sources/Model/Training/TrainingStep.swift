@@ -300,12 +300,14 @@ package final class TrainingStep: @unchecked Sendable {
     for part in parts { part.begin(batch) }
     let x = Inputs(
       batch: batch, dropouts: .none, training: false, isInspected: inspects, rate: 0, probe: nil)
-    team.run { [self] worker in
-      phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }
-      for n in microBatches { encodersForward(worker, n, x) }
-      phase(worker, .headsForward, x) { makeLatents(worker, x) }
-      phase(worker, .aggregation, x) { aggregate(worker, x) }
-      phase(worker, .scores, x) { finishScores(worker, x) }
+    times.pausing {
+      team.run { [self] worker in
+        phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }
+        for n in microBatches { encodersForward(worker, n, x) }
+        phase(worker, .headsForward, x) { makeLatents(worker, x) }
+        phase(worker, .aggregation, x) { aggregate(worker, x) }
+        phase(worker, .scores, x) { finishScores(worker, x) }
+      }
     }
     communicator.exchange(exchange.evaluated)
     return exchange.scores.rows(0..<batch.count)
@@ -316,7 +318,10 @@ package final class TrainingStep: @unchecked Sendable {
     _ worker: Int, _ phase: StepPhase, microBatch: Int = 0, part: Int = 0, _ x: Inputs, _ body: () -> Void
   ) {
     times.time(worker, phase) { work(worker, phase.name, body) }
-    if let notes = x.notes { note(worker, Stage(phase: phase, microBatch: microBatch, part: part), x, in: notes) }
+    if let notes = x.notes {
+      let stage = Stage(phase: phase, microBatch: microBatch, part: part)
+      times.time(worker, .audit) { note(worker, stage, x, in: notes) }
+    }
     wait(worker)
   }
 

@@ -15,15 +15,25 @@ package struct StepDigests: Codable, Sendable, Equatable {
   init(_ result: StepResult, _ training: TrainingStep) {
     step = training.state.step
     terms = Dictionary(
-      uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, String($0.value.bitPattern, radix: 16)) })
+      uniqueKeysWithValues: result.terms.map { ($0.key.rawValue, String(Self.one($0.value).bitPattern, radix: 16)) })
     func digests(_ values: Parameters) -> [String: String] {
       Dictionary(
         uniqueKeysWithValues: training.model.trained.map { parameter in
-          let bytes = UnsafeRawBufferPointer(values[parameter].elements)
-          return (parameter.name, SHA256.hexadecimal(SHA256.digest(of: bytes).prefix(8)))
+          (parameter.name, Self.digest(values[parameter].elements, isFinite: result.isFinite))
         })
     }
     gradients = digests(training.reduction.gradient)
     parameters = digests(training.state.parameters)
   }
+
+  private static func digest(_ values: UnsafeMutableBufferPointer<Float>, isFinite: Bool) -> String {
+    let digest =
+      isFinite
+      ? SHA256.digest(of: UnsafeRawBufferPointer(values))
+      : values.map { one($0) }.withUnsafeBytes { SHA256.digest(of: $0) }
+    return SHA256.hexadecimal(digest.prefix(8))
+  }
+
+  /// A value, or the one NaN that stands for all: their signs and payloads only say which operand came first.
+  private static func one<T: BinaryFloatingPoint>(_ value: T) -> T { value.isNaN ? .nan : value }
 }

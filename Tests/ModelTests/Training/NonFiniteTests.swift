@@ -38,6 +38,20 @@ extension Teams {
       return found[0]
     }
 
+    /// NaNs of other signs and payloads are no difference.
+    @Test func digestsDoNotDependOnTheLayout() throws {
+      let all = try [(1, 1), (2, 1), (1, 2), (3, 3)].map { workers, microBatches in
+        let f = try TrainingFixture(
+          wideConfiguration(textFeatures: 12), batchSize: 12, workers: workers, microBatches: microBatches)
+        for sample in [2, 5, 6] { f.source.spoil(sample: sample, modality: sample % 3) }
+        f.fill(from: 0)
+        let result = f.training.train(on: f.batch)
+        #expect(!result.isFinite)
+        return StepDigests(result, f.training)
+      }
+      #expect(all.allSatisfy { $0 == all[0] })
+    }
+
     @Test func namesTheSampleAndWhatItMade() throws {
       let found = try find { $0.source.spoil(sample: 8, modality: 1) }
       #expect(found == NonFinite(tensor: "normalised features of visual", samples: [8], places: 4..<5))

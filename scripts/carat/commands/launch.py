@@ -41,7 +41,7 @@ def parser() -> Parser:
     p.add_argument("--ranks-per-host", type=_count, default=1, metavar="N", help="for hosts without a number of their own (1)")
     p.add_argument("--restarts", type=_count_or_none, default=5, metavar="N",
                    help="how often in a row it starts again without a checkpoint in between (5); one that wrote a checkpoint counts anew")
-    p.add_argument("--least-hosts", type=_count, default=1, metavar="N", help="with fewer than these it does not continue (1)")
+    p.add_argument("--least-hosts", type=_count, default=1, metavar="N", help="with fewer than these it does not start (1)")
     p.add_argument("--answer-within", type=_seconds, default=10.0, metavar="SECONDS", help="for a host that is asked (10)")
     p.add_argument("--stall-after", type=_seconds, default=600.0, metavar="SECONDS",
                    help="a run that writes nothing into its directory for so long hangs: it is ended and started again (600; 0: never)")

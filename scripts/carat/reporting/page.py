@@ -39,7 +39,8 @@ def page(runs: Sequence[JudgedRun]) -> str:
     if any(run.phases for run in runs):
         parts.append(_section("A step's time by phase", figures.phases(runs),
                               "“wait” is for other workers at the end of a phase, “between” what lies between two steps: batches, logs and "
-                              "checkpoints; evaluations are not counted."))
+                              "checkpoints; evaluations and what audits replay are not counted."
+                              + "".join(f" {_text(run.name)} does not tell its." for run in runs if not run.phases)))
     for run in runs:
         parts.append(_one(run, several=len(runs) > 1))
     body = "\n".join(parts)
