@@ -118,7 +118,9 @@ import Testing
     let version = try Program.run(["--version"], in: directory).output
     let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
     let host = try String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)
-    for record in starts + [result] {
+    let config = try object(Data(contentsOf: URL(fileURLWithPath: directory.file("r/config.json"))))
+    let written = try #require(config["written"] as? [String: Any])
+    for record in starts + [result, written] {
       let environment = try #require(record["environment"] as? [String: String])
       #expect(environment.keys.sorted() == ["cpu_model", "host", "instruction_set", "program"])
       for key in ["program", "instruction_set"] { #expect(version.contains(try #require(environment[key]))) }

@@ -84,7 +84,7 @@ extension RunConfiguration {
     if path == ["data"] { return new }
     if let new = new as? [String: Any], var merged = old as? [String: Any] {
       for (key, value) in new {
-        if path.isEmpty && EarlierVersions.settings.contains(key) { continue }
+        if path.isEmpty && (key == WrittenSettings.key || EarlierVersions.settings.contains(key)) { continue }
         // What may be absent is not in the old settings.
         if isOptional(path + [key]) {
           merged[key] = value

@@ -161,7 +161,7 @@ package struct RunDirectory: Sendable {
   /// Removes what unfinished writing left, and writes the settings.
   private func prepare(_ configuration: RunConfiguration) throws(DataError) {
     for directory in [path, checkpoints.path, generatedData] { try removeTemporaries(in: directory) }
-    try DurableFile.write(json: configuration, to: self.configuration)
+    try DurableFile.write(json: WrittenSettings(settings: configuration), to: self.configuration)
   }
 
   private func removeTemporaries(in directory: String) throws(DataError) {

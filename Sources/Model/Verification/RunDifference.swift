@@ -36,6 +36,7 @@ package struct RunDifference: Sendable {
         file: run.configuration, expected: "the settings of a run", found: "no JSON",
         remedy: "give the directories of two runs")
     }
+    leaves = leaves.filter { !$0.key.hasPrefix(WrittenSettings.key + ".") }
     for setting in AnySetting.all where setting.change == .freely { leaves[setting.key] = nil }
     return leaves
   }
