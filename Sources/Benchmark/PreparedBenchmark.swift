@@ -28,9 +28,9 @@ final class PreparedBenchmark {
     let state = try TrainingState(CARATModel(c), placement: team.placement)
     state.initialize(seed: seed)
     state.fillQueue(seed: seed)
-    training = try TrainingStep(
-      state, optimizer: OptimizerConfiguration(totalSteps: 5100), batchSize: batchSize,
-      microBatches: settings.microBatches ?? 1, team: team, seed: seed)
+    var settings = settings
+    settings.optimizer = OptimizerConfiguration(totalSteps: 5100)
+    training = try TrainingStep(state, settings, team: team)
     source = RandomSource(c, count: batchSize, seed: seed, meanLength: meanLength)
     let batch = Batch(c, capacity: batchSize)
     batch.fill(0..<batchSize, of: source)
@@ -38,7 +38,7 @@ final class PreparedBenchmark {
     operations = c.matrixOperationsPerStep(batchSize: batchSize) {
       batch.encodedSteps(sample: $0, modality: $1).rows
     }
-    timeline = Timeline(workers: team.count, capacity: capacity * 256 * (settings.microBatches ?? 1))
+    timeline = Timeline(workers: team.count, capacity: capacity * 256 * training.microBatches.count)
     training.timeline = timeline
     training.turns = turns
   }

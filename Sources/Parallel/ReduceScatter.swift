@@ -112,8 +112,8 @@ package final class ReduceScatter: Sendable {
 
   private func share(_ worker: Int, _ segment: Int) -> Range<Int> {
     let range = segments[segment]
-    let share = slice(of: range.count, part: worker, parts: combinations.count, alignment: 16)
-    return range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound
+    return slice(of: range.count, part: worker, parts: combinations.count, alignment: 16)
+      .shifted(by: range.lowerBound)
   }
 
   /// Starts to exchange a segment's parts, once all of this rank's workers have combined it.

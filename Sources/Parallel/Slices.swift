@@ -11,3 +11,8 @@ package func slice(of count: Int, part: Int, parts: Int, alignment: Int = 1) -> 
   let (start, end) = (part * units / parts * alignment, (part + 1) * units / parts * alignment)
   return min(start, count)..<min(end, count)
 }
+
+extension Range<Int> {
+  /// The same length, so much further.
+  package func shifted(by offset: Int) -> Range<Int> { lowerBound + offset..<upperBound + offset }
+}

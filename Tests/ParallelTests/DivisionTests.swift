@@ -69,7 +69,8 @@ import Testing
     let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
     next.initialize(to: 0)
     defer { next.deallocate() }
-    nonisolated(unsafe) let (count, list) = (next, order.matrix)
+    nonisolated(unsafe) let count = next
+    let list = order.matrix
     team.run { worker in
       for name in ["first", "second"] {
         turns.take(worker, name) {

@@ -49,9 +49,8 @@ extension TrainingStep {
       for values in [contrastive.anchorFactors, contrastive.rowLosses] {
         body("anchors' factors and losses", Matrix(values + own.lowerBound, rows: 1, columns: own.count))
       }
-      let samples = w.share(of: parts[w.group].count)
-      let first = parts[w.group].samples.lowerBound
-      body("scores", exchange.scores.rows(first + samples.lowerBound..<first + samples.upperBound))
+      let samples = w.share(of: parts[w.group].count).shifted(by: parts[w.group].samples.lowerBound)
+      body("scores", exchange.scores.rows(samples))
     case .contrastiveGradient:
       let gradient = parts[w.group].heads.unitGradient
       body("gradient of the unit latents", gradient.rows(w.share(of: gradient.rows)))
@@ -122,8 +121,7 @@ extension TrainingStep {
         for level in Reconstruction.Level.allCases {
           unit.forEachStretch(of: own, modality: m, level: level) { _, stretch, _ in
             body(
-              "\(level) \(name)s of \(pass.configuration.modalities[m].name)",
-              rows.rows(first + stretch.lowerBound..<first + stretch.upperBound))
+              "\(level) \(name)s of \(pass.configuration.modalities[m].name)", rows.rows(stretch.shifted(by: first)))
           }
         }
       }

@@ -166,10 +166,13 @@ package struct Checkpoint: Sendable {
   /// SHA-256 of the whole training state, as `TrainingState.digest` gives it: of the tensors that are the state, in
   /// their order.
   package func digest() -> String {
-    TensorDigest.digest(
-      stateNames.map {
-        ($0, file.shape(of: $0) ?? [], file.bytes(of: $0) ?? UnsafeRawBufferPointer(start: nil, count: 0))
-      })
+    // Whoever asks may keep no checkpoint.
+    withExtendedLifetime(file) {
+      TensorDigest.digest(
+        stateNames.map {
+          ($0, file.shape(of: $0) ?? [], file.bytes(of: $0) ?? UnsafeRawBufferPointer(start: nil, count: 0))
+        })
+    }
   }
 
   /// The tensors that are the training state: neither the best weights nor a checksum.
@@ -178,9 +181,9 @@ package struct Checkpoint: Sendable {
   }
 
   /// Calls `body` with the name and bytes of each tensor of the training state.
-  func forEachStateTensor(_ body: (String, UnsafeRawBufferPointer) -> Void) {
+  func forEachStateTensor(_ body: (String, FileBytes) -> Void) {
     for name in stateNames {
-      if let bytes = file.bytes(of: name) { body(name, bytes) }
+      if let bytes = file.bytes(of: name) { body(name, FileBytes(file, bytes)) }
     }
   }
 }

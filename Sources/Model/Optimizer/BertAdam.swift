@@ -6,8 +6,6 @@ import Tensor
 /// Of several ranks, each updates its parts of the parameters; the others get them segment by segment, while the next
 /// segment is updated.
 final class BertAdam: Sendable {
-  // Proof of Sendable: constant after init; the phases of a step settle who writes to the memory behind the addresses.
-
   let configuration: OptimizerConfiguration
   private let state: TrainingState
   private let reduction: GradientReduction
@@ -75,7 +73,7 @@ final class BertAdam: Sendable {
   func spreadReceived(worker: Int) {
     for range in received {
       let share = slice(of: range.count, part: worker, parts: ranks.own.count, alignment: 16)
-      spread(range.lowerBound + share.lowerBound..<range.lowerBound + share.upperBound)
+      spread(share.shifted(by: range.lowerBound))
     }
   }
 

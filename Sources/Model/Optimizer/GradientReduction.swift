@@ -3,8 +3,6 @@ import Tensor
 
 /// The sum of all gradients over NUMA nodes and ranks, each worker its own slice of it, in the order of the tree.
 final class GradientReduction: Sendable {
-  // Proof of Sendable: constant after init; the phases of a step settle who writes to the memory behind the addresses.
-
   let slices: GradientSlices
   let ranks: Ranks
   let scatter: ReduceScatter

@@ -120,9 +120,6 @@ extension Setting where Value == Int? {
       "The run ends after so many epochs in a row of which none was better on the validation split (as good is not better); by default it takes "
         + "all. The learning rate falls as if it did.")
   }
-}
-
-extension Setting where Value == Int? {
   package static var microBatches: Self {
     Self(
       "accumulate", "n", "microBatches", \.microBatches, change: .freely,

@@ -9,20 +9,21 @@ import Tensor
 final class MicroBatch: Sendable {
   /// Among the group's.
   let samples: Range<Int>
+  /// The same by their places in the batch.
+  let places: Range<Int>
   let encoders: [ModalityEncoder.Activations]
   /// Where backward leaves what the gradients of each encoder's weights are made of; samples are numbered from its first.
   let encoderSources: [[WeightSource]]
   /// Of all weights, in the order of the layout.
   let weightSources: [WeightSource]
-  private let firstPlace: Int
   private let labels: Int
   private let runs: EncoderRuns
   private let costs: [ModalityEncoder.Cost]
 
   /// Memory for so many samples at once, of each encoder.
-  static func makeActivations(_ model: CARATModel, samples n: Int, in arena: Arena) throws -> [ModalityEncoder
-    .Activations]
-  {
+  static func makeActivations(
+    _ model: CARATModel, samples n: Int, in arena: Arena
+  ) throws -> [ModalityEncoder.Activations] {
     let c = model.configuration
     let inTurn = c.takesLayersInTurn
     let sizes = c.modalities.indices.map { ModalityEncoder.Gradients.size(c, modality: $0, samples: n) }
@@ -47,9 +48,9 @@ final class MicroBatch: Sendable {
   ) throws {
     let c = model.configuration
     self.samples = samples
-    firstPlace = heads.samples.lowerBound + samples.lowerBound
+    let places = samples.shifted(by: heads.samples.lowerBound)
+    self.places = places
     labels = c.labels
-    let places = firstPlace..<firstPlace + samples.count
     encoders = try memory.map { try ModalityEncoder.Activations(sharing: $0, samples: places, in: arena) }
     encoderSources = zip(model.encoders, encoders).map { $0.weightSources($1) }
     weightSources =
@@ -64,9 +65,8 @@ final class MicroBatch: Sendable {
 
   /// Takes its samples' lengths out of the batch, and deals them to the group's workers.
   func begin(_ batch: Batch) {
-    let count = max(0, min(samples.count, batch.count - firstPlace))
-    let places = firstPlace..<firstPlace + count
-    for (m, encoder) in encoders.enumerated() { encoder.begin(batch, places, modality: m) }
+    let count = max(0, min(samples.count, batch.count - places.lowerBound))
+    for (m, encoder) in encoders.enumerated() { encoder.begin(batch, places.prefix(count), modality: m) }
     for (m, encoder) in encoders.enumerated() {
       let (sequences, rawSteps) = (encoder.sequences, encoder.alignment?.steps ?? 0)
       for s in 0..<count { runs.set(m, s, cost: costs[m](rows: sequences.rows(s).count, rawSteps: rawSteps)) }
@@ -98,9 +98,7 @@ final class MicroBatch: Sendable {
   func headRuns(worker: Int) -> UnsafeBufferPointer<Range<Int>> { runs.ofWorker(worker, modality: encoders.count) }
 
   /// A run of its samples as samples of the group.
-  func inGroup(_ run: Range<Int>) -> Range<Int> {
-    samples.lowerBound + run.lowerBound..<samples.lowerBound + run.upperBound
-  }
+  func inGroup(_ run: Range<Int>) -> Range<Int> { run.shifted(by: samples.lowerBound) }
 
   /// Of the group's rows (sample, label), those of its samples.
   func rows(of all: Matrix) -> Matrix { all.rows(samples.lowerBound * labels..<samples.upperBound * labels) }

@@ -71,10 +71,8 @@ package struct PlacementPlan: Encodable, Sendable {
   package init(_ settings: RunConfiguration, team: WorkerTeam) throws {
     try settings.requireMemory()
     let step = try MemoryNeed.checking {
-      let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
-      return try TrainingStep(
-        state, optimizer: settings.optimizer, batchSize: settings.batchSize, microBatches: settings.microBatches ?? 1,
-        team: team, seed: settings.seed)
+      try TrainingStep(
+        TrainingState(CARATModel(settings.model), placement: team.placement), settings, team: team)
     }
     self.init(step)
   }

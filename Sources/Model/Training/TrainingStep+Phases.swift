@@ -66,7 +66,7 @@ extension TrainingStep {
       for m in 0..<pass.modalities {
         for level in Reconstruction.Level.allCases {
           unit.forEachStretch(of: rows, modality: m, level: level) { _, stretch, _ in
-            exchange.keys.rows(first + stretch.lowerBound..<first + stretch.upperBound)
+            exchange.keys.rows(stretch.shifted(by: first))
               .copy(from: unit.live.rows(stretch))
           }
         }
@@ -115,7 +115,7 @@ extension TrainingStep {
     let own = w.share(of: part.heads.unitGradient.rows)
     let first = part.samples.lowerBound * model.configuration.liveRowsPerSample
     contrastive.backward(
-      first + own.lowerBound..<first + own.upperBound, weight: model.configuration.weights[.contrastive],
+      own.shifted(by: first), weight: model.configuration.weights[.contrastive],
       worker: worker, scratch: w.tile, into: part.heads.unitGradient.rows(own))
   }
 

@@ -31,7 +31,7 @@ package final class TrainingStep: @unchecked Sendable {
   /// Samples of a batch, B.
   package let batchSize: Int
   /// In how many runs each group's samples go through the encoders, one after the other.
-  let microBatches: Range<Int>
+  package let microBatches: Range<Int>
 
   /// The loss of the running step, once all samples have gone forward.
   var result: StepResult?
@@ -117,11 +117,9 @@ package final class TrainingStep: @unchecked Sendable {
         model, samples: samples, microBatches: microBatches, workers: workers.count, exchange: exchange, in: arena)
       parts.append(part)
       weightGradients.append(
-        try part.microBatches.map { microBatch in
-          let first = samples.lowerBound
-          return try WeightGradients(
-            model, samples: first + microBatch.samples.lowerBound..<first + microBatch.samples.upperBound, tree: tree,
-            sources: microBatch.weightSources, gradients: part.gradients[microBatch.samples],
+        try part.microBatches.map {
+          try WeightGradients(
+            model, samples: $0.places, tree: tree, sources: $0.weightSources, gradients: part.gradients[$0.samples],
             segments: slices.segments.indices.map(slices.range(ofSegment:)), workers: own[workers], in: arena)
         })
       groupArenas.append(arena)
@@ -137,8 +135,7 @@ package final class TrainingStep: @unchecked Sendable {
     (self.workspaces, self.parts, self.weightGradients) = (workspaces, parts, weightGradients)
     reduction = try GradientReduction(
       slices, tree: tree, ranks: ranks, runs: runs, nodes: weightGradients.flatMap(\.self).flatMap(\.nodes),
-      arenas: own, shared: shared
-    )
+      arenas: own, shared: shared)
     optimizer = try BertAdam(configuration, state: state, reduction: reduction, arenas: own)
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
     memory =
@@ -156,6 +153,11 @@ package final class TrainingStep: @unchecked Sendable {
     model.positiveWeights = model.positiveWeights?.resolved(for: dataset.train)
     let state = try TrainingState(
       CARATModel(model), placement: team.placement, averages: settings.optimizer.averageDecay != nil)
+    try self.init(state, settings, team: team)
+  }
+
+  /// Plans the steps of a run.
+  package convenience init(_ state: TrainingState, _ settings: RunConfiguration, team: WorkerTeam) throws {
     try self.init(
       state, optimizer: settings.optimizer, batchSize: settings.batchSize, microBatches: settings.microBatches ?? 1,
       team: team, seed: settings.seed)
@@ -311,39 +313,6 @@ package final class TrainingStep: @unchecked Sendable {
     }
     communicator.exchange(exchange.evaluated)
     return exchange.scores.rows(0..<batch.count)
-  }
-
-  /// What one phase does on this worker, then the barrier that ends it.
-  func phase(
-    _ worker: Int, _ phase: StepPhase, microBatch: Int = 0, part: Int = 0, _ x: Inputs, _ body: () -> Void
-  ) {
-    times.time(worker, phase) { work(worker, phase.name, body) }
-    if let notes = x.notes {
-      let stage = Stage(phase: phase, microBatch: microBatch, part: part)
-      times.time(worker, .audit) { note(worker, stage, x, in: notes) }
-    }
-    wait(worker)
-  }
-
-  private func wait(_ worker: Int) { times.time(worker, .wait) { span(worker, StepPhase.wait.name, team.barrier) } }
-
-  private func work(_ worker: Int, _ name: String, _ body: () -> Void) {
-    if let turns { turns.take(worker, name) { span(worker, name, body) } } else { span(worker, name, body) }
-  }
-
-  /// What worker 0 does with the other ranks, if there are any, while the others wait.
-  private func communicate(_ worker: Int, _ name: String, _ body: () -> Void) {
-    guard ranks.size > 1 else { return }
-    times.time(worker, .communication) { work(worker, name) { if worker == 0 { body() } } }
-    wait(worker)
-  }
-
-  /// Records a stretch of a worker's time if someone wants to see it.
-  func span(_ worker: Int, _ name: String, _ body: () -> Void) {
-    guard let timeline else { return body() }
-    let start = Timeline.now()
-    body()
-    timeline.record(worker, name, from: start, to: Timeline.now())
   }
 
   /// The scores [B, C] that the last step's forward pass gave.

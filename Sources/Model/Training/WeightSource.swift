@@ -33,11 +33,10 @@ struct WeightSource: Sendable {
 
   /// The same for samples that are numbered from another one on.
   func numbered(from first: Int) -> WeightSource {
-    @Sendable func own(_ samples: Range<Int>) -> Range<Int> { first + samples.lowerBound..<first + samples.upperBound }
-    return switch kind {
+    switch kind {
     case .product(let pieces):
-      WeightSource(parameter, outputs: outputs, perSample: perSample) { pieces(own($0), $1) }
-    case .positions(let steps): WeightSource(positions: parameter) { steps(own($0)) }
+      WeightSource(parameter, outputs: outputs, perSample: perSample) { pieces($0.shifted(by: first), $1) }
+    case .positions(let steps): WeightSource(positions: parameter) { steps($0.shifted(by: first)) }
     }
   }
 
@@ -118,9 +117,8 @@ struct WeightTile {
     func cut(_ range: Range<Int>, _ edge: Int, alignment: Int) -> [Range<Int>] {
       let parts = max((range.count + edge - 1) / edge, 1)
       return (0..<parts).map { part in
-        let own = slice(
-          of: range.count, part: part, parts: parts, alignment: range.count >= alignment * parts ? alignment : 1)
-        return range.lowerBound + own.lowerBound..<range.lowerBound + own.upperBound
+        slice(of: range.count, part: part, parts: parts, alignment: range.count >= alignment * parts ? alignment : 1)
+          .shifted(by: range.lowerBound)
       }
     }
     // Columns in whole vectors, as far as there are some.

@@ -44,12 +44,12 @@ package struct RunDifference: Sendable {
   /// Compares the newest checkpoints' training states.
   private static func states(_ first: RunDirectory, _ second: RunDirectory) throws -> [String] {
     let (a, b) = try (first.openCheckpoint(), second.openCheckpoint())
-    var tensors: (a: [String: UnsafeRawBufferPointer], b: [String: UnsafeRawBufferPointer]) = ([:], [:])
+    var tensors: (a: [String: FileBytes], b: [String: FileBytes]) = ([:], [:])
     a.forEachStateTensor { tensors.a[$0] = $1 }
     b.forEachStateTensor { tensors.b[$0] = $1 }
     let names = Set(tensors.a.keys).union(tensors.b.keys).sorted().filter { name in
       guard let x = tensors.a[name], let y = tensors.b[name] else { return true }
-      return !x.elementsEqual(y)
+      return !x.bytes.elementsEqual(y.bytes)
     }
     let steps = a.record.step == b.record.step ? "" : " (steps \(a.record.step) and \(b.record.step))"
     return names.isEmpty ? [] : ["The final states\(steps) differ in \(named(names))."]

@@ -21,8 +21,7 @@ extension Teams {
       (settings.batchSize, settings.microBatches) = (batchSize, microBatches)
       let team = makeTeam(workers)
       let state = try TrainingState(CARATModel(settings.model), placement: team.placement)
-      let step = try TrainingStep(
-        state, optimizer: settings.optimizer, batchSize: batchSize, microBatches: microBatches, team: team, seed: 1)
+      let step = try TrainingStep(state, settings, team: team)
       let arenas = step.memory.map(\.arena)
       let (planned, mapped) = (arenas.reduce(0) { $0 + $1.bytes }, arenas.reduce(0) { $0 + $1.mappedBytes })
       let most = 1.05 * Double(planned) + Double(arenas.count * Arena.chunkBytes)
