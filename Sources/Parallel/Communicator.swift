@@ -79,8 +79,16 @@ package struct Messages: @unchecked Sendable {
     for peer in parts.indices.dropFirst() { receive(Self.bytes(buffer, parts[peer]), from: peer) }
   }
 
+  /// The same with the ranks counted around from another one.
+  func shifted(by shift: Int, among size: Int) -> Messages {
+    var shifted = Messages()
+    for m in sends { shifted.send(m.bytes, to: (m.peer + shift) % size) }
+    for m in receives { shifted.receive(m.bytes, from: (m.peer + shift) % size) }
+    return shifted
+  }
+
   /// The bytes of a part of a buffer.
-  static func bytes<T: BitwiseCopyable>(_ buffer: UnsafeMutablePointer<T>, _ part: Range<Int>)
+  package static func bytes<T: BitwiseCopyable>(_ buffer: UnsafeMutablePointer<T>, _ part: Range<Int>)
     -> UnsafeMutableRawBufferPointer
   {
     UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: buffer + part.lowerBound, count: part.count))
@@ -131,6 +139,26 @@ extension Communicator {
   /// Every rank's text, in the order of the ranks.
   package func gather(_ text: String) -> [String] {
     gather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Gives values to one rank, and returns those that another gives this one. All ranks have to call it, each to another.
+  package func pass<T: BitwiseCopyable>(_ values: [T], to receiver: Int, from sender: Int) -> [T] {
+    if receiver == rank { return values }
+    let counts = gather(values.count)
+    return withUnsafeTemporaryAllocation(of: T.self, capacity: max(values.count, 1)) { given in
+      _ = given.initialize(from: values)
+      return [T](unsafeUninitializedCapacity: counts[sender]) { received, count in
+        var messages = Messages()
+        messages.send(
+          UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: given[..<values.count])), to: receiver)
+        messages.receive(
+          UnsafeMutableRawBufferPointer(
+            rebasing: UnsafeMutableRawBufferPointer(received)[..<(counts[sender] * MemoryLayout<T>.stride)]),
+          from: sender)
+        exchange(messages)
+        count = counts[sender]
+      }
+    }
   }
 
   /// Rank 0's value, on all ranks.

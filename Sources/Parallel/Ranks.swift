@@ -23,6 +23,18 @@ package struct Ranks: Sendable {
     }
   }
 
+  private init(_ communicator: any Communicator, of ranks: Ranks) {
+    self.communicator = communicator
+    (workers, groups) = (ranks.workers, ranks.groups)
+  }
+
+  /// The same ranks, but each process is the one after its own, the last one the first; nil where it has no workers for that:
+  /// there is one rank, or they have not all as many in as many groups.
+  package var next: Ranks? {
+    guard size > 1, Set(groups).count == 1 else { return nil }
+    return Ranks(ShiftedCommunicator(communicator, by: 1), of: self)
+  }
+
   /// This process's rank.
   package var rank: Int { communicator.rank }
   /// Number of ranks, R.

@@ -10,6 +10,28 @@ import Testing
     #expect(try ThreadRanks.run(size) { try CommunicatorChecks.failures($0) }.flatMap(\.self) == [])
   }
 
+  /// Processes that are other ranks than their own.
+  @Test(arguments: sizes) func keepsItsPromisesShifted(size: Int) throws {
+    for shift in 0..<size {
+      let ranks = try ThreadRanks.run(size) { own in
+        let shifted = ShiftedCommunicator(own, by: shift)
+        let failures = try CommunicatorChecks.failures(shifted)
+        #expect(failures == [])
+        return shifted.rank
+      }
+      #expect(ranks == (0..<size).map { ($0 + shift) % size })
+    }
+  }
+
+  @Test func theNextRankNeedsAsManyWorkers() throws {
+    for (groups, isThere) in [
+      ([[2]], false), ([[2], [1]], false), ([[2, 1], [1, 2]], false), ([[2, 1], [2, 1]], true),
+    ] {
+      let next = try ThreadRanks.run(groups.count) { Ranks($0, groups: groups[$0.rank]).next?.rank }
+      #expect(next == groups.indices.map { isThere ? ($0 + 1) % groups.count : nil }, "\(groups)")
+    }
+  }
+
   @Test func workersAreNumberedThroughAllRanks() throws {
     let counts = [2, 1, 3]
     let all = try ThreadRanks.run(3) { Ranks($0, groups: [counts[$0.rank]]) }

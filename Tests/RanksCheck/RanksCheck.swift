@@ -8,7 +8,9 @@ import TestSupport
   static func main() throws {
     let communicator = try Launcher.join(timeout: .seconds(60))
     guard communicator.size > 1 else { return end("started as one process: mpirun -n 3 \(CommandLine.arguments[0])") }
-    let failures = try communicator.gather(CommunicatorChecks.failures(communicator).joined(separator: "\n"))
+    let failures = try communicator.gather(
+      (CommunicatorChecks.failures(communicator)
+        + CommunicatorChecks.failures(ShiftedCommunicator(communicator, by: 1))).joined(separator: "\n"))
     if communicator.rank == 0 {
       let all = failures.filter { !$0.isEmpty }
       all.isEmpty

@@ -51,9 +51,12 @@ package enum CommunicatorChecks {
     let numbers = communicator.gather(10 * communicator.rank)
     let texts = communicator.gather(String(repeating: "ä", count: communicator.rank))
     let agreed = communicator.agree(on: communicator.rank + 5)
+    let (next, before) = ((communicator.rank + 1) % size, (communicator.rank + size - 1) % size)
+    let passed = communicator.pass([Int](repeating: next, count: 3 * next), to: next, from: before)
     return (numbers == (0..<size).map { 10 * $0 } ? [] : ["numbers \(numbers)"])
       + (texts == (0..<size).map { String(repeating: "ä", count: $0) } ? [] : ["texts \(texts)"])
       + (agreed == 5 ? [] : ["agreed on \(agreed)"])
+      + (passed == [Int](repeating: communicator.rank, count: 3 * communicator.rank) ? [] : ["was passed \(passed)"])
   }
 
   /// Several exchanges that were started before one is done, between the same ranks: each gets its own.

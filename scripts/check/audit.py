@@ -5,7 +5,7 @@ run has to end with the digest of one without fault.
   scripts/check/audit --faults 1000 --results FILE       what docs/DURABILITY.md reports; FILE holds what is done already
 
 Faults fall on a random product of a random worker, once or again and again; audits are of every step or by replay; on 1 to 4
-workers (seats, where there are fewer cores), and with --mpi PROGRAM also on two ranks. A fault that changes nothing that is
+workers (seats, where there are fewer cores), and with --mpi PROGRAM also on two and three ranks. A fault that changes nothing that is
 read later can't be found, and has to leave the digest as it is: it counts as harmless.
 """
 
@@ -50,7 +50,7 @@ def run(program, folder, workers, ranks, *options, fault=None):
 def draw(number, seed, ranks_program):
     """The n-th fault: a function of the seed and its number alone."""
     random_source = random.Random(seed * 1_000_003 + number)
-    ranks = random_source.choice([1, 2]) if ranks_program else 1
+    ranks = random_source.choice([1, 2, 3]) if ranks_program else 1
     workers = random_source.choice([1, 2, 3, 4]) if ranks == 1 else random_source.choice([1, 2])
     worker = random_source.randrange(workers * ranks)
     kind = random_source.choice(sorted(AUDITS))
@@ -63,9 +63,12 @@ def draw(number, seed, ranks_program):
 def judge(case, right, digest, found, said):
     """What became of a fault, in a word or two."""
     place = (case["worker"] // case["workers"], case["worker"] % case["workers"])
-    if digest is None and case["ranks"] > 1 and case["workers"] == 1 and case["fault"].endswith(":every") and "can be trusted" in said:
-        # A rank's only core errs again and again: nothing can be moved, and the run says so and ends.
-        return "stopped, a rank of one core"
+    if digest is None and case["ranks"] > 1 and case["workers"] == 1 and case["fault"].endswith(":every"):
+        # A rank's only core errs again and again: it can't be done without, and the run names it and ends.
+        if f"and rank {place[0]} has no other" in said:
+            return "stopped, the right core named"
+        if "can be trusted" in said and case["ranks"] == 2:
+            return "stopped, one of two cores"
     if digest != right:
         return "wrong digest"
     if any(r and (r["rank"], r["seat"]) != place for r in found):
@@ -80,7 +83,7 @@ def main(words):
     parser.add_argument("--faults", type=int, default=20, metavar="N", help="how many, those of the results file included")
     parser.add_argument("--seed", type=int, default=1, help="of their draw")
     parser.add_argument("--results", metavar="FILE", help="a line a fault; what is there is not repeated")
-    parser.add_argument("--mpi", metavar="PROGRAM", help="a program built with ranks, for faults on two of them")
+    parser.add_argument("--mpi", metavar="PROGRAM", help="a program built with ranks, for faults on two or three of them")
     a = parser.parse_args(words)
     results = Results(a.results, a.seed)
     folder = results.directory or tempfile.mkdtemp(prefix="carat-audit-")

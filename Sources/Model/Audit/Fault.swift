@@ -31,14 +31,23 @@ package struct FaultyProcessor: Error, CustomStringConvertible, Sendable {
   }
 }
 
-/// Computations of which no two are the same: nothing tells which is right.
+/// Computations of which no two agree: nothing tells which is right.
 package struct Unsettled: Error, CustomStringConvertible, Sendable {
   let step: Int
-  let passes: Int
+  let computations: Int
   let host: String
+  /// The core that explains it alone, if there is one: its rank has no other.
+  let culprit: Auditor.Core?
 
   package var description: String {
-    "step \(step): \(passes) computations on different cores gave \(passes) different results, first on host \(host): no result "
-      + "of this machine can be trusted; the last checkpoint is right, continue with --resume on another machine"
+    let rest = "the last checkpoint is right, continue with --resume"
+    if let culprit {
+      return
+        "step \(step): \(computations) computations, of which no two on different cores agree: CPU \(culprit.cpu) of host "
+        + "\(culprit.host) computes otherwise than others, and rank \(culprit.rank) has no other; \(rest) without it"
+    }
+    return
+      "step \(step): no two of \(computations) computations on different cores agree, first on host \(host): no result of "
+      + "this machine can be trusted; \(rest) on another machine"
   }
 }

@@ -29,24 +29,50 @@ package final class StepNotes: Sendable {
 
   /// Each worker's sums of the stages.
   var sums: [[UInt64]] { byWorker.map { $0.map(\.sum) } }
+
+  /// All notes in one row of numbers, for another rank: for each worker the number of its notes and these, each its stage, the
+  /// number of its parts and these.
+  var encoded: [UInt64] {
+    byWorker.flatMap { notes in
+      [UInt64(notes.count)]
+        + notes.flatMap { note in
+          let stage = note.stage
+          return [stage.phase.rawValue, stage.microBatch, stage.part, note.parts.count].map(UInt64.init) + note.parts
+        }
+    }
+  }
+
+  /// Each worker's notes, of which another rank gave the numbers.
+  static func decoded(_ numbers: [UInt64]) -> [[Note]] {
+    var rest = numbers[...]
+    func next() -> Int { Int(rest.removeFirst()) }
+    var workers: [[Note]] = []
+    while !rest.isEmpty {
+      workers.append(
+        (0..<next()).map { _ in
+          let (phase, microBatch, part, count) = (next(), next(), next(), next())
+          guard let phase = StepPhase(rawValue: phase) else { preconditionFailure("no phase \(phase)") }
+          defer { rest = rest.dropFirst(count) }
+          return Note(stage: Stage(phase: phase, microBatch: microBatch, part: part), parts: Array(rest.prefix(count)))
+        })
+    }
+    return workers
+  }
 }
 
-/// Where two computations of a step part first.
+/// Where two computations part first.
 struct Parting: Equatable {
-  /// The stage's number in the step's order.
-  let stage: Int
-  /// Workers that wrote something else in it.
+  /// Of the checksums, in the order of computation.
+  let place: Int
+  /// Workers that wrote something else there.
   let workers: [Int]
 
-  /// Nil if they are the same.
+  /// Nil if they are the same, as far as both go.
   init?(_ a: [[UInt64]], _ b: [[UInt64]]) {
-    let stages = max(a.map(\.count).max() ?? 0, b.map(\.count).max() ?? 0)
-    for stage in 0..<stages {
-      let workers = a.indices.filter {
-        a[$0].count <= stage || b[$0].count <= stage || a[$0][stage] != b[$0][stage]
-      }
+    for place in 0..<min(a.map(\.count).min() ?? 0, b.map(\.count).min() ?? 0) {
+      let workers = a.indices.filter { a[$0][place] != b[$0][place] }
       if !workers.isEmpty {
-        (self.stage, self.workers) = (stage, workers)
+        (self.place, self.workers) = (place, workers)
         return
       }
     }

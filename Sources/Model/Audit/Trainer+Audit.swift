@@ -27,15 +27,19 @@ package struct AuditCounts: Codable, Sendable, Equatable {
   package internal(set) var faults = 0
 }
 
-/// Checksums of a step that was taken, to compare its repetition with.
-struct StepTrace {
-  /// Each worker's, of each stage.
-  let sums: [[UInt64]]
-  let stages: [Stage]
+/// Checksums of what was written in the steps since a checkpoint, one step after the other.
+struct StepTraces {
+  /// Each worker's.
+  private(set) var sums: [[UInt64]] = []
+  /// Steps.
+  private(set) var count = 0
+  /// Of any step.
+  private(set) var stages: [Stage] = []
 
-  init(_ notes: StepNotes) {
-    sums = notes.sums
-    stages = notes.byWorker.first?.map(\.stage) ?? []
+  mutating func add(_ notes: StepNotes) {
+    if count == 0 { (sums, stages) = (notes.byWorker.map { _ in [] }, notes.byWorker[0].map(\.stage)) }
+    for (worker, sums) in notes.sums.enumerated() { self.sums[worker] += sums }
+    count += 1
   }
 }
 
@@ -60,21 +64,22 @@ private struct FaultRecord: Encodable {
 extension Trainer {
   /// A step, audited as the run's options say.
   func trainAudited(on batch: Batch) throws -> (result: StepResult, faults: [Fault]) {
+    guard let auditor else { return (step.train(on: batch), []) }
     switch options.audit {
     case .every(let count) where (state.step + 1) % count == 0:
-      let audited = try step.trainAudited(on: batch)
+      let audited = try auditor.train(on: batch)
       auditCounts.steps += 1
-      guard step.copiesAreEqual() else { throw DifferentCopies(step: state.step) }
+      guard auditor.copiesAreEqual() else { throw DifferentCopies(step: state.step) }
       return audited
     case .replay:
       let notes = StepNotes(workers: team.count)
       let result = step.train(on: batch, notes: notes)
-      sinceCheckpoint.append(StepTrace(notes))
+      sinceCheckpoint.add(notes)
       return (result, [])
     case .every:
       let result = step.train(on: batch)
       // What is not finite changes nothing, and may be a core's fault.
-      return result.isFinite ? (result, []) : try step.trainAudited(on: batch)
+      return result.isFinite ? (result, []) : try auditor.train(on: batch)
     case nil: return (step.train(on: batch), [])
     }
   }
@@ -90,7 +95,7 @@ extension Trainer {
     for seat in own.sorted() { team.avoid(seat: seat) }
     guard options.onFault == .stop else { return }
     // What was found is undone, so the present state is right, and proven up to here.
-    sinceCheckpoint = []
+    sinceCheckpoint = StepTraces()
     try save()
     try recorder?.wait()
     throw FaultyProcessor(faults: faults, checkpoint: directory.checkpoints.file(state.step))
@@ -104,63 +109,56 @@ extension Trainer {
   ///   the same.
   /// - Throws: `Unsettled` if no two computations of a step are the same.
   func confirmByReplay() throws -> Bool {
-    guard !sinceCheckpoint.isEmpty else { return true }
+    guard let auditor, sinceCheckpoint.count > 0 else { return true }
     // Rank 0 knows which one has been written, and that it has.
     let newest = recorder == nil ? nil : try directory.checkpoints.newest()
     let path = communicator.gather(newest?.path ?? "")[0]
     guard !path.isEmpty else { return true }
     let checkpoint = try newest ?? Checkpoint(path: path)
-    let last = state.step
-    defer { team.move(toPass: 0) }
-    /// Of each computation of the steps, as far as it came, and where its workers sat.
-    var computations = [(traces: sinceCheckpoint, seats: team.move(toPass: 0))]
-    var suspects: Set<Int> = []
-    while computations.count < TrainingStep.mostComputations {
-      let seats = team.move(toPass: computations.count, without: suspects)
-      let (traces, agreeing) = try step.times.pausing { try replay(from: checkpoint, computations.map(\.traces)) }
-      computations.append((traces, seats))
-      guard let agreeing else {
-        if computations.count == 3, let last = computations.map(\.traces.count).min() {
-          suspects = step.oddSeats(computations.map { ($0.traces[last - 1].sums, $0.seats) })
-        }
-        continue
-      }
-      // Two agree up to here; each of the others erred where it parts from them first.
-      var faults: [Fault] = []
-      for other in computations.dropLast() {
-        let own = zip(other.traces, traces).enumerated().first { $1.0.sums != $1.1.sums }?.offset
-        guard let first = communicator.gather(own ?? .max).min(), first < .max else { continue }
-        faults += try step.blame(
-          seats: other.seats, stages: traces[first].stages, Parting(other.traces[first].sums, traces[first].sums),
-          step: checkpoint.record.step + first + 1, tensor: { _, _ in nil })
-      }
-      // Only where all steps are the first computation's is the state what the run had.
-      let isConfirmed = agreeing == 0
-      auditCounts.steps += sinceCheckpoint.count
-      if isConfirmed { state.step = last } else { try goBack(to: checkpoint) }
-      if !faults.isEmpty { try tell(faults) }
-      return isConfirmed
+    let (last, first, stages) = (state.step, checkpoint.record.step + 1, sinceCheckpoint.stages)
+    let settled = try auditor.settle(step: first, earlier: sinceCheckpoint.sums) { place, before in
+      try step.times.pausing { try replay(from: checkpoint, place.shift, before[0], auditor) }
     }
-    throw Unsettled(step: checkpoint.record.step + 1, passes: TrainingStep.mostComputations, host: Host.name)
+    guard let settled else { preconditionFailure("a replay that was ended") }
+    let faults = auditor.faults(settled) { _, place, _ in
+      (first + place / stages.count, stages[place % stages.count], nil)
+    }
+    // Only where all steps are the first computation's is the state what the run had.
+    let isConfirmed = settled.agreeing == 0
+    auditCounts.steps += sinceCheckpoint.count
+    if isConfirmed {
+      step.bringHomeMoments(shift: settled.computations.last?.shift ?? 0)
+      state.step = last
+    } else {
+      try goBack(to: checkpoint)
+    }
+    if !faults.isEmpty { try tell(faults) }
+    return isConfirmed
   }
 
-  /// Takes the steps since a checkpoint once more, until one is not as in the first computation.
+  /// Takes the steps since a checkpoint once more, as the ranks `shift` behind take them, until one is not as in the first
+  /// computation.
   ///
-  /// - Returns: the steps' traces, and the computation that the last of them agrees with; nil if there is none.
-  private func replay(from checkpoint: Checkpoint, _ before: [[StepTrace]]) throws -> ([StepTrace], agreeing: Int?) {
+  /// - Returns: checksums of this rank's part.
+  private func replay(
+    from checkpoint: Checkpoint, _ shift: Int, _ first: Auditor.Computation, _ auditor: Auditor
+  ) throws -> [[UInt64]] {
     try checkpoint.load(into: state)
-    var (traces, agreeing) = ([StepTrace](), Int?.some(0))
-    batches.forEachStep(from: checkpoint.record.position, count: before[0].count) { k, batch in
+    let (step, perStep) = (auditor.steps[shift], sinceCheckpoint.stages.count)
+    var sums: [[UInt64]] = first.sums.map { _ in [] }
+    batches.forEachStep(from: checkpoint.record.position, count: sinceCheckpoint.count) { k, batch in
       let notes = StepNotes(workers: team.count)
       let result = step.train(on: batch, notes: notes)
       // A step that was left out.
       if !result.isFinite { state.step += 1 }
-      let trace = StepTrace(notes)
-      traces.append(trace)
-      agreeing = step.everywhere(before.map { $0.count > k && $0[k].sums == trace.sums })
-      return agreeing == 0
+      let own = auditor.bringHome(notes.sums.flatMap(\.self), shift: shift)
+      for worker in sums.indices { sums[worker] += own[worker * perStep..<(worker + 1) * perStep] }
+      let isSame = sums.indices.allSatisfy {
+        sums[$0][(k * perStep)...] == first.sums[$0][k * perStep..<(k + 1) * perStep]
+      }
+      return auditor.everywhere([isSame]) != nil
     }
-    return (traces, agreeing)
+    return sums
   }
 
   /// Puts the run where a checkpoint has it: what it did since then was wrong.
@@ -169,7 +167,7 @@ extension Trainer {
     try recorder?.goBack(to: checkpoint, logs, state)
     try checkpoint.load(into: state)
     (position, best, seconds) = (record.position, record.best, record.seconds)
-    sinceCheckpoint = []
+    sinceCheckpoint = StepTraces()
     // Undone, as the steps are.
     (untold, _) = ((0, 0), step.times.take())
   }
@@ -177,28 +175,22 @@ extension Trainer {
   // MARK: Evaluations
 
   /// Scores that two computations on different cores agree on; nil if they were stopped. Nothing tells which core erred.
-  func settleScores(_ compute: () throws -> [Float]?) throws -> [Float]? {
-    var computations: [[UInt32]] = []
-    defer { team.move(toPass: 0) }
-    while computations.count < TrainingStep.mostComputations {
-      team.move(toPass: computations.count)
-      guard let scores = try compute() else { return nil }
-      let bits = scores.map(\.bitPattern)
-      let equal = computations.map { $0 == bits }
-      computations.append(bits)
-      if step.everywhere(equal) != nil {
-        if computations.count > 2 {
-          auditCounts.faults += 1
-          if recorder != nil {
-            Logger(label: "carat.audit").warning(
-              "an evaluation after step \(state.step) came out otherwise on other cores; what two computations agree on counts"
-            )
-          }
-        }
-        return scores
+  func settleScores(_ auditor: Auditor, _ compute: (Evaluator) throws -> [Float]?) throws -> [Float]? {
+    var scores: [Float]?
+    let settled = try auditor.settle(step: state.step) { place, _ in
+      scores = try compute(place.shift == 0 ? evaluator : Evaluator(auditor.steps[place.shift]))
+      return scores.map { [$0.map { UInt64($0.bitPattern) }] }
+    }
+    guard let settled else { return nil }
+    if settled.computations.count > 2 {
+      auditCounts.faults += 1
+      if recorder != nil {
+        Logger(label: "carat.audit").warning(
+          "an evaluation after step \(state.step) came out otherwise on other cores; what two computations agree on counts"
+        )
       }
     }
-    throw Unsettled(step: state.step, passes: TrainingStep.mostComputations, host: Host.name)
+    return scores
   }
 }
 

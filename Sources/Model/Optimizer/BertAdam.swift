@@ -16,6 +16,19 @@ final class BertAdam: Sendable {
   let gatherParameters: [Messages]
   /// Gather the moments of all parts, at rank 0.
   let gatherMoments: Messages
+  /// Brings moments home that other ranks updated: those of `receiver`'s parts, which this one did, and its own from `sender`.
+  func bringHomeMoments(to receiver: Int, from sender: Int) -> Messages {
+    var messages = Messages()
+    for segment in slices.segments.indices {
+      let parts = slices.parts(segment: segment)
+      for moment in [state.firstMoment, state.secondMoment] {
+        messages.send(Messages.bytes(moment.origin, parts[receiver]), to: receiver)
+        messages.receive(Messages.bytes(moment.origin, parts[ranks.rank]), from: sender)
+      }
+    }
+    return messages
+  }
+
   /// What other ranks have of the flat buffers.
   private let received: [Range<Int>]
 

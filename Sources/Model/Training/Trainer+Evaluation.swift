@@ -93,11 +93,11 @@ extension Trainer {
   private func scores(
     of split: DatasetSplit, unless shouldStop: () -> Bool, _ report: (Progress) -> Void
   ) throws -> [Float]? {
-    func compute() throws -> [Float]? {
+    func compute(_ evaluator: Evaluator) throws -> [Float]? {
       try evaluator.scores(of: split, unless: shouldStop) {
         report(.evaluating(split: split.name, done: $0, count: split.count))
       }
     }
-    return options.audit == nil ? try compute() : try settleScores(compute)
+    return if let auditor { try settleScores(auditor, compute) } else { try compute(evaluator) }
   }
 }

@@ -32,6 +32,8 @@ public final class Trainer {
   let directory: RunDirectory
   let state: TrainingState
   let step: TrainingStep
+  /// Computes again what is audited, if anything is.
+  let auditor: Auditor?
   let evaluator: Evaluator
   let batches: EpochBatches
   let team: WorkerTeam
@@ -47,7 +49,7 @@ public final class Trainer {
   var best: Checkpoint.Best?
   var seconds = 0.0
   /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
-  var sinceCheckpoint: [StepTrace] = []
+  var sinceCheckpoint = StepTraces()
   /// Steps and seconds of training since phases were last told.
   var untold = (steps: 0, seconds: 0.0)
   var auditCounts = AuditCounts()
@@ -88,10 +90,13 @@ public final class Trainer {
     self.directory = directory
     self.team = team
     let snapshots: RunRecorder.Snapshots?
-    (state, step, snapshots) = try MemoryNeed.checking {
+    (state, step, auditor, snapshots) = try MemoryNeed.checking {
       let step = try TrainingStep(settings, dataset: dataset, team: team)
       let state = step.state
-      return (state, step, team.ranks.rank == 0 ? RunRecorder.Snapshots(like: state) : nil)
+      return (
+        state, step, try options.audit.map { _ in try Auditor(step) },
+        team.ranks.rank == 0 ? RunRecorder.Snapshots(like: state) : nil
+      )
     }
     snapshotBytes = snapshots?.bytes ?? 0
     evaluator = Evaluator(step)
@@ -175,7 +180,7 @@ public final class Trainer {
   public var parameterCount: Int { step.model.parameterCount }
   /// Memory of this process that steps use, the state included, and what a checkpoint is copied to.
   package var plannedBytes: Int {
-    step.memory.reduce(0) { $0 + $1.arena.bytes } + snapshotBytes
+    (step.memory + (auditor?.memory ?? [])).reduce(0) { $0 + $1.arena.bytes } + snapshotBytes
   }
 
   /// Trains to the end, or until it is asked to stop.
@@ -330,7 +335,7 @@ public final class Trainer {
     isSaveDue = false
     lastSave = .now
     guard try confirmByReplay() else { return }
-    sinceCheckpoint = []
+    sinceCheckpoint = StepTraces()
     step.gatherMoments()
     try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in
       Checkpoint.Record(

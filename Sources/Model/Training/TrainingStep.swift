@@ -14,6 +14,8 @@ package final class TrainingStep: @unchecked Sendable {
   let model: CARATModel
   package let state: TrainingState
   package let team: WorkerTeam
+  /// The ranks, of which this process is one: as a rule its own, in an audit also the next.
+  let ranks: Ranks
   let exchange: Exchange
   let contrastive: ContrastiveLoss
   let statistics: StatisticsExchange
@@ -25,8 +27,10 @@ package final class TrainingStep: @unchecked Sendable {
   let weightGradients: [[WeightGradients]]
   let workspaces: [Workspace]
   let packingShares: [TrainingState.PackingShare]
+  /// What steps use, without the state.
+  let buffers: [MemoryRegion]
   /// What steps use, the state included.
-  package let memory: [MemoryRegion]
+  package var memory: [MemoryRegion] { state.memory + buffers }
   private let seed: UInt64
   /// Samples of a batch, B.
   package let batchSize: Int
@@ -76,24 +80,22 @@ package final class TrainingStep: @unchecked Sendable {
     var notes: StepNotes?
   }
 
-  /// Plans all memory that steps use; nothing is allocated later.
-  ///
-  /// - Parameter microBatches: in how many runs a batch's samples go through the encoders: the more, the less memory, the
-  ///   same bits.
-  /// - Throws: `MemoryError` if there is not enough.
-  package init(
-    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int,
-    microBatches: Int = 1, team: WorkerTeam, seed: UInt64
+  /// - Parameters:
+  ///   - ranks: those of the team, or the same with this process as another.
+  ///   - times: where the workers' time is added up.
+  private init(
+    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int, microBatches: Int,
+    team: WorkerTeam, ranks: Ranks, times: PhaseTimes, seed: UInt64
   ) throws {
     let model = state.model
-    let (c, ranks, placement) = (model.configuration, team.ranks, team.placement)
+    let (c, placement) = (model.configuration, team.placement)
+    (self.ranks, self.times) = (ranks, times)
     self.model = model
     self.state = state
     self.team = team
     self.seed = seed
     self.batchSize = batchSize
     self.microBatches = 0..<microBatches
-    times = PhaseTimes(workers: team.count)
     let division = BatchDivision(batchSize: batchSize, groups: ranks.groups.flatMap(\.self))
     let runs = (0..<ranks.size).map { rank -> Range<Int> in
       let own = ranks.ofGroups(division.samples, rank: rank)
@@ -138,13 +140,27 @@ package final class TrainingStep: @unchecked Sendable {
       arenas: own, shared: shared)
     optimizer = try BertAdam(configuration, state: state, reduction: reduction, arenas: own)
     packingShares = state.packingShares(workersOnNodes: workspaces.map(\.node))
-    memory =
-      state.memory + [MemoryRegion("exchange buffers", .shared, shared)]
+    buffers =
+      [MemoryRegion("exchange buffers", .shared, shared)]
       + groupArenas.enumerated().filter { $1.bytes > 0 }.map { group, arena in
         let node = placement.workers[placement.groups[group].lowerBound].node
         return MemoryRegion(groupArenas.count == 1 ? "activations" : "activations, node \(node)", .group(group), arena)
       }
       + own.enumerated().map { MemoryRegion("worker \($0)", .worker($0), $1) }
+  }
+
+  /// Plans all memory that steps use; nothing is allocated later.
+  ///
+  /// - Parameter microBatches: in how many runs a batch's samples go through the encoders: the more, the less memory, the
+  ///   same bits.
+  /// - Throws: `MemoryError` if there is not enough.
+  package convenience init(
+    _ state: TrainingState, optimizer configuration: OptimizerConfiguration, batchSize: Int,
+    microBatches: Int = 1, team: WorkerTeam, seed: UInt64
+  ) throws {
+    try self.init(
+      state, optimizer: configuration, batchSize: batchSize, microBatches: microBatches, team: team, ranks: team.ranks,
+      times: PhaseTimes(workers: team.count), seed: seed)
   }
 
   /// Plans the state and the steps of a run.
@@ -161,6 +177,15 @@ package final class TrainingStep: @unchecked Sendable {
     try self.init(
       state, optimizer: settings.optimizer, batchSize: settings.batchSize, microBatches: settings.microBatches ?? 1,
       team: team, seed: settings.seed)
+  }
+
+  /// Plans the same steps, but as the next rank computes them, on the same state; nil where the team has no workers for that.
+  convenience init?(nextTo step: TrainingStep) throws {
+    guard let next = step.ranks.next else { return nil }
+    try self.init(
+      step.state, optimizer: step.optimizer.configuration, batchSize: step.batchSize,
+      microBatches: step.microBatches.count,
+      team: step.team, ranks: next, times: step.times, seed: step.seed)
   }
 
   /// Trains on a full batch. Where the loss or a gradient is not finite, the state stays as it was.
@@ -182,15 +207,25 @@ package final class TrainingStep: @unchecked Sendable {
     return finish()
   }
 
-  /// The same with gradients that are computed on other cores again before they are applied.
+  /// The first part of `train`: computes the gradients of a batch, and changes nothing of the state.
   ///
-  /// - Returns: what was found, besides.
-  /// - Throws: `Unsettled`, and then the state is as it was.
-  func trainAudited(on batch: Batch) throws -> (result: StepResult, faults: [Fault]) {
-    let x = inputs(batch, true)
-    let faults = try settle(x)
+  /// - Parameter notes: gets checksums of what is written.
+  /// - Returns: what it took.
+  func computeGradients(on batch: Batch, notes: StepNotes) -> Inputs {
+    var inputs = inputs(batch, true)
+    inputs.notes = notes
+    let x = inputs
+    team.run { [self] worker in computeGradients(worker, x) }
+    return x
+  }
+
+  /// The rest of `train`: applies the gradients that were computed last.
+  func applyGradients(of inputs: Inputs) -> StepResult {
+    var inputs = inputs
+    inputs.notes = nil
+    let x = inputs
     team.run { [self] worker in update(worker, x) }
-    return (finish(), faults)
+    return finish()
   }
 
   private func finish() -> StepResult {
@@ -324,6 +359,16 @@ package final class TrainingStep: @unchecked Sendable {
     state.hasAllMoments = ranks.rank == 0
   }
 
+  /// Gives every rank the moments of its own parts after a step that each took as the rank `shift` behind its own; all ranks have
+  /// to call it.
+  func bringHomeMoments(shift: Int) {
+    let (rank, size) = (ranks.rank, ranks.size)
+    if shift > 0 {
+      communicator.exchange(
+        optimizer.bringHomeMoments(to: (rank + shift) % size, from: (rank + size - shift) % size))
+    }
+  }
+
   /// Gives every rank the gradients of all parameters of the last step; all ranks have to call it.
   func gatherGradients() { communicator.exchange(reduction.gatherGradients) }
 
@@ -333,6 +378,5 @@ package final class TrainingStep: @unchecked Sendable {
     return numbers.dropFirst(places.lowerBound).prefix(places.count)
   }
 
-  var ranks: Ranks { team.ranks }
-  var communicator: any Communicator { team.ranks.communicator }
+  var communicator: any Communicator { ranks.communicator }
 }
