@@ -1,3 +1,5 @@
+import Tensor
+
 /// The communicator of a process that is another rank than its own: process p is rank p + shift, counted around.
 package final class ShiftedCommunicator: Communicator {
   package let rank: Int

@@ -2,6 +2,7 @@ import Files
 import Foundation
 import Logging
 import Parallel
+import Tensor
 
 /// What of a run is computed again on other cores.
 package enum Audit: Sendable, Equatable {
