@@ -13,10 +13,7 @@ func add(
     let b = load(left + i + 16) + load(right + i + 16)
     let c = load(left + i + 32) + load(right + i + 32)
     let d = load(left + i + 48) + load(right + i + 48)
-    store(a, target + i)
-    store(b, target + i + 16)
-    store(c, target + i + 32)
-    store(d, target + i + 48)
+    store((a, b, c, d), target + i)
     i += 64
   }
   while i < count {
@@ -44,10 +41,7 @@ func addLevels(
       d = load(level + 48) + d
       rest &= rest - 1
     }
-    store(a, target + i)
-    store(b, target + i + 16)
-    store(c, target + i + 32)
-    store(d, target + i + 48)
+    store((a, b, c, d), target + i)
     i += 64
   }
   while i < count {
@@ -68,6 +62,11 @@ func addLevels(
   UnsafeRawPointer(source).loadUnaligned(as: Lanes.self)
 }
 
-@inline(__always) private func store(_ lanes: Lanes, _ target: UnsafeMutablePointer<Float>) {
-  UnsafeMutableRawPointer(target).storeBytes(of: lanes, as: Lanes.self)
+/// Four in a row.
+@inline(__always) private func store(_ lanes: (Lanes, Lanes, Lanes, Lanes), _ target: UnsafeMutablePointer<Float>) {
+  let bytes = UnsafeMutableRawPointer(target)
+  bytes.storeBytes(of: lanes.0, as: Lanes.self)
+  bytes.storeBytes(of: lanes.1, toByteOffset: 64, as: Lanes.self)
+  bytes.storeBytes(of: lanes.2, toByteOffset: 128, as: Lanes.self)
+  bytes.storeBytes(of: lanes.3, toByteOffset: 192, as: Lanes.self)
 }

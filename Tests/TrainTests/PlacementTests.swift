@@ -118,7 +118,8 @@ import Testing
     let line = try #require(text.split(separator: "\n").first { $0.contains("\"event\":\"placement\"") })
     let record = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     let keys = [
-      "elsewhere", "event", "numa", "pages", "regions", "step", "step_bytes_between_nodes", "time", "workers",
+      "elsewhere", "environment", "event", "numa", "pages", "regions", "step", "step_bytes_between_nodes", "time",
+      "workers",
     ]
     #expect(Set(record.keys).subtracting(["refusal"]) == Set(keys))
     return record

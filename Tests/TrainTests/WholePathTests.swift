@@ -69,7 +69,8 @@ import Testing
     #expect(records[0].keys.sorted() == ["environment", "event", "ranks", "step", "time", "workers"])
     #expect(
       records[1].keys.sorted() == [
-        "epoch", "event", "gradient_norm", "learning_rate", "loss", "samples_per_second", "step", "terms", "time",
+        "environment", "epoch", "event", "gradient_norm", "learning_rate", "loss", "samples_per_second", "step",
+        "terms", "time",
       ])
     let terms = try #require(records[1]["terms"] as? [String: Any])
     let names = [
@@ -88,7 +89,7 @@ import Testing
         ["encoders forward", "weight gradients", "update", "wait", "between"].allSatisfy { seconds[$0] ?? 0 > 0 })
       #expect(seconds["scores"] == nil && seconds["communication"] == nil, "\(seconds)")
     }
-    #expect(records[10].keys.sorted() == ["best", "epoch", "event", "metrics", "split", "step", "time"])
+    #expect(records[10].keys.sorted() == ["best", "environment", "epoch", "event", "metrics", "split", "step", "time"])
   }
 
   /// Which machine and program computed what, and when.
@@ -120,7 +121,7 @@ import Testing
     let host = try String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)
     let config = try object(Data(contentsOf: URL(fileURLWithPath: directory.file("r/config.json"))))
     let written = try #require(config["written"] as? [String: Any])
-    for record in starts + [result, written] {
+    for record in records + [result, written] {
       let environment = try #require(record["environment"] as? [String: String])
       #expect(environment.keys.sorted() == ["cpu_model", "host", "instruction_set", "program"])
       for key in ["program", "instruction_set"] { #expect(version.contains(try #require(environment[key]))) }

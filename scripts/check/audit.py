@@ -42,8 +42,6 @@ def run(program, folder, workers, ranks, *options, fault=None):
         with open(f"{folder}/run/metrics.jsonl", encoding="utf-8") as file:
             found = [r for r in map(json.loads, file) if r["event"] == "fault"]
     said = json.loads(ended.stdout.splitlines()[-1]) if ended.returncode == 0 else {}
-    # Of an evaluation nothing tells which core erred.
-    found += [None] * (said.get("audit", {}).get("faults", 0) - len(found))
     return said.get("digest"), found, ended
 
 
@@ -71,10 +69,10 @@ def judge(case, right, digest, found, said):
             return "stopped, one of two cores"
     if digest != right:
         return "wrong digest"
-    if any(r and (r["rank"], r["seat"]) != place for r in found):
+    if any((r["rank"], r["seat"]) != place for r in found):
         return "wrong core"
     if found:
-        return "found" if any(found) else "found in an evaluation"
+        return "found"
     return "harmless" if "CARAT_FAULT:" in said else "not reached"
 
 
@@ -97,7 +95,7 @@ def main(words):
             digest, found, ended = run(a.mpi if case["ranks"] > 1 else program, folder, case["workers"], case["ranks"],
                                        *AUDITS[case["audit"]], fault=case["fault"])
             case = {"number": number, **case, "outcome": judge(case, right, digest, found, ended.stderr),
-                    "stage": next((r["stage"] for r in found if r), None)}
+                    "stage": next((r["stage"] for r in found), None)}
             results.add(**case)
             if case["outcome"].startswith("wrong"):
                 raise OutputError(f"fault {number}: {case}, expected digest {right}, found {digest}, {found}\n{ended.stderr}", 1)
@@ -107,10 +105,11 @@ def main(words):
     counts = collections.Counter((c["audit"], c["ranks"], c["outcome"]) for c in done)
     for (audit, ranks, outcome), count in sorted(counts.items()):
         result(f"{audit}, {ranks} rank{'s' if ranks > 1 else ''}: {count} {outcome}")
-    result(f"{len(done)} faults, {sum(c['outcome'] == 'found' for c in done)} found on the right core, "
-           f"{sum(c['outcome'] == 'found in an evaluation' for c in done)} in evaluations, {sum(c['outcome'] == 'harmless' for c in done)} changed "
-           f"nothing, {sum(c['outcome'] == 'not reached' for c in done)} were never reached; every digest that of the run without fault, "
-           f"but for {sum(c['outcome'].startswith('stopped') for c in done)} runs that had to stop")
+    outcomes = [c["outcome"] for c in done]
+    evaluations = sum((c["stage"] or "").startswith("evaluation") for c in done)
+    result(f"{len(done)} faults, {outcomes.count('found')} found on the right core, {evaluations} of them in evaluations, "
+           f"{outcomes.count('harmless')} changed nothing, {outcomes.count('not reached')} were never reached; every digest that of the run "
+           f"without fault, but for {sum(o.startswith('stopped') for o in outcomes)} runs that had to stop")
 
 
 if __name__ == "__main__":

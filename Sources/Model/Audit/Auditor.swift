@@ -142,8 +142,7 @@ final class Auditor {
     let first = communicator.gather(own).min() ?? .max
     /// Nil where nothing parts there.
     var candidates: Set<Core>?
-    // What is no worker's own part is no core's either.
-    if own == first, first < .max, workers.count == computations[0].cores.count {
+    if own == first, first < .max {
       for worker in workers where parts(worker, at: first) {
         let made = computations.map { (core: $0.cores[worker], sum: $0.sums[worker][first]) }
         let explaining = Set(made.map(\.core)).filter { core in
@@ -160,10 +159,10 @@ final class Auditor {
   /// The cores whose results were others than what was settled on: those that parted first, for later stages follow from these.
   /// All ranks have to call it, and get the same.
   ///
-  /// - Parameter describe: a worker's checksum of a computation: the step, the stage, and what it is of where that is known.
+  /// - Parameter describe: a worker's checksum of a computation: the step, the stage's name, and what it is of where that is known.
   func faults(
     _ settled: Settlement,
-    _ describe: (_ computation: Int, _ place: Int, _ worker: Int) -> (step: Int, stage: Stage, tensor: String?)
+    _ describe: (_ computation: Int, _ place: Int, _ worker: Int) -> (step: Int, stage: String, tensor: String?)
   ) -> [Fault] {
     guard let right = settled.computations.last else { return [] }
     return settled.computations.enumerated().flatMap { i, other -> [Fault] in
@@ -174,7 +173,7 @@ final class Auditor {
         own = parting.workers.map { worker in
           let (core, what) = (other.cores[worker], describe(i, first, worker))
           return Fault(
-            step: what.step, stage: what.stage.phase.name, tensor: what.tensor, rank: core.rank, host: core.host,
+            step: what.step, stage: what.stage, tensor: what.tensor, rank: core.rank, host: core.host,
             cpu: core.cpu, seat: core.seat)
         }
       }
@@ -203,7 +202,7 @@ extension Auditor.Computation {
   }
 }
 
-// MARK: Gradients
+// MARK: What leaves notes
 
 extension Auditor {
   /// Trains on a full batch with gradients that are computed on other cores again before they are applied.
@@ -212,24 +211,62 @@ extension Auditor {
   /// - Throws: `Unsettled`, and then the state is as it was.
   func train(on batch: Batch) throws -> (result: StepResult, faults: [Fault]) {
     let own = steps[0]
-    var notes: [[[StepNotes.Note]]] = []
     var inputs: TrainingStep.Inputs?
-    let settled = try settle(step: own.state.step + 1, keepsOwn: true) { place, _ in
-      let made = StepNotes(workers: team.count)
-      let x = steps[place.shift].computeGradients(on: batch, notes: made)
-      if place.shift == 0 { inputs = x }
-      notes.append(StepNotes.decoded(bringHome(made.encoded, shift: place.shift)))
-      return notes[notes.count - 1].map { $0.map(\.sum) }
+    let faults = try settle(step: own.state.step + 1, keepsOwn: true) { step, notes in
+      let x = step.computeGradients(on: batch, notes: notes)
+      if step === own { inputs = x }
+      return true
+    } name: { part, stage, worker in
+      inputs.flatMap { own.nameOfOutput(part, of: stage, worker, $0) }
     }
-    guard let settled, let inputs else { preconditionFailure("gradients without a computation") }
-    let faults = faults(settled) { computation, place, worker in
-      let (wrong, right) = (notes[computation][worker][place], notes[notes.count - 1][worker][place])
-      let part = zip(wrong.parts, right.parts).enumerated().first { $1.0 != $1.1 }?.offset
-      return (
-        own.state.step + 1, wrong.stage, part.flatMap { own.nameOfOutput($0, of: wrong.stage, worker, inputs) }
-      )
-    }
+    guard let faults, let inputs else { preconditionFailure("gradients without a computation") }
     return (own.applyGradients(of: inputs), faults)
+  }
+
+  /// Scores that two computations agree on.
+  ///
+  /// - Parameter compute: scores by a step, with notes of it; nil to end.
+  /// - Returns: what was found, besides; nil where `compute` ended it. All ranks have to call it, and get the same.
+  /// - Throws: `Unsettled`.
+  func scores(
+    _ compute: (TrainingStep, StepNotes) throws -> [Float]?
+  ) throws -> (scores: [Float], faults: [Fault])? {
+    var scores: [Float]?
+    let faults = try settle(step: steps[0].state.step, during: "evaluation, ") { step, notes in
+      scores = try compute(step, notes)
+      return scores != nil
+    } name: { _, _, _ in
+      nil
+    }
+    return faults.flatMap { faults in scores.map { ($0, faults) } }
+  }
+
+  /// Settles what steps leave notes of.
+  ///
+  /// - Parameters:
+  ///   - during: what the names of stages begin with.
+  ///   - compute: false to end.
+  ///   - name: of a part of what a worker wrote in a stage.
+  /// - Returns: what was found; nil where `compute` ended it.
+  private func settle(
+    step number: Int, during: String = "", keepsOwn: Bool = false,
+    _ compute: (TrainingStep, StepNotes) throws -> Bool,
+    name: (_ part: Int, Stage, _ worker: Int) -> String?
+  ) throws -> [Fault]? {
+    var notes: [[[StepNotes.Note]]] = []
+    let settled = try settle(step: number, keepsOwn: keepsOwn) { place, _ in
+      let made = StepNotes(workers: team.count)
+      guard try compute(steps[place.shift], made) else { return nil }
+      let own = StepNotes.decoded(bringHome(made.encoded, shift: place.shift))
+      notes.append(own)
+      return own.map { $0.map(\.sum) }
+    }
+    guard let settled, let right = notes.last else { return nil }
+    return faults(settled) { computation, place, worker in
+      let wrong = notes[computation][worker][place]
+      let part = zip(wrong.parts, right[worker][place].parts).enumerated().first { $1.0 != $1.1 }?.offset
+      return (number, during + wrong.stage.phase.name, part.flatMap { name($0, wrong.stage, worker) })
+    }
   }
 
   /// Whether all ranks have the same parameters, on all of their nodes. All ranks have to call it.

@@ -85,8 +85,11 @@ extension Trainer {
     }
   }
 
-  /// Records faults, and keeps their cores out or ends the run. All ranks have to call it.
-  func tell(_ faults: [Fault]) throws {
+  /// Records faults, if there are any, and keeps their cores out or ends the run. All ranks have to call it.
+  ///
+  /// - Parameter isProven: whether all steps up to here are known to be right.
+  func tell(_ faults: [Fault], isProven: Bool = false) throws {
+    if faults.isEmpty { return }
     auditCounts.faults += faults.count
     for fault in faults {
       try recorder?.append(FaultRecord(step: fault.step, fault: fault, action: options.onFault))
@@ -95,8 +98,8 @@ extension Trainer {
     let own = Set(faults.filter { $0.rank == team.ranks.rank }.map(\.seat))
     for seat in own.sorted() { team.avoid(seat: seat) }
     guard options.onFault == .stop else { return }
-    // What was found is undone, so the present state is right, and proven up to here.
-    sinceCheckpoint = StepTraces()
+    // What was found is undone.
+    if isProven { sinceCheckpoint = StepTraces() }
     try save()
     try recorder?.wait()
     throw FaultyProcessor(faults: faults, checkpoint: directory.checkpoints.file(state.step))
@@ -122,7 +125,7 @@ extension Trainer {
     }
     guard let settled else { preconditionFailure("a replay that was ended") }
     let faults = auditor.faults(settled) { _, place, _ in
-      (first + place / stages.count, stages[place % stages.count], nil)
+      (first + place / stages.count, stages[place % stages.count].phase.name, nil)
     }
     // Only where all steps are the first computation's is the state what the run had.
     let isConfirmed = settled.agreeing == 0
@@ -133,7 +136,7 @@ extension Trainer {
     } else {
       try goBack(to: checkpoint)
     }
-    if !faults.isEmpty { try tell(faults) }
+    try tell(faults, isProven: true)
     return isConfirmed
   }
 
@@ -171,27 +174,6 @@ extension Trainer {
     sinceCheckpoint = StepTraces()
     // Undone, as the steps are.
     (untold, _) = ((0, 0), step.times.take())
-  }
-
-  // MARK: Evaluations
-
-  /// Scores that two computations on different cores agree on; nil if they were stopped. Nothing tells which core erred.
-  func settleScores(_ auditor: Auditor, _ compute: (Evaluator) throws -> [Float]?) throws -> [Float]? {
-    var scores: [Float]?
-    let settled = try auditor.settle(step: state.step) { place, _ in
-      scores = try compute(place.shift == 0 ? evaluator : Evaluator(auditor.steps[place.shift]))
-      return scores.map { [$0.map { UInt64($0.bitPattern) }] }
-    }
-    guard let settled else { return nil }
-    if settled.computations.count > 2 {
-      auditCounts.faults += 1
-      if recorder != nil {
-        Logger(label: "carat.audit").warning(
-          "an evaluation after step \(state.step) came out otherwise on other cores; what two computations agree on counts"
-        )
-      }
-    }
-    return scores
   }
 }
 

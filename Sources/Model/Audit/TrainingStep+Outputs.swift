@@ -26,13 +26,17 @@ extension TrainingStep {
     let w = workspaces[worker]
     switch stage.phase {
     case .packing:
-      state.forEachPacked(packingShares[worker]) { weight, floats in body("packed \(weight.name)", floats) }
+      state.forEachPacked(packingShares[worker], training: x.training) { weight, floats in
+        body("packed \(weight.name)", floats)
+      }
     case .keyEncoders, .encodersForward: forEachPlain(w, stage.microBatch, body)
     case .keyLatents: forEachLive(worker, x, "key", exchange.keys, body)
     case .headsForward:
-      forEachLive(worker, x, "latent", exchange.live, body)
+      if x.training { forEachLive(worker, x, "latent", exchange.live, body) }
       forEachScored(worker, x, body)
-    case .aggregation, .scores, .search, .audit, .communication, .wait: break
+    case .aggregation: forEachAggregated(worker, x, body)
+    case .scores: body("scores", exchange.scores.rows(scoredSamples(worker)))
+    case .search, .audit, .communication, .wait: break
     case .packingRows:
       for columns in contrastive.columns(part: worker, parts: team.count) {
         let rows = columns.rows
@@ -49,8 +53,7 @@ extension TrainingStep {
       for values in [contrastive.anchorFactors, contrastive.rowLosses] {
         body("anchors' factors and losses", Matrix(values + own.lowerBound, rows: 1, columns: own.count))
       }
-      let samples = w.share(of: parts[w.group].count).shifted(by: parts[w.group].samples.lowerBound)
-      body("scores", exchange.scores.rows(samples))
+      body("scores", exchange.scores.rows(scoredSamples(worker)))
     case .contrastiveGradient:
       let gradient = parts[w.group].heads.unitGradient
       body("gradient of the unit latents", gradient.rows(w.share(of: gradient.rows)))
@@ -140,7 +143,7 @@ extension TrainingStep {
             exchange.betas.rows(sample * pass.modalities + m..<sample * pass.modalities + m + 1)
               .columns(label * D..<(label + 1) * D))
         }
-        for level in Reconstruction.Level.allCases {
+        for level in Reconstruction.Level.allCases where x.training {
           for term in [level.crossEntropy, level.distance] {
             body("loss term \(term.rawValue)", exchange.parts(of: term, sample: sample).columns(label..<label + 1))
           }
@@ -149,15 +152,24 @@ extension TrainingStep {
     }
   }
 
+  /// The worker's samples of the batch whose scores it makes.
+  private func scoredSamples(_ worker: Int) -> Range<Int> {
+    let w = workspaces[worker]
+    return w.share(of: parts[w.group].count).shifted(by: parts[w.group].samples.lowerBound)
+  }
+
   private func forEachAggregated(_ worker: Int, _ x: Inputs, _ body: Body) {
     let w = workspaces[worker]
     let (part, M) = (parts[w.group], model.configuration.modalities.count)
     let half = part.count * M
     let first = part.samples.lowerBound * M
-    for row in w.share(of: 2 * half) {
-      for values in [part.heads.aggregation.x, part.heads.aggregation.d].map({ $0.rows(row..<row + 1) }) {
+    for row in w.share(of: x.training ? 2 * half : half) {
+      for values in [part.heads.aggregation.x, part.heads.aggregation.d].prefix(x.training ? 2 : 1).map({
+        $0.rows(row..<row + 1)
+      }) {
         for matrix in [values.input, values.hidden, values.output] { body("aggregation", matrix) }
       }
+      if !x.training { continue }
       let place = first + (row < half ? row : row - half)
       if row >= half { body("gradient of shuffled betas", exchange.shuffledGradient.rows(place..<place + 1)) }
       let term = row < half ? LossTerm.aggregateBCE : .shuffledBCE

@@ -17,10 +17,12 @@ package final class Evaluator {
   /// Gives the scores of all samples to `body`, batch by batch: the samples' numbers and their scores [n, C] row by
   /// row, between 0 and 1, valid within the call.
   ///
-  /// - Parameter inspects: whether `inspected` is to have latents of all levels within the call.
+  /// - Parameters:
+  ///   - inspects: whether `inspected` is to have latents of all levels within the call.
+  ///   - notes: gets checksums of what is written.
   /// - Throws: what `body` throws; `NonFiniteScores` before `body` sees any that is not finite.
   package func forEachBatch(
-    of source: any SampleSource, inspects: Bool = false,
+    of source: any SampleSource, inspects: Bool = false, notes: StepNotes? = nil,
     _ body: (Range<Int>, UnsafeBufferPointer<Float>) throws -> Void
   ) throws {
     for first in stride(from: 0, to: source.count, by: batch.capacity) {
@@ -28,7 +30,7 @@ package final class Evaluator {
       batch.fill(samples, of: source)
       let next = samples.upperBound..<min(samples.upperBound + batch.capacity, source.count)
       source.prepare(step.own(next), done: step.own(max(0, first - batch.capacity)..<first))
-      let scores = step.evaluate(batch, inspects: inspects)
+      let scores = step.evaluate(batch, inspects: inspects, notes: notes)
       if let row = (0..<samples.count).first(where: { !scores.rows($0..<$0 + 1).isFinite }) {
         let parameter = step.model.layout.parameters.first { !step.state.parameters[$0].isFinite }
         throw NonFiniteScores(
@@ -69,11 +71,15 @@ package final class Evaluator {
 
   /// Scores of all samples; nil if `shouldStop`, which is asked before each batch, says so.
   ///
-  /// - Parameter report: hears after each batch how many samples have been scored.
-  func scores(of split: DatasetSplit, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void) throws -> [Float]? {
+  /// - Parameters:
+  ///   - notes: gets checksums of what is written.
+  ///   - report: hears after each batch how many samples have been scored.
+  func scores(
+    of split: DatasetSplit, notes: StepNotes? = nil, unless shouldStop: () -> Bool, report: (_ done: Int) -> Void
+  ) throws -> [Float]? {
     var scores = [Float]()
     do {
-      try forEachBatch(of: split) {
+      try forEachBatch(of: split, notes: notes) {
         if shouldStop() { throw Stopped() }
         scores.append(contentsOf: $1)
         report($0.upperBound)

@@ -31,8 +31,8 @@ final class RunRecorder {
 
   // MARK: Logs
 
-  /// A record of `metrics.jsonl`, which gets the time.
-  func append(_ record: some Encodable) throws { try logs.metrics.append(Timed(record: record)) }
+  /// A record of `metrics.jsonl`, which gets the time, and by what it was computed.
+  func append(_ record: some Encodable) throws { try logs.metrics.append(Stamped(record: record)) }
   func append(digests record: StepDigests) throws { try logs.digests?.append(record) }
 
   /// A step, which `training` has just taken.
@@ -50,15 +50,16 @@ final class RunRecorder {
     try logs.tensorBoard?.append(record, scores: scores, of: split)
   }
 
-  private struct Timed<Record: Encodable>: Encodable {
+  private struct Stamped<Record: Encodable>: Encodable {
     let record: Record
 
-    private enum CodingKeys: String, CodingKey { case time }
+    private enum CodingKeys: String, CodingKey { case time, environment }
 
     func encode(to encoder: any Encoder) throws {
       try record.encode(to: encoder)
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(timestamp(), forKey: .time)
+      try container.encode(RunEnvironment.current, forKey: .environment)
     }
   }
 

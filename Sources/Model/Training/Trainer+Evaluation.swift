@@ -93,11 +93,17 @@ extension Trainer {
   private func scores(
     of split: DatasetSplit, unless shouldStop: () -> Bool, _ report: (Progress) -> Void
   ) throws -> [Float]? {
-    func compute(_ evaluator: Evaluator) throws -> [Float]? {
-      try evaluator.scores(of: split, unless: shouldStop) {
+    func compute(_ evaluator: Evaluator, _ notes: StepNotes? = nil) throws -> [Float]? {
+      try evaluator.scores(of: split, notes: notes, unless: shouldStop) {
         report(.evaluating(split: split.name, done: $0, count: split.count))
       }
     }
-    return if let auditor { try settleScores(auditor, compute) } else { try compute(evaluator) }
+    guard let auditor else { return try compute(evaluator) }
+    let settled = try auditor.scores { step, notes in
+      try compute(step === self.step ? evaluator : Evaluator(step), notes)
+    }
+    guard let settled else { return nil }
+    try tell(settled.faults)
+    return settled.scores
   }
 }

@@ -20,10 +20,9 @@ extension Trainer {
     package let ranks: Int
     /// As they are, where they were asked for.
     package let positiveWeights: PositiveWeights?
-    package let environment: RunEnvironment
 
     private enum CodingKeys: String, CodingKey {
-      case event, step, workers, ranks, environment
+      case event, step, workers, ranks
       case positiveWeights = "positive_weights"
     }
   }

@@ -171,7 +171,7 @@ public final class Trainer {
     try recorder?.append(
       StartRecord(
         step: state.step, workers: team.ranks.workerCount, ranks: team.ranks.size,
-        positiveWeights: step.model.configuration.positiveWeights, environment: .current))
+        positiveWeights: step.model.configuration.positiveWeights))
   }
 
   var communicator: any Communicator { team.ranks.communicator }
@@ -265,7 +265,7 @@ public final class Trainer {
     }
     report(.step(record))
     if isAtEpochsEnd { try recorder?.append(takePhases()) }
-    if !faults.isEmpty { try tell(faults) }
+    try tell(faults)
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()

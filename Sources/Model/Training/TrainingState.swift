@@ -99,16 +99,16 @@ package final class TrainingState: @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with what `pack` fills of a share in training.
-  func forEachPacked(_ share: PackingShare, _ body: (_ weight: Parameter, _ floats: Matrix) -> Void) {
+  /// Calls `body` with what `pack` fills of a share.
+  func forEachPacked(_ share: PackingShare, training: Bool, _ body: (_ weight: Parameter, _ floats: Matrix) -> Void) {
     func visit(_ copies: [Parameters], backward: Bool) {
       if copies.isEmpty { return }
       copies[share.replica].forEachPacked(model.layout, part: share.part, parts: share.parts, backward: backward) {
         weight, packed, panels, _ in body(weight, packed.floats(ofPanels: panels))
       }
     }
-    visit(replicas, backward: true)
-    visit(keyReplicas, backward: false)
+    visit(replicas, backward: training)
+    if training { visit(keyReplicas, backward: false) }
   }
 
   /// Ends a step that changed the state on all workers.

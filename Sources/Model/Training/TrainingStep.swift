@@ -330,13 +330,15 @@ package final class TrainingStep: @unchecked Sendable {
 
   /// Scores [B, C] of a batch in evaluation mode, valid until the next step.
   ///
-  /// - Parameter inspects: whether latents of all levels are made too, for `inspected`.
-  package func evaluate(_ batch: Batch, inspects: Bool = false) -> Matrix {
+  /// - Parameters:
+  ///   - inspects: whether latents of all levels are made too, for `inspected`.
+  ///   - notes: gets checksums of what is written.
+  package func evaluate(_ batch: Batch, inspects: Bool = false, notes: StepNotes? = nil) -> Matrix {
     precondition(batch.count <= batchSize, "a batch of \(batch.count) samples, planned for \(batchSize)")
     precondition(!inspects || microBatches.count == 1, "attention of \(microBatches.count) micro-batches is not kept")
     for part in parts { part.begin(batch) }
     let x = Inputs(
-      batch: batch, dropouts: .none, training: false, isInspected: inspects, rate: 0, probe: nil)
+      batch: batch, dropouts: .none, training: false, isInspected: inspects, rate: 0, probe: nil, notes: notes)
     times.pausing {
       team.run { [self] worker in
         phase(worker, .packing, x) { state.pack(packingShares[worker], training: false) }

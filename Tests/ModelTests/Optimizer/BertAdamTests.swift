@@ -74,8 +74,11 @@ struct BertAdamTests {
         RandomKey(seed: UInt64(100 * step + i)).fillNormal(
           node.base, count: state.model.trainedCount, stream: 0, deviation: deviation)
       }
-      return trained.map { p in p.range.map { i in nodes.reduce(0.0) { $0 + Double($1.base[i]) } } }
+      return sums
     }
+
+    /// Of the samples' gradients, tensor by tensor.
+    var sums: [[Double]] { trained.map { p in p.range.map { i in nodes.reduce(0.0) { $0 + Double($1.base[i]) } } } }
 
     func step(_ k: Int) {
       step(rate: adam.configuration.rate(atStep: k))
@@ -97,43 +100,37 @@ struct BertAdamTests {
     let f = try Fixture(workers: workers)
     #expect(f.trained.contains { $0.count > GradientSlices.chunkSize })
     #expect(!f.trained.contains { $0.name.contains("pooler") })
-    var direct = DirectAdam(f.parameters, names: f.trained.map(\.name))
-    let start = f.parameters
-    for k in 0..<4 {
-      let gradients = f.fill(step: k, deviation: deviation)
-      f.step(k)
-      if k == 0 { #expect(f.parameters == start) }  // the first rate is 0, but the moments have moved
-      direct.step(
-        gradients, rate: Double(f.adam.configuration.rate(atStep: k)), decay: Double(f.adam.configuration.weightDecay),
-        maximumNorm: 1)
-    }
-    for (i, p) in f.trained.enumerated() {
-      // The change, not the value, is what the optimiser makes; about 3e-2 here. Moments of float32 differ by 1e-6 of it.
-      let change = zip(values(f.state.parameters[p]), start[i]).map { Float(Double($0.0) - $0.1) }
-      let expected = zip(direct.parameters[i], start[i]).map { $0.0 - $0.1 }
-      #expect(relativeDifference(change, expected) < 2e-5, "\(p.name)")
-    }
+    // About 3e-2 here; moments of float32 differ by 1e-6 of it.
+    matches(f, steps: 4, within: 2e-5) { f.fill(step: $0, deviation: deviation) }
   }
 
   /// One tensor has nearly all of the norm: it is clipped to 1 like all together, the rest with it.
   @Test func clipsOneLoudTensor() throws {
     let f = try Fixture(workers: 2)
-    var direct = DirectAdam(f.parameters, names: f.trained.map(\.name))
-    let start = f.parameters
-    for k in 0..<2 {
+    // Here ε = 1e-6 is comparable to the quiet tensors' moments.
+    matches(f, steps: 2, within: 5e-5) { k in
       _ = f.fill(step: k, deviation: 1e-3)
       for node in f.nodes { for i in f.trained[3].range { node.base[i] *= 1e5 } }
-      let gradients = f.trained.map { p in p.range.map { i in f.nodes.reduce(0.0) { $0 + Double($1.base[i]) } } }
+      return f.sums
+    }
+  }
+
+  /// Takes steps and compares what they change, not the values: that is what the optimiser makes.
+  ///
+  /// - Parameter fill: fills a step's gradients, and returns their sums.
+  private func matches(_ f: Fixture, steps: Int, within tolerance: Double, _ fill: (_ step: Int) -> [[Double]]) {
+    var direct = DirectAdam(f.parameters, names: f.trained.map(\.name))
+    let (start, c) = (f.parameters, f.adam.configuration)
+    for k in 0..<steps {
+      let gradients = fill(k)
       f.step(k)
-      direct.step(
-        gradients, rate: Double(f.adam.configuration.rate(atStep: k)), decay: Double(f.adam.configuration.weightDecay),
-        maximumNorm: 1)
+      if k == 0 { #expect(f.parameters == start) }  // the first rate is 0, but the moments have moved
+      direct.step(gradients, rate: Double(c.rate(atStep: k)), decay: Double(c.weightDecay), maximumNorm: 1)
     }
     for (i, p) in f.trained.enumerated() {
       let change = zip(values(f.state.parameters[p]), start[i]).map { Float(Double($0.0) - $0.1) }
       let expected = zip(direct.parameters[i], start[i]).map { $0.0 - $0.1 }
-      // Here ε = 1e-6 is comparable to the quiet tensors' moments.
-      #expect(relativeDifference(change, expected) < 5e-5, "\(p.name)")
+      #expect(relativeDifference(change, expected) < tolerance, "\(p.name)")
     }
   }
 

@@ -105,7 +105,7 @@ extension Teams {
           let kept = last.shift == 0 ? last : settled?.computations.last { $0.shift == 0 }
           outcome.isRight = kept?.sums == (0..<workers[rank]).map { right(rank, $0) }
           outcome.faults = auditor.faults(try #require(settled)) { _, place, _ in
-            (1, Stage(phase: .packing, microBatch: 0, part: place), nil)
+            (1, "stage \(place)", nil)
           }
         } catch let error as Unsettled {
           outcome.culprit = error.culprit.map { $0.rank * 10 + $0.seat }
