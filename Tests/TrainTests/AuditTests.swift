@@ -79,6 +79,31 @@ struct AuditTests {
     #expect(resumed.json["digest"] as? String == right)
   }
 
+  /// In an evaluation too, of the weights or their average, and at the end, when the best ones are in the place of the last.
+  @Test(.timeLimit(.minutes(5)), arguments: [audits[0], audits[2]]) func anEvaluationsFaultIsNamed(_ audit: [String])
+    throws
+  {
+    let directory = try TemporaryDirectory()
+    let options = ["--average-weights", "0.9", "--epochs", "1"]
+    let right = try #require(try run(options, in: directory).json["digest"] as? String)
+    /// Whether a fault fell into the test: it comes after the validations.
+    var hits: Set<Bool> = []
+    // Where evaluations lie among the products is not known here.
+    for product in stride(from: 2000, to: 20000, by: 50) where hits.count < 2 {
+      let stopped = try run(options + audit + ["--on-fault", "stop"], fault: "flip:1:\(product)", in: directory)
+      guard stopped.status == 71, let fault = try faults(directory).first,
+        (fault["stage"] as? String)?.hasPrefix("evaluation, ") == true
+      else { continue }
+      #expect(fault["seat"] as? Int == 1 && fault["step"] as? Int == 8 && stopped.error.contains("evaluation, "))
+      let isInTest = try !records("evaluation", directory).isEmpty
+      if hits.insert(isInTest).inserted {
+        let resumed = try Program.run(Self.options + options + ["--output", "r", "--resume"], in: directory)
+        #expect(resumed.json["digest"] as? String == right, "\(product): \(resumed)")
+      }
+    }
+    #expect(hits == [false, true], "the test shows little")
+  }
+
   @Test func optionsThatContradict() throws {
     let directory = try TemporaryDirectory()
     for wrong in [["--audit-every", "0"], ["--audit-every", "2", "--audit", "replay"], ["--on-fault", "stop"]] {

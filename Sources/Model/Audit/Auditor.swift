@@ -19,7 +19,7 @@ final class Auditor {
 
   /// Where a process computes something.
   struct Place {
-    /// How many ranks behind its own it is.
+    /// How many ranks after its own it stands for.
     let shift: Int
     /// Its workers' seats.
     let seats: [Int]
@@ -31,7 +31,7 @@ final class Auditor {
     let sums: [[UInt64]]
     /// Where each worker's part was computed.
     let cores: [Core]
-    /// How many ranks behind its own each process was.
+    /// How many ranks after its own each process stood for.
     let shift: Int
   }
 
@@ -98,7 +98,7 @@ final class Auditor {
 
   /// What was computed of each rank's part comes home to it. All ranks have to call it.
   ///
-  /// - Parameter shift: how many ranks behind its own each process was.
+  /// - Parameter shift: how many ranks after its own each process stood for.
   func bringHome<T: BitwiseCopyable>(_ values: [T], shift: Int) -> [T] {
     communicator.pass(
       values, to: (ranks.rank + shift) % ranks.size, from: (ranks.rank + ranks.size - shift) % ranks.size)

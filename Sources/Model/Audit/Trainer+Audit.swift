@@ -87,22 +87,31 @@ extension Trainer {
 
   /// Records faults, if there are any, and keeps their cores out or ends the run. All ranks have to call it.
   ///
-  /// - Parameter isProven: whether all steps up to here are known to be right.
-  func tell(_ faults: [Fault], isProven: Bool = false) throws {
+  /// - Parameters:
+  ///   - isProven: whether all steps up to here are known to be right.
+  ///   - isSaved: whether the state is in a checkpoint already.
+  func tell(_ faults: [Fault], isProven: Bool = false, isSaved: Bool = false) throws {
     if faults.isEmpty { return }
     auditCounts.faults += faults.count
     for fault in faults {
       try recorder?.append(FaultRecord(step: fault.step, fault: fault, action: options.onFault))
       if recorder != nil { Logger(label: "carat.audit").warning("\(fault.description)") }
     }
-    let own = Set(faults.filter { $0.rank == team.ranks.rank }.map(\.seat))
-    for seat in own.sorted() { team.avoid(seat: seat) }
+    suspects.formUnion(faults.filter { $0.rank == team.ranks.rank }.map(\.seat))
+    // Steps that are still to be repeated know the seats as they were.
+    if isProven || sinceCheckpoint.count == 0 { avoidSuspects() }
     guard options.onFault == .stop else { return }
     // What was found is undone.
     if isProven { sinceCheckpoint = StepTraces() }
-    try save()
+    if !isSaved { try save() }
     try recorder?.wait()
     throw FaultyProcessor(faults: faults, checkpoint: directory.checkpoints.file(state.step))
+  }
+
+  /// Keeps cores out that computed wrongly.
+  func avoidSuspects() {
+    for seat in suspects.sorted() { team.avoid(seat: seat) }
+    suspects = []
   }
 
   // MARK: Replay
@@ -140,7 +149,7 @@ extension Trainer {
     return isConfirmed
   }
 
-  /// Takes the steps since a checkpoint once more, as the ranks `shift` behind take them, until one is not as in the first
+  /// Takes the steps since a checkpoint once more, as the ranks `shift` after take them, until one is not as in the first
   /// computation.
   ///
   /// - Returns: checksums of this rank's part.

@@ -24,7 +24,8 @@ extension Trainer {
     do {
       let (c, split) = (configuration, dataset.valid)
       let measured = try state.withAverage(isAveraged) { try scores(of: split, unless: shouldStop, report) }
-      guard let scores = measured else { return nil }
+      guard let (scores, faults) = measured else { return nil }
+      try tell(faults)
       return Validation(
         metrics: Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold)),
         thresholds: c.tuneThreshold?.thresholds(
@@ -69,7 +70,9 @@ extension Trainer {
     recorder?.restoreBest(state)
     state.shareWeights(communicator)
     let split = dataset.test
-    guard let scores = try scores(of: split, unless: shouldStop, report) else { return nil }
+    guard let (scores, faults) = try scores(of: split, unless: shouldStop, report) else { return nil }
+    // The run's end has been saved, and the state has the best weights now.
+    try tell(faults, isSaved: true)
     let test = Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold))
     let tuned = best.thresholds.map { Result.Tuned(best.tuning, $0, scores, split) }
     let weights = best.isAveraged.map(EvaluationRecord.Weights.init)
@@ -89,21 +92,16 @@ extension Trainer {
       environment: .current, time: timestamp(), digest: digest)
   }
 
-  /// A split's scores; nil if it was stopped. Audited runs compute them on other cores again.
+  /// A split's scores; nil if it was stopped. Audited runs compute them on other cores again, and tell what was found.
   private func scores(
     of split: DatasetSplit, unless shouldStop: () -> Bool, _ report: (Progress) -> Void
-  ) throws -> [Float]? {
+  ) throws -> (scores: [Float], faults: [Fault])? {
     func compute(_ evaluator: Evaluator, _ notes: StepNotes? = nil) throws -> [Float]? {
       try evaluator.scores(of: split, notes: notes, unless: shouldStop) {
         report(.evaluating(split: split.name, done: $0, count: split.count))
       }
     }
-    guard let auditor else { return try compute(evaluator) }
-    let settled = try auditor.scores { step, notes in
-      try compute(step === self.step ? evaluator : Evaluator(step), notes)
-    }
-    guard let settled else { return nil }
-    try tell(settled.faults)
-    return settled.scores
+    guard let auditor else { return try compute(evaluator).map { ($0, []) } }
+    return try auditor.scores { step, notes in try compute(step === self.step ? evaluator : Evaluator(step), notes) }
   }
 }

@@ -50,6 +50,8 @@ public final class Trainer {
   var seconds = 0.0
   /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
   var sinceCheckpoint = StepTraces()
+  /// Seats of cores that computed wrongly and are still to be kept out.
+  var suspects: Set<Int> = []
   /// Steps and seconds of training since phases were last told.
   var untold = (steps: 0, seconds: 0.0)
   var auditCounts = AuditCounts()
@@ -336,6 +338,7 @@ public final class Trainer {
     lastSave = .now
     guard try confirmByReplay() else { return }
     sinceCheckpoint = StepTraces()
+    avoidSuspects()
     step.gatherMoments()
     try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in
       Checkpoint.Record(

@@ -361,7 +361,7 @@ package final class TrainingStep: @unchecked Sendable {
     state.hasAllMoments = ranks.rank == 0
   }
 
-  /// Gives every rank the moments of its own parts after a step that each took as the rank `shift` behind its own; all ranks have
+  /// Gives every rank the moments of its own parts after a step that each took as the rank `shift` after its own; all ranks have
   /// to call it.
   func bringHomeMoments(shift: Int) {
     let (rank, size) = (ranks.rank, ranks.size)
