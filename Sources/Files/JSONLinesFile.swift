@@ -19,8 +19,9 @@ package final class JSONLinesFile {
   /// short, lost, or another than it was continues behind its records of steps up to that one, as far as they are in order;
   /// `lack` then tells it.
   ///
+  /// - Parameter event: whose records stay also where they come later.
   /// - Throws: if it can't be opened, read or cut.
-  package init(_ path: String, keeping length: Int, upTo step: Int) throws(DataError) {
+  package init(_ path: String, keeping length: Int, upTo step: Int, andAll event: String? = nil) throws(DataError) {
     file = try AppendedFile(path, for: "records")
     let size = try file.size()
     let kept = try Self.recordsToKeep(of: path, size: size, length: length, step: step)
@@ -28,8 +29,31 @@ package final class JSONLinesFile {
       let found = size == 0 ? "none" : "\(size) bytes, \(kept.bytes) of them such records"
       lack = "\(path): expected \(length) bytes of records up to step \(step), found \(found)"
     }
+    let later = try event.map { event throws(DataError) in
+      try Self.records(of: event, in: path, from: kept.bytes, to: size)
+    }
     try file.cut(to: kept.bytes)
     self.length = kept.bytes
+    if let later, !later.isEmpty {
+      try file.append(later, "records that stay")
+      self.length += later.count
+    }
+  }
+
+  /// The lines of an event's records behind the first `start` bytes.
+  private static func records(of event: String, in path: String, from start: Int, to size: Int) throws(DataError)
+    -> Data
+  {
+    guard start < size else { return Data() }
+    let file = try MappedFile(path: path, minimum: 1, kind: "log")
+    let newline = UInt8(ascii: "\n")
+    var (lines, next) = (Data(), start)
+    while let end = file.bytes[next...].firstIndex(of: newline) {
+      let line = Data(file.bytes[next..<end])
+      if (try? JSON.decoder().decode(Line.self, from: line))?.event == event { lines += line + [newline] }
+      next = end + 1
+    }
+    return lines
   }
 
   /// What every record has; an event in `metrics.jsonl` only.

@@ -41,6 +41,21 @@ struct JSONLinesFileTests {
     #expect(try String(contentsOfFile: path, encoding: .utf8) == Self.steps(1...2) + "\"x\"\n")
   }
 
+  /// Records that no return to a checkpoint undoes.
+  @Test(arguments: [2 * line, 5 * line]) func keepsWhatStays(_ keeping: Int) throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("metrics.jsonl")
+    let fault = "{\"event\":\"fault\",\"step\":3}\n"
+    let text = Self.steps(1...2) + Self.steps(3...3) + fault + Self.steps(4...4) + fault + "{\"event\":\"fault\""
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    let file = try JSONLinesFile(path, keeping: keeping, upTo: 2, andAll: "fault")
+    let kept = Self.steps(1...2) + fault + fault
+    #expect(file.length == kept.utf8.count && (file.lack == nil) == (keeping == 2 * Self.line))
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == kept)
+    try file.append("x")
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == kept + "\"x\"\n")
+  }
+
   /// A line a step.
   static func steps(_ steps: ClosedRange<Int>) -> String { steps.map { "{\"step\":\($0)}\n" }.joined() }
   static let line = steps(1...1).utf8.count

@@ -40,6 +40,7 @@ struct AuditTests {
     for (worker, product) in [(0, 200), (1, 1500), (0, 2222), (1, 3001), (0, 4100)] {
       let run = try run(audit, fault: "flip:\(worker):\(product)", in: directory)
       #expect(run.status == 0 && run.json["digest"] as? String == right, "\(worker):\(product): \(run)")
+      #expect((run.json["audit"] as? [String: Int])?["faults"] == (try faults(directory).count))
       // Steps that were undone are told with no epoch's time.
       let told = try records("phases", directory).map { $0["steps"] as? Int ?? 0 }
       #expect(told.count == 2 && told.allSatisfy { (1...8).contains($0) }, "\(told)")
@@ -60,6 +61,34 @@ struct AuditTests {
       #expect(!own.isEmpty && own.allSatisfy { $0["seat"] as? Int == worker })
       #expect(Set(own.compactMap { $0["step"] as? Int }).count == 1, "found again after it was to be avoided: \(own)")
     }
+  }
+
+  /// One core alone: faults that do not come again are found and undone, each is recorded, and the record stays when the run goes back.
+  @Test(.timeLimit(.minutes(3))) func everyFaultIsRecorded() throws {
+    let directory = try TemporaryDirectory()
+    let right = try #require(try run([], in: directory).json["digest"] as? String)
+    var (returns, unsettled) = (0, 0)
+    for product in [20, 3500, 6000, 8000] {
+      let run = try Program.run(
+        Self.options + [
+          "--output", "r", "--overwrite", "--workers", "1", "--audit", "replay", "--checkpoint-every", "5",
+        ],
+        in: directory, cpus: "0", environment: ["CARAT_FAULT": "flip:0:\(product):every"])
+      let events = try faults(directory)
+      #expect(!events.isEmpty && events.allSatisfy { $0["seat"] as? Int == 0 })
+      returns += Set(events.compactMap { $0["step"] as? Int }).count > 1 ? 1 : 0
+      if run.status == 71 {
+        unsettled += 1
+        #expect(run.error.contains("the only one of rank 0") && run.error.contains("--resume without it"), "\(run)")
+        #expect(events.last?["action"] as? String == "stop")
+        continue
+      }
+      #expect(run.status == 0 && run.json["digest"] as? String == right, "\(product): \(run)")
+      #expect((run.json["audit"] as? [String: Int])?["faults"] == events.count, "\(product)")
+    }
+    #expect(
+      returns > 0 && unsettled > 0,
+      "\(returns) runs with several faults, \(unsettled) that ended: the test shows little")
   }
 
   /// Without audits the same faults change the result: otherwise the tests above show nothing.
@@ -89,7 +118,7 @@ struct AuditTests {
     /// Whether a fault fell into the test: it comes after the validations.
     var hits: Set<Bool> = []
     // Where evaluations lie among the products is not known here.
-    for product in stride(from: 2000, to: 20000, by: 50) where hits.count < 2 {
+    for product in stride(from: 3500, to: 20000, by: 100) where hits.count < 2 {
       let stopped = try run(options + audit + ["--on-fault", "stop"], fault: "flip:1:\(product)", in: directory)
       guard stopped.status == 71, let fault = try faults(directory).first,
         (fault["stage"] as? String)?.hasPrefix("evaluation, ") == true

@@ -63,7 +63,7 @@ def judge(case, right, digest, found, said):
     place = (case["worker"] // case["workers"], case["worker"] % case["workers"])
     if digest is None and case["ranks"] > 1 and case["workers"] == 1 and case["fault"].endswith(":every"):
         # A rank's only core errs again and again: it can't be done without, and the run names it and ends.
-        if f"and rank {place[0]} has no other" in said:
+        if f"the only one of rank {place[0]}, explains it alone" in said:
             return "stopped, the right core named"
         if "can be trusted" in said and case["ranks"] == 2:
             return "stopped, one of two cores"

@@ -9,14 +9,6 @@ import Tensor
 /// worker's part is on another core each time: every other time on the rank before, where all ranks have equally many workers,
 /// and on its rank's cores in turn, on another NUMA node where there is one.
 final class Auditor {
-  /// A core of a rank.
-  struct Core: Codable, Hashable, Sendable {
-    let rank: Int
-    let host: String
-    let cpu: Int
-    let seat: Int
-  }
-
   /// Where a process computes something.
   struct Place {
     /// How many ranks after its own it stands for.
@@ -93,7 +85,9 @@ final class Auditor {
       if let agreeing = everywhere(agrees) { return Settlement(computations: computations, agreeing: agreeing) }
       culprit = onlyCulprit(computations) ?? culprit
     }
-    throw Unsettled(step: step, computations: Self.mostComputations, host: Host.name, culprit: culprit)
+    // Of all ranks only one may have a core that explains it, or a single one may be all there is.
+    let only = team.seats.available.count == 1 && ranks.size == 1 ? computations[0].cores.first : nil
+    throw Unsettled(step: step, computations: Self.mostComputations, culprit: culprit ?? only)
   }
 
   /// What was computed of each rank's part comes home to it. All ranks have to call it.
@@ -172,9 +166,7 @@ final class Auditor {
       if let parting, parting.place == first {
         own = parting.workers.map { worker in
           let (core, what) = (other.cores[worker], describe(i, first, worker))
-          return Fault(
-            step: what.step, stage: what.stage, tensor: what.tensor, rank: core.rank, host: core.host,
-            cpu: core.cpu, seat: core.seat)
+          return Fault(step: what.step, stage: what.stage, tensor: what.tensor, core: core)
         }
       }
       return communicator.gather(encode(own)).flatMap { decode($0, as: [Fault].self) }
@@ -223,22 +215,27 @@ extension Auditor {
     return (own.applyGradients(of: inputs), faults)
   }
 
-  /// Scores that two computations agree on.
+  /// Scores that two computations agree on, or that they agree on as not finite.
   ///
   /// - Parameter compute: scores by a step, with notes of it; nil to end.
   /// - Returns: what was found, besides; nil where `compute` ended it. All ranks have to call it, and get the same.
-  /// - Throws: `Unsettled`.
+  /// - Throws: `Unsettled`; `NonFiniteScores`.
   func scores(
     _ compute: (TrainingStep, StepNotes) throws -> [Float]?
   ) throws -> (scores: [Float], faults: [Fault])? {
-    var scores: [Float]?
+    var scores: Result<[Float], NonFiniteScores>?
     let faults = try settle(step: steps[0].state.step, during: "evaluation, ") { step, notes in
-      scores = try compute(step, notes)
+      do {
+        scores = try compute(step, notes).map(Result.success)
+      } catch let error as NonFiniteScores {
+        scores = .failure(error)
+      }
       return scores != nil
     } name: { _, _, _ in
       nil
     }
-    return faults.flatMap { faults in scores.map { ($0, faults) } }
+    guard let faults, let scores else { return nil }
+    return (try scores.get(), faults)
   }
 
   /// Settles what steps leave notes of.

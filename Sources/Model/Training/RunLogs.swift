@@ -31,12 +31,13 @@ extension RunDirectory {
       tensorBoard: kinds.tensorBoard ? try TensorBoardLog(events, settings, model) : nil)
   }
 
-  /// The logs of a run that continues from a checkpoint. One warning tells if they are not those of the checkpoint.
+  /// The logs of a run that continues from a checkpoint; what faults were found since stays known. One warning tells if they are not those of the checkpoint.
   func openLogs(
     _ kinds: RunLogs.Kinds, _ settings: RunConfiguration, _ model: CARATModel, of checkpoint: Checkpoint.Record
   ) throws -> RunLogs {
     let step = checkpoint.step
-    let metrics = try JSONLinesFile(self.metrics, keeping: checkpoint.metricsBytes, upTo: step)
+    let metrics = try JSONLinesFile(
+      self.metrics, keeping: checkpoint.metricsBytes, upTo: step, andAll: FaultRecord.event)
     let digests =
       kinds.digests ? try JSONLinesFile(self.digests, keeping: checkpoint.digestsBytes ?? 0, upTo: step) : nil
     let eventLack = kinds.tensorBoard ? try events.cut(to: checkpoint.eventBytes ?? [:]) : nil

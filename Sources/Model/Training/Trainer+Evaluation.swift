@@ -25,7 +25,8 @@ extension Trainer {
       let (c, split) = (configuration, dataset.valid)
       let measured = try state.withAverage(isAveraged) { try scores(of: split, unless: shouldStop, report) }
       guard let (scores, faults) = measured else { return nil }
-      try tell(faults)
+      try record(faults)
+      try act(on: faults)
       return Validation(
         metrics: Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold)),
         thresholds: c.tuneThreshold?.thresholds(
@@ -72,7 +73,8 @@ extension Trainer {
     let split = dataset.test
     guard let (scores, faults) = try scores(of: split, unless: shouldStop, report) else { return nil }
     // The run's end has been saved, and the state has the best weights now.
-    try tell(faults, isSaved: true)
+    try record(faults)
+    try act(on: faults, isSaved: true)
     let test = Evaluator.metrics(scores, of: split, thresholds: split.thresholds(c.threshold))
     let tuned = best.thresholds.map { Result.Tuned(best.tuning, $0, scores, split) }
     let weights = best.isAveraged.map(EvaluationRecord.Weights.init)

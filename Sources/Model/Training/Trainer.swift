@@ -49,7 +49,7 @@ public final class Trainer {
   var best: Checkpoint.Best?
   var seconds = 0.0
   /// Checksums of the steps since the last checkpoint, where these are repeated before the next one.
-  var sinceCheckpoint = StepTraces()
+  var sinceCheckpoint = StepTraces(after: 0)
   /// Seats of cores that computed wrongly and are still to be kept out.
   var suspects: Set<Int> = []
   /// Steps and seconds of training since phases were last told.
@@ -124,6 +124,7 @@ public final class Trainer {
       state.withWeights(snapshots.best.take)
     }
     try checkpoint.load(into: state)
+    sinceCheckpoint = StepTraces(after: state.step)
     try checkpoint.check(
       stepsPerEpoch: settings.stepsPerEpoch(trainingSamples: dataset.train.count), state: state)
     // Only now is anything of the run changed: its logs are cut back to where the checkpoint was.
@@ -194,6 +195,14 @@ public final class Trainer {
   public func run(shouldStop isAsked: () -> Bool = { false }, report tell: (Progress) -> Void) throws
     -> Outcome
   {
+    do {
+      return try runToEnd(isAsked, tell)
+    } catch let error as Unsettled {
+      throw try unsettled(error)
+    }
+  }
+
+  private func runToEnd(_ isAsked: () -> Bool, _ tell: (Progress) -> Void) throws -> Outcome {
     func shouldStop() -> Bool { communicator.gather(isAsked()).contains(true) }
     func report(_ progress: Progress) { if recorder != nil { tell(progress) } }
     // An error too leaves no file unfinished.
@@ -243,6 +252,7 @@ public final class Trainer {
     let start = ContinuousClock.now
     let batch = batches.fill(epoch: position.epoch, step: position.step)
     let (result, faults) = try trainAudited(on: batch)
+    try record(faults)
     // What is not finite may be a core's fault, in this step or before.
     if !result.isFinite, options.audit == .replay {
       try recorder?.wait()
@@ -267,7 +277,7 @@ public final class Trainer {
     }
     report(.step(record))
     if isAtEpochsEnd { try recorder?.append(takePhases()) }
-    try tell(faults)
+    try act(on: faults)
     if placement == nil {
       // Now all memory has been touched.
       let check = step.checkPlacement()
@@ -337,7 +347,7 @@ public final class Trainer {
     isSaveDue = false
     lastSave = .now
     guard try confirmByReplay() else { return }
-    sinceCheckpoint = StepTraces()
+    sinceCheckpoint = StepTraces(after: state.step)
     avoidSuspects()
     step.gatherMoments()
     try recorder?.save(state) { metricsBytes, digestsBytes, eventBytes in

@@ -1,3 +1,4 @@
+import Foundation
 import Parallel
 import TestSupport
 import Testing
@@ -51,6 +52,34 @@ extension Teams {
         }
       }
       #expect(next == right)
+    }
+
+    /// The checkpoint that steps are repeated from is damaged or gone: an older one serves, or the steps can't be confirmed. No
+    /// core is blamed for it.
+    @Test(arguments: [1, 9]) func stepsAreRepeatedFromAnOlderCheckpoint(_ damaged: Int) throws {
+      let directory = try TemporaryDirectory()
+      let dataset = try TrainerTests.dataset(directory)
+      let c = TrainerTests.settings(dataset)
+      func run(_ options: Trainer.Options, _ output: RunDirectory, damages: Bool) throws -> Trainer.Result {
+        let trainer = try TrainerTests.trainer(c, dataset, output, workers: 2, options: options)
+        let outcome = try trainer.run { progress in
+          // A file that is still being written would keep the next checkpoint waiting.
+          try? trainer.recorder?.wait()
+          guard damages, case .step(let record) = progress, record.step == 5 else { return }
+          let files = output.checkpoints.files()
+          #expect(files.count == 3)
+          for file in files.prefix(damaged) { #expect(truncate(file, 1000) == 0) }
+        }
+        guard case .finished(let result) = outcome else { throw TrainerTests.Stopped() }
+        return result
+      }
+      var options = Trainer.Options()
+      let right = try run(options, RunDirectory(directory.file("plain")), damages: false)
+      (options.interval, options.keep, options.audit) = (.steps(2), 3, .replay)
+      let audited = try run(options, RunDirectory(directory.file("audited")), damages: true)
+      #expect(audited.digest == right.digest && audited.audit?.faults == 0)
+      // Two steps of the nine can't be repeated without a checkpoint.
+      #expect(audited.audit?.steps == (damaged == 1 ? 9 : 7))
     }
 
     /// A core that computes wrongly.
@@ -124,7 +153,7 @@ extension Teams {
           let first = outcomes[0]
           let name: Testing.Comment = "core \(rank).\(seat)"
           #expect(outcomes.allSatisfy { $0.isSettled == first.isSettled && $0.faults == first.faults }, name)
-          #expect(first.faults.allSatisfy { $0.rank == rank && $0.seat == seat }, name)
+          #expect(first.faults.allSatisfy { $0.core?.rank == rank && $0.core?.seat == seat }, name)
           if first.isSettled {
             // One core alone is believed, if it only says the same twice.
             #expect(outcomes.allSatisfy(\.isRight) == !(cores == 1 && wrongness == .always), name)
