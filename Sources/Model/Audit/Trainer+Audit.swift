@@ -16,7 +16,7 @@ package enum Audit: Sendable, Equatable {
 package enum FaultPolicy: String, Sendable, CaseIterable {
   /// It gets no more work.
   case avoid
-  /// The run ends with a checkpoint that is right.
+  /// The run ends with a checkpoint.
   case stop
 }
 
