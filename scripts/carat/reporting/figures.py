@@ -89,7 +89,7 @@ def phases(runs: Sequence[JudgedRun]) -> str:
             axis.bar_label(bars, [f"{1000 * v:.3g} ms, {v / whole:.1%}" for v in values], fontsize=7, padding=3, color=_INK)
         axis.set_yticks(range(len(names + others)), names + others, fontsize=8)
         axis.invert_yaxis()
-        axis.margins(x=0.2)
+        axis.margins(x=0.2, y=0.02)
         axis.set_xlabel("ms of a step, the mean over workers")
         axis.legend(fontsize=8, loc="lower right")
     return svg(draw, (9, 0.9 + (0.12 + 0.16 * len(timed)) * (len(names) + 1)), "time by phase")

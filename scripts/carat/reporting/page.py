@@ -25,7 +25,8 @@ h3 { font-size: 1rem; margin: 1.5rem 0 .3rem } p { margin: .3rem 0 .8rem } .soft
 .wide { overflow-x: auto } svg { display: block; width: 100%; height: auto; color: var(--ink) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
-th:first-child, td:first-child { text-align: left } thead th { color: var(--soft); font-weight: 500 }
+th:first-child, td:first-child { text-align: left } thead th { color: var(--soft); font-weight: 500;
+  white-space: normal; vertical-align: bottom }
 details { margin: .5rem 0 } pre { overflow-x: auto; font-size: .8rem } code { overflow-wrap: anywhere }
 """
 
@@ -51,7 +52,7 @@ def page(runs: Sequence[JudgedRun]) -> str:
 
 def _comparison(runs: Sequence[JudgedRun]) -> str:
     """A row a run; with several their mean, deviation, and a paired test against the first."""
-    head = ["test split", *(label for _, label in _METRICS), "with tuned thresholds", "best epoch", "s per step"]
+    head = ["test split", *(label for _, label in _METRICS), "micro-F1, tuned", "best epoch", "s per step"]
     rows = []
     for run in runs:
         rows.append([run.name, *(_number(run.result["test"][key]) for key, _ in _METRICS), _number(run.evaluation["tuned"]["micro_f1"]),
@@ -62,8 +63,9 @@ def _comparison(runs: Sequence[JudgedRun]) -> str:
     if len(runs) > 1:
         columns = [[run.result["test"][key] for run in runs] for key, _ in _METRICS]
         columns.append([run.evaluation["tuned"]["micro_f1"] for run in runs])
-        label = "mean ± sd, fixed thresholds" if any("tuned" in run.result for run in runs) else "mean ± sd"
-        rows.append([label, *(f"{statistics.mean(c):.4f} ± {statistics.stdev(c):.4f}" for c in columns), "", ""])
+        label = "mean, fixed thresholds" if any("tuned" in run.result for run in runs) else "mean"
+        rows.append([label, *(_number(statistics.mean(c)) for c in columns), "", ""])
+        rows.append(["± sd", *(_number(statistics.stdev(c)) for c in columns), "", ""])
     text = "Tuned thresholds: by label, on the validation split. " + _kept(runs) + _paired(runs)
     return _section("Results", _table(head, rows), text)
 
