@@ -16,19 +16,6 @@ final class BertAdam: Sendable {
   let gatherParameters: [Messages]
   /// Gather the moments of all parts, at rank 0.
   let gatherMoments: Messages
-  /// Brings moments home that other ranks updated: those of `receiver`'s parts, which this one did, and its own from `sender`.
-  func bringHomeMoments(to receiver: Int, from sender: Int) -> Messages {
-    var messages = Messages()
-    for segment in slices.segments.indices {
-      let parts = slices.parts(segment: segment)
-      for moment in [state.firstMoment, state.secondMoment] {
-        messages.send(Messages.bytes(moment.origin, parts[receiver]), to: receiver)
-        messages.receive(Messages.bytes(moment.origin, parts[ranks.rank]), from: sender)
-      }
-    }
-    return messages
-  }
-
   /// What other ranks have of the flat buffers.
   private let received: [Range<Int>]
 
@@ -61,6 +48,19 @@ final class BertAdam: Sendable {
       let (all, own) = (slices.range(ofSegment: segment), slices.parts(segment: segment)[rank])
       return own.isEmpty ? [all] : [all.lowerBound..<own.lowerBound, own.upperBound..<all.upperBound]
     }
+  }
+
+  /// Brings moments home that other ranks updated: those of `receiver`'s parts, which this one did, and its own from `sender`.
+  func bringHomeMoments(to receiver: Int, from sender: Int) -> Messages {
+    var messages = Messages()
+    for segment in slices.segments.indices {
+      let parts = slices.parts(segment: segment)
+      for moment in [state.firstMoment, state.secondMoment] {
+        messages.send(Messages.bytes(moment.origin, parts[receiver]), to: receiver)
+        messages.receive(Messages.bytes(moment.origin, parts[ranks.rank]), from: sender)
+      }
+    }
+    return messages
   }
 
   /// Finds what each tensor's gradient is multiplied by, for `update`.
